@@ -1,0 +1,112 @@
+//! What happened: output of the state machine and content of the journal. Events are facts; they are
+//! never refused and never changed.
+
+use alloc::boxed::Box;
+
+use crate::command::Role;
+use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
+use crate::money::Money;
+use crate::one_or_many::OneOrMany;
+use crate::quantity::Units;
+use crate::refusal::Refusal;
+use crate::time::Time;
+
+/// Units taken from one item's level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The item.
+    pub item: ItemId,
+    /// The location.
+    pub location: LocationId,
+    /// How many units.
+    pub units: Units,
+}
+
+/// XXH3-64 of an order as it was sent: tells a retry from another order under the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderDigest(pub u64);
+
+/// A fact that happened. Each one advances the version by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An item was created, or given another name and price.
+    ItemDefined {
+        /// Who did it.
+        by: UserId,
+        /// The item's code.
+        upc: Upc,
+        /// Its name.
+        name: Box<str>,
+        /// Its price.
+        price: Option<Money>,
+    },
+    /// A location got its first units of an item.
+    InitialLevelSet {
+        /// Who did it.
+        by: UserId,
+        /// The item.
+        item: ItemId,
+        /// The location.
+        location: LocationId,
+        /// Units on hand.
+        units: Units,
+    },
+    /// A user was added.
+    UserAdded {
+        /// Who did it.
+        by: UserId,
+        /// The new user's name.
+        name: Box<str>,
+        /// The password's hash, a PHC string.
+        password_hash: Box<str>,
+        /// What the user may do.
+        role: Role,
+    },
+    /// A session started.
+    LoggedIn {
+        /// Whose.
+        user: UserId,
+        /// Hash of its token.
+        session: SessionId,
+        /// The user's oldest session, ended to keep their number in its bound.
+        displaced: Option<SessionId>,
+    },
+    /// A session ended.
+    LoggedOut {
+        /// Which.
+        session: SessionId,
+    },
+    /// Units were bought.
+    Purchased {
+        /// The order's key.
+        key: OrderKey,
+        /// Who bought.
+        user: UserId,
+        /// Digest of the order.
+        digest: OrderDigest,
+        /// What was taken, each item and location once.
+        lines: OneOrMany<Line>,
+        /// The price of it all; none if any item has no price.
+        total: Option<Money>,
+    },
+    /// A purchase was refused: the outcome of its key.
+    PurchaseRefused {
+        /// The order's key.
+        key: OrderKey,
+        /// Who asked.
+        user: UserId,
+        /// Digest of the order.
+        digest: OrderDigest,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// An event and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When. Never before the record in front of it.
+    pub at: Time,
+    /// What.
+    pub event: Event,
+}

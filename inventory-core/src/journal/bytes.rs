@@ -1,0 +1,295 @@
+//! The bytes of an event and of the values in it, in groups and in snapshots alike.
+//!
+//! Integers are little-endian. A text is its length in two bytes, then UTF-8. An optional amount of money is
+//! eight bytes, −1 for none (amounts here are never negative). An event is one byte of kind, eight bytes of
+//! time, then its fields in the order of their declaration in [`Event`]; kinds and refusal codes are permanent.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::{Buf, BufMut};
+
+use crate::command::Role;
+use crate::event::{Event, Line, OrderDigest, Record};
+use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
+use crate::limits::ORDER_LINES_MAX;
+use crate::money::Money;
+use crate::one_or_many::OneOrMany;
+use crate::quantity::Units;
+use crate::refusal::{Refusal, Shortage};
+use crate::time::Time;
+
+/// Why bytes cannot be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// They end too early.
+    #[error("the bytes end too early")]
+    Truncated,
+    /// There are more than there should be.
+    #[error("there are bytes behind the end")]
+    TrailingBytes,
+    /// A kind of event that this program does not know.
+    #[error("event kind {0} is unknown to this program")]
+    UnknownKind(u8),
+    /// A value outside its range.
+    #[error("a {0} is out of range")]
+    OutOfRange(&'static str),
+}
+
+impl From<bytes::TryGetError> for Malformed {
+    fn from(_: bytes::TryGetError) -> Self {
+        Self::Truncated
+    }
+}
+
+mod kind {
+    pub(super) const ITEM_DEFINED: u8 = 1;
+    pub(super) const INITIAL_LEVEL_SET: u8 = 2;
+    pub(super) const USER_ADDED: u8 = 3;
+    pub(super) const LOGGED_IN: u8 = 4;
+    pub(super) const LOGGED_OUT: u8 = 5;
+    pub(super) const PURCHASED: u8 = 6;
+    pub(super) const PURCHASE_REFUSED: u8 = 7;
+}
+
+pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
+    let mut begin = |kind: u8| {
+        to.put_u8(kind);
+        to.put_u64_le(record.at.as_micros());
+    };
+    match &record.event {
+        Event::ItemDefined { by, upc, name, price } => {
+            begin(kind::ITEM_DEFINED);
+            to.put_u32_le(by.0);
+            to.put_u64_le(upc.get());
+            put_text(to, name);
+            put_money(to, *price);
+        }
+        Event::InitialLevelSet { by, item, location, units } => {
+            begin(kind::INITIAL_LEVEL_SET);
+            to.put_u32_le(by.0);
+            put_line(to, &Line { item: *item, location: *location, units: *units });
+        }
+        Event::UserAdded { by, name, password_hash, role } => {
+            begin(kind::USER_ADDED);
+            to.put_u32_le(by.0);
+            put_text(to, name);
+            put_text(to, password_hash);
+            put_role(to, *role);
+        }
+        Event::LoggedIn { user, session, displaced } => {
+            begin(kind::LOGGED_IN);
+            to.put_u32_le(user.0);
+            to.put_slice(&session.0);
+            to.put_u8(u8::from(displaced.is_some()));
+            to.put_slice(displaced.as_ref().map_or(&[], |displaced| &displaced.0));
+        }
+        Event::LoggedOut { session } => {
+            begin(kind::LOGGED_OUT);
+            to.put_slice(&session.0);
+        }
+        Event::Purchased { key, user, digest, lines, total } => {
+            begin(kind::PURCHASED);
+            put_order(to, *key, *user, *digest);
+            put_lines(to, lines);
+            put_money(to, *total);
+        }
+        Event::PurchaseRefused { key, user, digest, refusal } => {
+            begin(kind::PURCHASE_REFUSED);
+            put_order(to, *key, *user, *digest);
+            put_refusal(to, refusal);
+        }
+    }
+}
+
+pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
+    let kind = from.try_get_u8()?;
+    let at = Time::from_micros(from.try_get_u64_le()?);
+    let event = match kind {
+        kind::ITEM_DEFINED => {
+            let by = UserId(from.try_get_u32_le()?);
+            let (upc, name, price) = (get_upc(from)?, get_text(from)?, get_money(from)?);
+            Event::ItemDefined { by, upc, name, price }
+        }
+        kind::INITIAL_LEVEL_SET => {
+            let by = UserId(from.try_get_u32_le()?);
+            let Line { item, location, units } = get_line(from)?;
+            Event::InitialLevelSet { by, item, location, units }
+        }
+        kind::USER_ADDED => {
+            let by = UserId(from.try_get_u32_le()?);
+            let (name, password_hash, role) = (get_text(from)?, get_text(from)?, get_role(from)?);
+            Event::UserAdded { by, name, password_hash, role }
+        }
+        kind::LOGGED_IN => {
+            let user = UserId(from.try_get_u32_le()?);
+            let session = get_session(from)?;
+            let displaced = if get_flag(from)? { Some(get_session(from)?) } else { None };
+            Event::LoggedIn { user, session, displaced }
+        }
+        kind::LOGGED_OUT => Event::LoggedOut { session: get_session(from)? },
+        kind::PURCHASED => {
+            let (key, user, digest) = get_order(from)?;
+            let (lines, total) = (get_lines(from)?, get_money(from)?);
+            Event::Purchased { key, user, digest, lines, total }
+        }
+        kind::PURCHASE_REFUSED => {
+            let (key, user, digest) = get_order(from)?;
+            Event::PurchaseRefused { key, user, digest, refusal: get_refusal(from)? }
+        }
+        unknown => return Err(Malformed::UnknownKind(unknown)),
+    };
+    Ok(Record { at, event })
+}
+
+pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
+    debug_assert!(text.len() <= usize::from(u16::MAX), "texts are bounded where they enter");
+    to.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
+    to.put_slice(text.as_bytes());
+}
+
+pub(super) fn get_text(from: &mut &[u8]) -> Result<Box<str>, Malformed> {
+    let length = usize::from(from.try_get_u16_le()?);
+    let (text, rest) = from.split_at_checked(length).ok_or(Malformed::Truncated)?;
+    *from = rest;
+    core::str::from_utf8(text).map(Box::from).map_err(|_| Malformed::OutOfRange("text"))
+}
+
+pub(super) fn put_money(to: &mut Vec<u8>, amount: Option<Money>) {
+    to.put_i64_le(amount.map_or(-1, Money::minor));
+}
+
+pub(super) fn get_money(from: &mut &[u8]) -> Result<Option<Money>, Malformed> {
+    match from.try_get_i64_le()? {
+        -1 => Ok(None),
+        minor if minor >= 0 => Ok(Some(Money::from_minor(minor))),
+        _ => Err(Malformed::OutOfRange("price")),
+    }
+}
+
+pub(super) fn put_role(to: &mut Vec<u8>, role: Role) {
+    to.put_u8(match role {
+        Role::Buyer => 0,
+        Role::Administrator => 1,
+    });
+}
+
+pub(super) fn get_role(from: &mut &[u8]) -> Result<Role, Malformed> {
+    match from.try_get_u8()? {
+        0 => Ok(Role::Buyer),
+        1 => Ok(Role::Administrator),
+        _ => Err(Malformed::OutOfRange("role")),
+    }
+}
+
+pub(super) fn get_flag(from: &mut &[u8]) -> Result<bool, Malformed> {
+    match from.try_get_u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::OutOfRange("flag")),
+    }
+}
+
+pub(super) fn get_upc(from: &mut &[u8]) -> Result<Upc, Malformed> {
+    Upc::new(from.try_get_u64_le()?).map_err(|_| Malformed::OutOfRange("UPC"))
+}
+
+pub(super) fn get_units(from: &mut &[u8]) -> Result<Units, Malformed> {
+    Units::new(from.try_get_u64_le()?).ok_or(Malformed::OutOfRange("quantity"))
+}
+
+pub(super) fn get_session(from: &mut &[u8]) -> Result<SessionId, Malformed> {
+    get_array(from).map(SessionId)
+}
+
+pub(super) fn get_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], Malformed> {
+    let (array, rest) = from.split_first_chunk().ok_or(Malformed::Truncated)?;
+    *from = rest;
+    Ok(*array)
+}
+
+pub(super) fn put_order(to: &mut Vec<u8>, key: OrderKey, user: UserId, digest: OrderDigest) {
+    to.put_slice(&key.to_bytes());
+    to.put_u32_le(user.0);
+    to.put_u64_le(digest.0);
+}
+
+pub(super) fn get_order(from: &mut &[u8]) -> Result<(OrderKey, UserId, OrderDigest), Malformed> {
+    let key = OrderKey::from_bytes(get_array(from)?).map_err(|_| Malformed::OutOfRange("key"))?;
+    Ok((key, UserId(from.try_get_u32_le()?), OrderDigest(from.try_get_u64_le()?)))
+}
+
+fn put_line(to: &mut Vec<u8>, line: &Line) {
+    to.put_u32_le(line.item.0);
+    to.put_u16_le(line.location.0);
+    to.put_u64_le(line.units.get());
+}
+
+fn get_line(from: &mut &[u8]) -> Result<Line, Malformed> {
+    let (item, location) = (ItemId(from.try_get_u32_le()?), LocationId(from.try_get_u16_le()?));
+    Ok(Line { item, location, units: get_units(from)? })
+}
+
+pub(super) fn put_lines(to: &mut Vec<u8>, lines: &[Line]) {
+    put_count(to, lines.len());
+    lines.iter().for_each(|line| put_line(to, line));
+}
+
+pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> {
+    let count = get_count(from)?;
+    (0..count).map(|_| get_line(from)).collect()
+}
+
+/// Lists of an order are never longer than its lines.
+fn put_count(to: &mut Vec<u8>, count: usize) {
+    debug_assert!(count <= ORDER_LINES_MAX, "the number of lines was checked");
+    to.put_u16_le(u16::try_from(count).unwrap_or(u16::MAX));
+}
+
+fn get_count(from: &mut &[u8]) -> Result<usize, Malformed> {
+    let count = usize::from(from.try_get_u16_le()?);
+    if count > ORDER_LINES_MAX { Err(Malformed::OutOfRange("number of lines")) } else { Ok(count) }
+}
+
+/// Only refusals that are outcomes of an order are ever recorded: codes 20 to 29.
+pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
+    to.put_u16_le(refusal.code());
+    match refusal {
+        Refusal::UnknownItem { upc } | Refusal::ZeroQuantity { upc } | Refusal::Overflow { upc } => {
+            to.put_u64_le(upc.get());
+        }
+        Refusal::TooManyLines { lines } => to.put_u32_le(*lines),
+        Refusal::InsufficientStock { shortages } => {
+            put_count(to, shortages.len());
+            for short in shortages {
+                to.put_u64_le(short.upc.get());
+                to.put_u16_le(short.location.0);
+                to.put_u64_le(short.requested.get());
+                to.put_u64_le(short.available.get());
+            }
+        }
+        other => debug_assert!(*other == Refusal::EmptyOrder, "{other:?} is no outcome of an order"),
+    }
+}
+
+pub(super) fn get_refusal(from: &mut &[u8]) -> Result<Refusal, Malformed> {
+    match from.try_get_u16_le()? {
+        20 => Ok(Refusal::UnknownItem { upc: get_upc(from)? }),
+        21 => {
+            let count = get_count(from)?;
+            let shortages = (0..count).map(|_| get_shortage(from)).collect::<Result<_, _>>()?;
+            Ok(Refusal::InsufficientStock { shortages })
+        }
+        22 => Ok(Refusal::ZeroQuantity { upc: get_upc(from)? }),
+        23 => Ok(Refusal::Overflow { upc: get_upc(from)? }),
+        24 => Ok(Refusal::TooManyLines { lines: from.try_get_u32_le()? }),
+        25 => Ok(Refusal::EmptyOrder),
+        _ => Err(Malformed::OutOfRange("refusal code")),
+    }
+}
+
+fn get_shortage(from: &mut &[u8]) -> Result<Shortage, Malformed> {
+    let (upc, location) = (get_upc(from)?, LocationId(from.try_get_u16_le()?));
+    Ok(Shortage { upc, location, requested: get_units(from)?, available: get_units(from)? })
+}

@@ -1,0 +1,263 @@
+//! A snapshot: the whole state at one version, as bytes.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `INVSNAP` and a zero |
+//! | 2 | format, 1 |
+//! | 8 | version |
+//! | 32 | hash of the group that made this version |
+//! | 8 | time of the last event |
+//! | 4, then each | items in the order of their rows: UPC 8, price 8, name |
+//! | 8, then each | levels: item 4, location 2, on hand 8, reserved 8 |
+//! | 4, then each | users: name, password hash, role 1, number of sessions 1, the sessions 32 each |
+//! | 8 | first second of keys in the outcome window |
+//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal |
+//! | 32 | BLAKE3 hash of everything above |
+//!
+//! Integers, texts, amounts, lines and refusals are written as in a group.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ::bytes::{Buf, BufMut, Bytes};
+
+use super::Tip;
+use super::bytes::{
+    Malformed, get_array, get_flag, get_lines, get_money, get_order, get_refusal, get_role, get_session,
+    get_text, get_units, get_upc, put_lines, put_money, put_order, put_refusal, put_role, put_text,
+};
+use crate::id::{Hash, ItemId, LocationId, Upc, Version};
+use crate::limits::SESSIONS_PER_USER_MAX;
+use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
+use crate::time::Time;
+
+/// The format that [`Snapshot::of`] writes.
+pub const SNAPSHOT_FORMAT: u16 = 1;
+
+const MAGIC: [u8; 8] = *b"INVSNAP\0";
+const HASH_BYTES: usize = 32;
+/// Magic, format, version, group hash.
+const TIP_END: usize = 8 + 2 + 8 + HASH_BYTES;
+
+/// The whole state at one version, as bytes whose hash was checked. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    bytes: Bytes,
+    tip: Tip,
+}
+
+/// Why bytes are no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// They do not begin as a snapshot does.
+    #[error("this is no snapshot")]
+    NotASnapshot,
+    /// They are of a format this program does not know.
+    #[error("the snapshot is of format {0}; this program knows format {SNAPSHOT_FORMAT}: use a newer one")]
+    UnknownFormat(u16),
+    /// Their hash is not the one they carry.
+    #[error("the snapshot's bytes are not those that were written")]
+    HashMismatch,
+    /// The hash is right and yet they cannot be read.
+    #[error("the snapshot cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+}
+
+impl Snapshot {
+    /// The snapshot with these bytes. Checks their hash.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, SnapshotError> {
+        let end = bytes.len().checked_sub(HASH_BYTES).ok_or(SnapshotError::NotASnapshot)?;
+        let (content, hash) = bytes.split_at_checked(end).ok_or(SnapshotError::NotASnapshot)?;
+        let mut head = content.get(..TIP_END).ok_or(SnapshotError::NotASnapshot)?;
+        if get_array(&mut head)? != MAGIC {
+            return Err(SnapshotError::NotASnapshot);
+        }
+        let format = head.get_u16_le();
+        if format != SNAPSHOT_FORMAT {
+            return Err(SnapshotError::UnknownFormat(format));
+        }
+        if hash != Hash::of(content).0 {
+            return Err(SnapshotError::HashMismatch);
+        }
+        let tip = Tip { version: Version(head.get_u64_le()), hash: Hash(get_array(&mut head)?) };
+        Ok(Self { bytes, tip })
+    }
+
+    /// The snapshot of a state; `hash` is that of the group that made its version.
+    pub fn of(state: &State, hash: Hash) -> Self {
+        let tip = Tip { version: state.version, hash };
+        let mut to = Vec::new();
+        to.put_slice(&MAGIC);
+        to.put_u16_le(SNAPSHOT_FORMAT);
+        to.put_u64_le(tip.version.0);
+        to.put_slice(&tip.hash.0);
+        put_state(&mut to, state);
+        let hash = Hash::of(&to);
+        to.put_slice(&hash.0);
+        Self { bytes: to.into(), tip }
+    }
+
+    /// The bytes, as a journal stores them.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The end of the journal at which it was taken.
+    pub const fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// The state it holds. `hash_seed` is as for [`State::new`].
+    pub fn restore(&self, hash_seed: u64) -> Result<State, SnapshotError> {
+        let end = self.bytes.len().saturating_sub(HASH_BYTES);
+        let mut from = self.bytes.get(TIP_END..end).ok_or(SnapshotError::NotASnapshot)?;
+        let mut state = State::new(hash_seed);
+        get_state(&mut from, &mut state)?;
+        state.version = self.tip.version;
+        if from.is_empty() { Ok(state) } else { Err(Malformed::TrailingBytes.into()) }
+    }
+}
+
+impl State {
+    /// The BLAKE3 hash of everything in it: equal for equal states, whatever way they came about.
+    pub fn digest(&self) -> Hash {
+        let mut bytes = Vec::new();
+        bytes.put_u64_le(self.version.0);
+        put_state(&mut bytes, self);
+        Hash::of(&bytes)
+    }
+}
+
+fn put_state(to: &mut Vec<u8>, state: &State) {
+    to.put_u64_le(state.now.as_micros());
+    put_length_u32(to, state.catalogue.len());
+    for item in state.catalogue.iter() {
+        to.put_u64_le(item.upc.get());
+        put_money(to, item.price);
+        put_text(to, item.name);
+    }
+    put_length_u64(to, state.stock.iter().count());
+    for (item, location, level) in state.stock.iter() {
+        to.put_u32_le(item.0);
+        to.put_u16_le(location.0);
+        to.put_u64_le(level.on_hand.get());
+        to.put_u64_le(level.reserved.get());
+    }
+    put_length_u32(to, state.users.len());
+    for (_, user) in state.users.iter() {
+        put_text(to, &user.name);
+        put_text(to, &user.password_hash);
+        put_role(to, user.role);
+        to.put_u8(u8::try_from(user.sessions.len()).unwrap_or(u8::MAX));
+        user.sessions.iter().for_each(|session| to.put_slice(&session.0));
+    }
+    to.put_u64_le(state.orders.floor());
+    put_length_u64(to, state.orders.len());
+    for row in state.orders.iter() {
+        put_order(to, row.key, row.user, row.digest);
+        to.put_u64_le(row.version.0);
+        to.put_u64_le(row.at.as_micros());
+        match &row.outcome {
+            Outcome::Accepted { lines, total } => {
+                to.put_u8(0);
+                put_lines(to, lines);
+                put_money(to, *total);
+            }
+            Outcome::Refused(refusal) => {
+                to.put_u8(1);
+                put_refusal(to, refusal);
+            }
+        }
+    }
+}
+
+fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    state.now = Time::from_micros(from.try_get_u64_le()?);
+    for _ in 0..from.try_get_u32_le()? {
+        let (upc, price, name) = (get_upc(from)?, get_money(from)?, get_text(from)?);
+        add_item(state, upc, &name, price)?;
+    }
+    for _ in 0..from.try_get_u64_le()? {
+        get_level(from, state)?;
+    }
+    for _ in 0..from.try_get_u32_le()? {
+        get_user(from, state)?;
+    }
+    state.orders.set_floor(from.try_get_u64_le()?);
+    for _ in 0..from.try_get_u64_le()? {
+        let row = get_outcome(from)?;
+        if state.orders.look_up(row.key, state.now) != Lookup::Undecided {
+            return Err(Malformed::OutOfRange("key"));
+        }
+        state.orders.record(row);
+    }
+    Ok(())
+}
+
+fn add_item(
+    state: &mut State,
+    upc: Upc,
+    name: &str,
+    price: Option<crate::money::Money>,
+) -> Result<(), Malformed> {
+    if state.catalogue.id(upc).is_some() {
+        return Err(Malformed::OutOfRange("UPC"));
+    }
+    state.catalogue.add(upc, name, price);
+    state.stock.add_item();
+    Ok(())
+}
+
+fn get_level(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let (item, location) = (ItemId(from.try_get_u32_le()?), LocationId(from.try_get_u16_le()?));
+    let level = Level { on_hand: get_units(from)?, reserved: get_units(from)? };
+    let fits = level.reserved <= level.on_hand
+        && state.catalogue.upc(item).is_some()
+        && state.stock.level(item, location).is_none();
+    if !fits {
+        return Err(Malformed::OutOfRange("level"));
+    }
+    state.stock.set(item, location, level);
+    Ok(())
+}
+
+fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let (name, password_hash, role) = (get_text(from)?, get_text(from)?, get_role(from)?);
+    if state.users.id(&name).is_some() {
+        return Err(Malformed::OutOfRange("user"));
+    }
+    state.users.add(name.clone(), password_hash, role);
+    let user = state.users.id(&name).ok_or(Malformed::OutOfRange("user"))?;
+    let sessions = from.try_get_u8()?;
+    if usize::from(sessions) > SESSIONS_PER_USER_MAX {
+        return Err(Malformed::OutOfRange("number of sessions"));
+    }
+    for _ in 0..sessions {
+        let session = get_session(from)?;
+        if state.users.session(session).is_some() {
+            return Err(Malformed::OutOfRange("session"));
+        }
+        state.users.start_session(user, session);
+    }
+    Ok(())
+}
+
+fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
+    let (key, user, digest) = get_order(from)?;
+    let (version, at) = (Version(from.try_get_u64_le()?), Time::from_micros(from.try_get_u64_le()?));
+    let outcome = if get_flag(from)? {
+        Outcome::Refused(Box::new(get_refusal(from)?))
+    } else {
+        Outcome::Accepted { lines: get_lines(from)?, total: get_money(from)? }
+    };
+    Ok(OutcomeRow { key, digest, version, at, user, outcome })
+}
+
+fn put_length_u32(to: &mut Vec<u8>, length: usize) {
+    to.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+}
+
+fn put_length_u64(to: &mut Vec<u8>, length: usize) {
+    to.put_u64_le(u64::try_from(length).unwrap_or(u64::MAX));
+}

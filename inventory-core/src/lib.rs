@@ -1,0 +1,44 @@
+//! The inventory engine: a pure state machine that knows how many units of each item are on hand, sells
+//! them, and remembers, with a trait behind which its journal is kept.
+#![no_std]
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
+
+extern crate alloc;
+
+pub mod journal;
+pub mod limits;
+pub mod machine;
+pub mod query;
+pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+mod command;
+mod engine;
+mod event;
+mod id;
+mod money;
+mod one_or_many;
+mod quantity;
+mod refusal;
+mod reply;
+mod time;
+
+pub use command::{Action, Actor, Command, Order, OrderLine, Query, Role, RoleError};
+pub use engine::{Engine, EngineConfig};
+pub use event::{Event, Line, OrderDigest, Record};
+pub use id::{
+    AppendId, Hash, ItemId, LocationId, OrderKey, OrderKeyError, SessionId, Upc, UpcError, UserId, Version,
+};
+pub use money::{Money, MoneyError};
+pub use one_or_many::OneOrMany;
+pub use quantity::{Units, UnitsError};
+pub use refusal::{Refusal, Shortage};
+pub use reply::{Answer, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply, Unavailable};
+pub use time::Time;

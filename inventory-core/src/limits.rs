@@ -1,0 +1,60 @@
+//! Every bound of the engine in one place, related to each other at compile time.
+//!
+//! A bound that two programs must agree on (a wire limit, a text length) is part of the contract in
+//! PROTOCOL.md; change it there in the same commit.
+
+/// Largest number of decimal digits in a [`Upc`](crate::Upc): a GTIN-14 (GS1 General Specifications).
+pub const UPC_DIGITS_MAX: u32 = 14;
+/// Largest value of a [`Upc`](crate::Upc): fourteen nines.
+pub const UPC_MAX: u64 = 10u64.pow(UPC_DIGITS_MAX) - 1;
+/// Most units one level, one order line or one total may hold. Two of them add without overflow.
+pub const UNITS_MAX: u64 = u64::MAX / 4;
+/// Largest item name, in bytes of UTF-8.
+pub const ITEM_NAME_BYTES_MAX: usize = 256;
+/// Largest user name, in bytes of UTF-8.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+/// Largest stored password hash (a PHC string), in bytes.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 256;
+/// Most lines one order may have.
+pub const ORDER_LINES_MAX: usize = 1_024;
+/// Most items a page of levels may hold.
+pub const LEVELS_PAGE_MAX: usize = 1_000;
+/// Most items the catalogue may hold.
+pub const ITEMS_MAX: usize = 100_000_000;
+/// Most users.
+pub const USERS_MAX: usize = 10_000_000;
+/// Most sessions of one user; a login beyond it ends the user's oldest session.
+pub const SESSIONS_PER_USER_MAX: usize = 64;
+
+/// How long the outcome of an order is kept for retries, in microseconds of the order key's own time.
+pub const ORDER_WINDOW_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
+/// How many outcomes are kept at most; beyond it the oldest second of keys leaves the window.
+pub const ORDER_WINDOW_COUNT_MAX: usize = 1 << 21;
+/// How far ahead of the server's clock an order key may be, in microseconds.
+pub const ORDER_KEY_FUTURE_US_MAX: u64 = 60 * 1_000_000;
+
+/// Most requests that may wait in one engine; beyond it requests are answered `Overloaded`.
+pub const INBOX_REQUESTS_MAX: usize = 1 << 16;
+/// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`.
+pub const UNDURABLE_BYTES_MAX: usize = 64 << 20;
+/// Size at which an open group takes no further event, in bytes.
+pub const GROUP_BYTES_TARGET: usize = 1 << 20;
+/// Largest encoded event, in bytes.
+pub const EVENT_BYTES_MAX: usize = 64 << 10;
+/// Largest encoded group, in bytes: a group just below its target takes one more event.
+pub const GROUP_BYTES_MAX: usize = GROUP_BYTES_TARGET + EVENT_BYTES_MAX;
+
+/// Upper bound of the fixed part of an encoded event, in bytes.
+const EVENT_FIXED_BYTES_MAX: usize = 128;
+/// Bytes of one short line in a recorded refusal: UPC, location, requested, available.
+const SHORTAGE_BYTES: usize = 8 + 2 + 8 + 8;
+
+const _: () = {
+    assert!(ORDER_LINES_MAX * SHORTAGE_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(ITEM_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(USER_NAME_BYTES_MAX + PASSWORD_HASH_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(GROUP_BYTES_MAX <= UNDURABLE_BYTES_MAX);
+    assert!(UNITS_MAX <= u64::MAX / 2);
+    assert!(ORDER_KEY_FUTURE_US_MAX < ORDER_WINDOW_AGE_US);
+    assert!(ITEMS_MAX < u32::MAX as usize && USERS_MAX < u32::MAX as usize);
+};

@@ -1,0 +1,88 @@
+//! Events to state: the only code that changes it. Recovery, a second server, the simulation and the running
+//! engine all go through here, so they cannot disagree.
+
+use alloc::boxed::Box;
+
+use crate::event::{Event, Line, Record};
+use crate::id::Version;
+use crate::state::{Change, Level, Outcome, OutcomeRow, State};
+
+/// Changes the state by one event and gives the version it made.
+///
+/// The event comes from [`decide`](super::decide) on this very state, or was found possible by
+/// [`verify`](super::verify).
+pub fn apply(state: &mut State, record: &Record) -> Version {
+    state.undo.push(Change::Began { now: state.now });
+    state.version = state.version.plus(1);
+    state.now = state.now.max(record.at);
+    match &record.event {
+        Event::ItemDefined { by: _, upc, name, price } => match state.catalogue.id(*upc) {
+            Some(id) => {
+                if let Some(before) = state.catalogue.replace(id, name, *price) {
+                    state.undo.push(Change::ItemReplaced(Box::new(before)));
+                }
+            }
+            None => {
+                state.catalogue.add(*upc, name, *price);
+                state.stock.add_item();
+                state.undo.push(Change::ItemAdded);
+            }
+        },
+        Event::InitialLevelSet { by: _, item, location, units } => {
+            let level = Level { on_hand: *units, ..Level::default() };
+            let before = state.stock.set(*item, *location, level);
+            state.undo.push(Change::Level { item: *item, location: *location, before });
+        }
+        Event::UserAdded { by: _, name, password_hash, role } => {
+            state.users.add(name.clone(), password_hash.clone(), *role);
+            state.undo.push(Change::UserAdded);
+        }
+        Event::LoggedIn { user, session, displaced } => {
+            if let Some(ended) = displaced.and_then(|oldest| state.users.end_session(oldest)) {
+                state.undo.push(Change::SessionEnded(Box::new(ended)));
+            }
+            state.users.start_session(*user, *session);
+            state.undo.push(Change::SessionStarted(*user));
+        }
+        Event::LoggedOut { session } => {
+            if let Some(ended) = state.users.end_session(*session) {
+                state.undo.push(Change::SessionEnded(Box::new(ended)));
+            }
+        }
+        Event::Purchased { key, user, digest, lines, total } => {
+            lines.iter().for_each(|line| take(state, line));
+            let outcome = Outcome::Accepted { lines: lines.clone(), total: *total };
+            let (version, at) = (state.version, record.at);
+            record_outcome(
+                state,
+                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
+            );
+        }
+        Event::PurchaseRefused { key, user, digest, refusal } => {
+            let outcome = Outcome::Refused(Box::new(refusal.clone()));
+            let (version, at) = (state.version, record.at);
+            record_outcome(
+                state,
+                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
+            );
+        }
+    }
+    state.version
+}
+
+fn take(state: &mut State, line: &Line) {
+    let Line { item, location, units } = *line;
+    let mut level = state.stock.level(item, location).unwrap_or_default();
+    debug_assert!(units <= level.available(), "decide and verify let nothing be sold twice");
+    level.on_hand = level.on_hand.saturating_sub(units);
+    let before = state.stock.set(item, location, level);
+    state.undo.push(Change::Level { item, location, before });
+}
+
+fn record_outcome(state: &mut State, row: OutcomeRow) {
+    state.undo.push(Change::OrderRecorded(row.key));
+    state.orders.record(row);
+    if let Some(before) = state.orders.advance(state.now) {
+        state.undo.push(Change::WindowAdvanced(Box::new(before)));
+    }
+}

@@ -1,0 +1,13 @@
+//! The state machine: [`decide`] turns a command into an event or a refusal and changes nothing;
+//! [`apply`] changes the state by an event and cannot fail; [`verify`] says whether an event that comes
+//! from outside (a journal, another server) can have happened at all.
+
+mod apply;
+mod decide;
+pub(crate) use decide::{is_administrator, user_of};
+mod purchase;
+mod verify;
+
+pub use apply::apply;
+pub use decide::{Decision, decide};
+pub use verify::{Impossible, verify};

@@ -1,0 +1,145 @@
+//! The decision on a purchase: first whether its key may be decided at all, then the order itself.
+//!
+//! A key that may be decided gets exactly one outcome, and that outcome is an event, refusals included.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::decide::{Decision, user_of};
+use crate::command::{Actor, Order, OrderLine};
+use crate::event::{Event, Line, OrderDigest};
+use crate::id::UserId;
+use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX};
+use crate::money::Money;
+use crate::one_or_many::OneOrMany;
+use crate::query;
+use crate::refusal::{Refusal, Shortage};
+use crate::state::{Lookup, State};
+use crate::time::Time;
+
+pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> Result<Decision, Refusal> {
+    let user = user_of(state, actor)?;
+    if user == UserId::SYSTEM {
+        return Err(Refusal::NotPermitted);
+    }
+    let (key, digest) = (order.key, digest(&order.lines));
+    if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
+        return Err(Refusal::KeyFromFuture);
+    }
+    match state.orders.look_up(key, now) {
+        Lookup::TooOld => Err(Refusal::KeyTooOld),
+        Lookup::Decided(row) if row.user == user && row.digest == digest => {
+            Ok(Decision::Stands(query::outcome(state, row)))
+        }
+        Lookup::Decided(_) => Err(Refusal::KeyReused),
+        Lookup::Undecided => Ok(Decision::Happens(match fill(state, &order.lines) {
+            Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
+            Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+        })),
+    }
+}
+
+/// The digest of an order: XXH3-64 over its lines as sent, each as UPC (8 bytes), location (2) and
+/// units (8), little-endian. It guards against mistakes, not against attacks: an order key belongs to one
+/// user, who could only mislead himself.
+pub(crate) fn digest(lines: &[OrderLine]) -> OrderDigest {
+    let line_bytes = |line: &OrderLine| {
+        let mut bytes = [0u8; 18];
+        let (upc, rest) = bytes.split_at_mut(8);
+        let (location, units) = rest.split_at_mut(2);
+        upc.copy_from_slice(&line.upc.get().to_le_bytes());
+        location.copy_from_slice(&line.location.0.to_le_bytes());
+        units.copy_from_slice(&line.units.get().to_le_bytes());
+        bytes
+    };
+    OrderDigest(match lines {
+        [line] => xxhash_rust::xxh3::xxh3_64(&line_bytes(line)),
+        lines => {
+            let mut hash = Xxh3Default::new();
+            lines.iter().for_each(|line| hash.update(&line_bytes(line)));
+            hash.digest()
+        }
+    })
+}
+
+type Filled = (OneOrMany<Line>, Option<Money>);
+
+/// What the order takes and what it costs, if all of it can be had.
+fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
+    if lines.len() > ORDER_LINES_MAX {
+        let lines = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+        return Err(Refusal::TooManyLines { lines });
+    }
+    if let Some(line) = lines.iter().find(|line| line.units.is_zero()) {
+        return Err(Refusal::ZeroQuantity { upc: line.upc });
+    }
+    match lines {
+        [] => Err(Refusal::EmptyOrder),
+        [line] => {
+            let taken = resolve(state, line)?;
+            let short = shortage(state, line, taken);
+            if let Some(short) = short {
+                return Err(Refusal::InsufficientStock { shortages: Box::new([short]) });
+            }
+            let total = total(state, core::slice::from_ref(line), &[taken])?;
+            Ok((OneOrMany::One(taken), total))
+        }
+        lines => fill_many(state, lines),
+    }
+}
+
+fn fill_many(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
+    let summed = sum_same(lines)?;
+    let taken: Vec<Line> = summed.iter().map(|line| resolve(state, line)).collect::<Result<_, _>>()?;
+    let shortages: Box<[Shortage]> =
+        summed.iter().zip(&taken).filter_map(|(line, taken)| shortage(state, line, *taken)).collect();
+    if !shortages.is_empty() {
+        return Err(Refusal::InsufficientStock { shortages });
+    }
+    let total = total(state, &summed, &taken)?;
+    Ok((taken.into(), total))
+}
+
+/// The lines with those of one item and location added up, in the order of their first appearance.
+fn sum_same(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+    let mut sorted: Vec<(usize, OrderLine)> = lines.iter().copied().enumerate().collect();
+    sorted.sort_by_key(|(place, line)| (line.upc, line.location, *place));
+    let mut summed: Vec<(usize, OrderLine)> = Vec::with_capacity(sorted.len());
+    for (place, line) in sorted {
+        match summed.last_mut() {
+            Some((_, last)) if (last.upc, last.location) == (line.upc, line.location) => {
+                let sum = last.units.checked_add(line.units);
+                last.units = sum.ok_or(Refusal::Overflow { upc: line.upc })?;
+            }
+            _ => summed.push((place, line)),
+        }
+    }
+    summed.sort_unstable_by_key(|(place, _)| *place);
+    Ok(summed.into_iter().map(|(_, line)| line).collect())
+}
+
+fn resolve(state: &State, line: &OrderLine) -> Result<Line, Refusal> {
+    let item = state.catalogue.id(line.upc).ok_or(Refusal::UnknownItem { upc: line.upc })?;
+    Ok(Line { item, location: line.location, units: line.units })
+}
+
+fn shortage(state: &State, line: &OrderLine, taken: Line) -> Option<Shortage> {
+    let available = state.stock.available(taken.item, taken.location);
+    let OrderLine { upc, location, units: requested } = *line;
+    (requested > available).then_some(Shortage { upc, location, requested, available })
+}
+
+/// The price of all lines; none if any item has no price.
+fn total(state: &State, lines: &[OrderLine], taken: &[Line]) -> Result<Option<Money>, Refusal> {
+    let mut total = Money::ZERO;
+    for (line, taken) in lines.iter().zip(taken) {
+        let Some(price) = state.catalogue.price(taken.item) else { return Ok(None) };
+        total = price
+            .checked_times(taken.units)
+            .and_then(|amount| total.checked_add(amount))
+            .ok_or(Refusal::Overflow { upc: line.upc })?;
+    }
+    Ok(Some(total))
+}

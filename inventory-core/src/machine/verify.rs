@@ -1,0 +1,118 @@
+//! Whether an event can have happened at all. Checksums say that the bytes of a journal are as they were
+//! written; this says that they were written by a correct engine.
+
+use alloc::vec::Vec;
+
+use crate::event::{Event, Line, Record};
+use crate::id::{ItemId, OrderKey, SessionId, UserId};
+use crate::state::{Lookup, State};
+
+/// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Impossible {
+    /// It names an item that does not exist.
+    #[error("it names item row {}, which does not exist", .0.0)]
+    Item(ItemId),
+    /// It names a user that does not exist.
+    #[error("it names user {}, who does not exist", .0.0)]
+    User(UserId),
+    /// It adds a user whose name is taken.
+    #[error("it adds a user whose name is taken")]
+    UserExists,
+    /// It starts a session that exists, or ends one that does not.
+    #[error("it starts a session that exists, or ends one that does not")]
+    Session,
+    /// It sets an initial level a second time.
+    #[error("it sets the initial level of item row {} a second time", .0.0)]
+    LevelAlreadySet(ItemId),
+    /// It takes more units than are available.
+    #[error("it takes more units of item row {} than are available", .0.0)]
+    Oversold(ItemId),
+    /// It decides an order key that was decided, or that had left the window.
+    #[error("it decides order {0} a second time or too late")]
+    Decided(OrderKey),
+    /// Its time is before that of the event in front of it.
+    #[error("its time is before that of the event in front of it")]
+    TimeBackwards,
+}
+
+/// Says whether this event can be the next one of this state.
+pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
+    if record.at < state.now {
+        return Err(Impossible::TimeBackwards);
+    }
+    match &record.event {
+        Event::ItemDefined { by, .. } => actor_exists(state, *by),
+        Event::InitialLevelSet { by, item, location, .. } => {
+            item_exists(state, *item)?;
+            if state.stock.level(*item, *location).is_some() {
+                return Err(Impossible::LevelAlreadySet(*item));
+            }
+            actor_exists(state, *by)
+        }
+        Event::UserAdded { by, name, .. } => {
+            if state.users.id(name).is_some() {
+                return Err(Impossible::UserExists);
+            }
+            actor_exists(state, *by)
+        }
+        Event::LoggedIn { user, session, displaced } => {
+            user_exists(state, *user)?;
+            session_is(state, *session, false)?;
+            displaced.map_or(Ok(()), |displaced| session_is(state, displaced, true))
+        }
+        Event::LoggedOut { session } => session_is(state, *session, true),
+        Event::Purchased { key, user, lines, .. } => {
+            undecided(state, record, *key, *user)?;
+            lines.iter().try_for_each(|line| can_take(state, line))?;
+            each_once(lines)
+        }
+        Event::PurchaseRefused { key, user, .. } => undecided(state, record, *key, *user),
+    }
+}
+
+fn undecided(state: &State, record: &Record, key: OrderKey, user: UserId) -> Result<(), Impossible> {
+    user_exists(state, user)?;
+    match state.orders.look_up(key, record.at) {
+        Lookup::Undecided => Ok(()),
+        Lookup::Decided(_) | Lookup::TooOld => Err(Impossible::Decided(key)),
+    }
+}
+
+fn can_take(state: &State, line: &Line) -> Result<(), Impossible> {
+    item_exists(state, line.item)?;
+    if line.units > state.stock.available(line.item, line.location) {
+        return Err(Impossible::Oversold(line.item));
+    }
+    Ok(())
+}
+
+/// An order takes from each item and location once: more lines could together take what is not there.
+fn each_once(lines: &[Line]) -> Result<(), Impossible> {
+    if lines.len() < 2 {
+        return Ok(());
+    }
+    let mut places: Vec<_> = lines.iter().map(|line| (line.item, line.location)).collect();
+    places.sort_unstable();
+    match places.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+        Some([(item, _), ..]) => Err(Impossible::Oversold(*item)),
+        _ => Ok(()),
+    }
+}
+
+fn item_exists(state: &State, item: ItemId) -> Result<(), Impossible> {
+    state.catalogue.upc(item).map(|_| ()).ok_or(Impossible::Item(item))
+}
+
+fn user_exists(state: &State, user: UserId) -> Result<(), Impossible> {
+    state.users.user(user).map(|_| ()).ok_or(Impossible::User(user))
+}
+
+fn actor_exists(state: &State, user: UserId) -> Result<(), Impossible> {
+    if user == UserId::SYSTEM { Ok(()) } else { user_exists(state, user) }
+}
+
+fn session_is(state: &State, session: SessionId, there: bool) -> Result<(), Impossible> {
+    if state.users.session(session).is_some() == there { Ok(()) } else { Err(Impossible::Session) }
+}

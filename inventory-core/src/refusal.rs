@@ -1,0 +1,194 @@
+//! Why a valid request was not carried out. A refusal is a normal answer, not an error.
+//!
+//! Codes are permanent: a code is never given another meaning. Those of 20 to 29 are outcomes of an order
+//! and are recorded under its key; all others leave no trace.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::id::{LocationId, Upc};
+use crate::limits;
+use crate::quantity::Units;
+
+/// One short line of an order: what was asked and what there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The item.
+    pub upc: Upc,
+    /// The location it was asked from.
+    pub location: LocationId,
+    /// Units the order asked for, over all its lines for this item and location.
+    pub requested: Units,
+    /// Units that were available.
+    pub available: Units,
+}
+
+/// Why a valid request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request needs a session: none was given, or it has ended.
+    NotLoggedIn,
+    /// The user is unknown or the password is wrong; which of them is not told.
+    BadCredentials,
+    /// The actor's role does not allow the request.
+    NotPermitted,
+    /// The session is already in use; log out first.
+    AlreadyLoggedIn,
+
+    /// No item has this code.
+    UnknownItem {
+        /// The first such code of the order.
+        upc: Upc,
+    },
+    /// At least one line asks for more than is available. Every short line is listed.
+    InsufficientStock {
+        /// The short lines, in the order of the order's lines.
+        shortages: Box<[Shortage]>,
+    },
+    /// A line asks for zero units.
+    ZeroQuantity {
+        /// The line's item.
+        upc: Upc,
+    },
+    /// The lines of one item, or the order's total price, add up to more than fits.
+    Overflow {
+        /// The item at which it no longer fits.
+        upc: Upc,
+    },
+    /// The order has more lines than [`ORDER_LINES_MAX`](limits::ORDER_LINES_MAX).
+    TooManyLines {
+        /// How many it has.
+        lines: u32,
+    },
+    /// The order has no line.
+    EmptyOrder,
+
+    /// The key belongs to another order, or to another user's order.
+    KeyReused,
+    /// The key is older than the outcome window: the order is not executed, now or later.
+    KeyTooOld,
+    /// The key's time is too far ahead of the server's clock.
+    KeyFromFuture,
+    /// No order of the actor's has this key.
+    UnknownOrder,
+
+    /// A user of this name exists.
+    UserExists,
+    /// This item's level at this location was set before.
+    LevelAlreadySet,
+    /// A name is empty, too long, or has characters that it may not have.
+    InvalidName,
+    /// The price is negative.
+    InvalidPrice,
+    /// The catalogue or the user table is full.
+    TableFull,
+}
+
+impl Refusal {
+    /// The permanent code.
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::NotLoggedIn => 10,
+            Self::BadCredentials => 11,
+            Self::NotPermitted => 12,
+            Self::AlreadyLoggedIn => 13,
+            Self::UnknownItem { .. } => 20,
+            Self::InsufficientStock { .. } => 21,
+            Self::ZeroQuantity { .. } => 22,
+            Self::Overflow { .. } => 23,
+            Self::TooManyLines { .. } => 24,
+            Self::EmptyOrder => 25,
+            Self::KeyReused => 30,
+            Self::KeyTooOld => 31,
+            Self::KeyFromFuture => 32,
+            Self::UnknownOrder => 33,
+            Self::UserExists => 40,
+            Self::LevelAlreadySet => 41,
+            Self::InvalidName => 42,
+            Self::InvalidPrice => 43,
+            Self::TableFull => 44,
+        }
+    }
+
+    /// The permanent name, as JSON and PROTOCOL.md spell it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotLoggedIn => "not_logged_in",
+            Self::BadCredentials => "bad_credentials",
+            Self::NotPermitted => "not_permitted",
+            Self::AlreadyLoggedIn => "already_logged_in",
+            Self::UnknownItem { .. } => "unknown_item",
+            Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::ZeroQuantity { .. } => "zero_quantity",
+            Self::Overflow { .. } => "overflow",
+            Self::TooManyLines { .. } => "too_many_lines",
+            Self::EmptyOrder => "empty_order",
+            Self::KeyReused => "key_reused",
+            Self::KeyTooOld => "key_too_old",
+            Self::KeyFromFuture => "key_from_future",
+            Self::UnknownOrder => "unknown_order",
+            Self::UserExists => "user_exists",
+            Self::LevelAlreadySet => "level_already_set",
+            Self::InvalidName => "invalid_name",
+            Self::InvalidPrice => "invalid_price",
+            Self::TableFull => "table_full",
+        }
+    }
+}
+
+/// One sentence for people: what happened, and what to do where there is something to do.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLoggedIn => f.write_str("not logged in: log in first"),
+            Self::BadCredentials => f.write_str("wrong user name or password"),
+            Self::NotPermitted => f.write_str("not permitted: this needs an administrator"),
+            Self::AlreadyLoggedIn => f.write_str("already logged in: log out first"),
+            Self::UnknownItem { upc } => {
+                write!(f, "unknown item {upc}")?;
+                if !upc.has_valid_check_digit() {
+                    f.write_str(" (its check digit is wrong: a typing error?)")?;
+                }
+                Ok(())
+            }
+            Self::InsufficientStock { shortages } => {
+                f.write_str("not enough stock")?;
+                for (at, short) in shortages.iter().enumerate() {
+                    let Shortage { upc, location, requested, available } = short;
+                    let separator = if at == 0 { ":" } else { ";" };
+                    write!(f, "{separator} {upc} at {location}: {requested} asked, {available} available")?;
+                }
+                Ok(())
+            }
+            Self::ZeroQuantity { upc } => write!(f, "zero units of {upc} asked: ask for at least one"),
+            Self::Overflow { upc } => {
+                write!(f, "the quantity or the price of {upc} is too large to add up")
+            }
+            Self::TooManyLines { lines } => write!(
+                f,
+                "{lines} lines are too many for one order: at most {} are taken",
+                limits::ORDER_LINES_MAX
+            ),
+            Self::EmptyOrder => f.write_str("the order has no lines"),
+            Self::KeyReused => f.write_str("the order key belongs to another order: make a new key"),
+            Self::KeyTooOld => f.write_str(
+                "the order key is too old: this order is not executed, and never will be; \
+                 look for its receipt, or make a new key",
+            ),
+            Self::KeyFromFuture => f.write_str("the order key is from the future: set this machine's clock"),
+            Self::UnknownOrder => f.write_str("no order of yours has this key"),
+            Self::UserExists => f.write_str("a user of this name exists"),
+            Self::LevelAlreadySet => f.write_str("the level of this item at this location was set before"),
+            Self::InvalidName => write!(
+                f,
+                "the name is empty, too long ({} bytes for an item, {} for a user), or has characters \
+                 that are not allowed",
+                limits::ITEM_NAME_BYTES_MAX,
+                limits::USER_NAME_BYTES_MAX
+            ),
+            Self::InvalidPrice => f.write_str("a price is never negative"),
+            Self::TableFull => f.write_str("the table is full: no more can be added"),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the engine answers.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::command::{OrderLine, Role};
+use crate::id::{LocationId, OrderKey, Upc, UserId, Version};
+use crate::money::Money;
+use crate::one_or_many::OneOrMany;
+use crate::quantity::Units;
+use crate::refusal::Refusal;
+use crate::time::Time;
+
+/// The durable proof of an accepted order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The order's key.
+    pub key: OrderKey,
+    /// The version the purchase made.
+    pub version: Version,
+    /// Who bought.
+    pub user: Box<str>,
+    /// When.
+    pub at: Time,
+    /// What was bought, each item and location once.
+    pub lines: OneOrMany<OrderLine>,
+    /// The price of it all in minor units; none if any item has no price.
+    pub total: Option<Money>,
+}
+
+/// One item at one location.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelRow {
+    /// The item's code.
+    pub upc: Upc,
+    /// Its name.
+    pub name: Box<str>,
+    /// The location.
+    pub location: LocationId,
+    /// Units physically there.
+    pub on_hand: Units,
+    /// Units claimed by live reservations.
+    pub reserved: Units,
+    /// Price of one unit.
+    pub price: Option<Money>,
+}
+
+impl LevelRow {
+    /// What can be promised now: on hand less reserved.
+    pub const fn available(&self) -> Units {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+}
+
+/// A page of levels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LevelsPage {
+    /// The levels, sorted by UPC, then location.
+    pub levels: Vec<LevelRow>,
+    /// Ask for the page after this item next; none if this is the last page.
+    pub next: Option<Upc>,
+}
+
+/// Who a session belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's row number.
+    pub user: UserId,
+    /// The user's name.
+    pub name: Box<str>,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// What a server needs to verify a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The user's row number.
+    pub user: UserId,
+    /// The stored hash, a PHC string.
+    pub password_hash: Box<str>,
+}
+
+/// A request was carried out: what there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To commands that have nothing else to say: the version that holds their effect.
+    Done(Version),
+    /// To a login and to [`Query::WhoAmI`](crate::Query::WhoAmI).
+    Identity(Identity),
+    /// To a purchase and to [`Query::Receipt`](crate::Query::Receipt).
+    Receipt(Receipt),
+    /// To [`Query::Levels`](crate::Query::Levels) and [`Query::Item`](crate::Query::Item).
+    Levels(LevelsPage),
+    /// To [`Query::Credential`](crate::Query::Credential); none if there is no such user.
+    Credential(Option<Credential>),
+}
+
+/// Why a request got no outcome now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// Too much is waiting already. The request was not executed; try again.
+    Overloaded,
+    /// The journal could not take the write (a full disk, say) and said so for certain. The request was not
+    /// executed; try again.
+    NotWritten,
+    /// The journal cannot tell whether a write happened. The engine acknowledges nothing more until it is
+    /// restarted; a retry of the same order key after that gives the outcome.
+    Poisoned,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overloaded => "the server is overloaded: nothing was done, try again",
+            Self::NotWritten => {
+                "the journal cannot be written (is the disk full?): nothing was done, try again"
+            }
+            Self::Poisoned => {
+                "a write to the journal failed in an unclear way and the server has stopped acknowledging: \
+                 restart it, then repeat the request with the same order key"
+            }
+        })
+    }
+}
+
+/// The engine's answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Carried out, and durable.
+    Answered(Answer),
+    /// Not carried out, for a reason of the domain.
+    Refused(Refusal),
+    /// No outcome now.
+    Unavailable(Unavailable),
+}

@@ -1,0 +1,203 @@
+//! The items: code, name and price, found by code and listed in the order of their codes.
+//!
+//! Invariants: one row a code; a row is never removed but by undo; row numbers are dense.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::ops::Bound;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::id::{ItemId, Upc};
+use crate::money::Money;
+
+/// An item as the catalogue knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Its row.
+    pub id: ItemId,
+    /// Its code.
+    pub upc: Upc,
+    /// Its name.
+    pub name: &'a str,
+    /// Price of one unit.
+    pub price: Option<Money>,
+}
+
+/// The items. Memory beside code and name: 16 bytes a row, 8.4 for the index, about 17 for the order.
+#[derive(Debug)]
+pub struct Catalogue {
+    rows: Vec<Row>,
+    /// The names, one after the other. The name of a redefined item stays behind, unused.
+    names: Vec<u8>,
+    by_upc: HashTable<u32>,
+    sorted: BTreeSet<Upc>,
+    hasher: FixedState,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    upc: Upc,
+    price: PriceCell,
+    name: NameCell,
+}
+
+/// A price in 8 bytes: prices are never negative, so −1 stands for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PriceCell(i64);
+
+impl PriceCell {
+    fn new(price: Option<Money>) -> Self {
+        Self(price.map_or(-1, Money::minor))
+    }
+
+    fn get(self) -> Option<Money> {
+        (self.0 >= 0).then_some(Money::from_minor(self.0))
+    }
+}
+
+/// Where a name lies in the names, in 8 bytes: 48 bits of start, 16 of length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NameCell(u64);
+
+impl NameCell {
+    fn push(names: &mut Vec<u8>, name: &str) -> Self {
+        let start = u64::try_from(names.len()).unwrap_or(u64::MAX);
+        let length = u64::from(u16::try_from(name.len()).unwrap_or(u16::MAX));
+        debug_assert!(start < 1 << 48 && name.len() <= usize::from(u16::MAX), "the name was checked");
+        names.extend_from_slice(name.as_bytes());
+        Self((start << 16) | length)
+    }
+
+    fn get(self, names: &[u8]) -> &str {
+        let bytes = usize::try_from(self.0 >> 16).ok().and_then(|start| {
+            let end = start.checked_add(usize::try_from(self.0 & 0xffff).ok()?)?;
+            names.get(start..end)
+        });
+        bytes.and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// An item as it was before it was given another name and price.
+#[derive(Debug)]
+pub(crate) struct ReplacedItem {
+    index: usize,
+    row: Row,
+    names_len: usize,
+}
+
+impl Catalogue {
+    pub(super) fn new(hash_seed: u64) -> Self {
+        Self {
+            rows: Vec::new(),
+            names: Vec::new(),
+            by_upc: HashTable::new(),
+            sorted: BTreeSet::new(),
+            hasher: FixedState::with_seed(hash_seed),
+        }
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The row of the item with this code.
+    pub fn id(&self, upc: Upc) -> Option<ItemId> {
+        self.by_upc
+            .find(self.hasher.hash_one(upc), |row| self.upc(ItemId(*row)) == Some(upc))
+            .map(|row| ItemId(*row))
+    }
+
+    /// The code of the item in this row.
+    pub fn upc(&self, id: ItemId) -> Option<Upc> {
+        self.row(id).map(|row| row.upc)
+    }
+
+    /// The price of the item in this row; none also if there is no such row.
+    pub fn price(&self, id: ItemId) -> Option<Money> {
+        self.row(id).and_then(|row| row.price.get())
+    }
+
+    /// The item in this row.
+    pub fn item(&self, id: ItemId) -> Option<Item<'_>> {
+        let row = self.row(id)?;
+        Some(Item { id, upc: row.upc, name: row.name.get(&self.names), price: row.price.get() })
+    }
+
+    /// The item with this code.
+    pub fn find(&self, upc: Upc) -> Option<Item<'_>> {
+        self.id(upc).and_then(|id| self.item(id))
+    }
+
+    /// The items after this code, or all of them, in the order of their codes.
+    pub fn sorted_after(&self, after: Option<Upc>) -> impl Iterator<Item = Item<'_>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.sorted.range((start, Bound::Unbounded)).filter_map(|upc| self.find(*upc))
+    }
+
+    /// The items in the order in which they were defined.
+    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
+        (0..).map_while(|row| self.item(ItemId(row)))
+    }
+
+    fn row(&self, id: ItemId) -> Option<&Row> {
+        self.rows.get(index(id))
+    }
+
+    /// Adds an item. The caller has made sure that there is none with this code.
+    pub(crate) fn add(&mut self, upc: Upc, name: &str, price: Option<Money>) {
+        let Ok(id) = u32::try_from(self.rows.len()) else {
+            debug_assert!(false, "the catalogue's bound was checked");
+            return;
+        };
+        let name = NameCell::push(&mut self.names, name);
+        self.rows.push(Row { upc, price: PriceCell::new(price), name });
+        self.sorted.insert(upc);
+        let Self { rows, by_upc, hasher, .. } = self;
+        by_upc.insert_unique(hasher.hash_one(upc), id, |id| {
+            rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc))
+        });
+    }
+
+    pub(super) fn undo_add(&mut self) {
+        let Some(row) = self.rows.pop() else { return };
+        self.names.truncate(usize::try_from(row.name.0 >> 16).unwrap_or(usize::MAX));
+        self.sorted.remove(&row.upc);
+        let removed = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let hash = self.hasher.hash_one(row.upc);
+        if let Ok(entry) = self.by_upc.find_entry(hash, |id| *id == removed) {
+            entry.remove();
+        }
+    }
+
+    /// Gives the item in this row another name and price.
+    pub(crate) fn replace(&mut self, id: ItemId, name: &str, price: Option<Money>) -> Option<ReplacedItem> {
+        let names_len = self.names.len();
+        let row = self.rows.get_mut(index(id))?;
+        let before = ReplacedItem { index: index(id), row: *row, names_len };
+        if row.name.get(&self.names) != name {
+            row.name = NameCell::push(&mut self.names, name);
+        }
+        row.price = PriceCell::new(price);
+        Some(before)
+    }
+
+    pub(super) fn undo_replace(&mut self, before: ReplacedItem) {
+        self.names.truncate(before.names_len);
+        if let Some(row) = self.rows.get_mut(before.index) {
+            *row = before.row;
+        }
+    }
+}
+
+pub(super) fn index(id: ItemId) -> usize {
+    usize::try_from(id.0).unwrap_or(usize::MAX)
+}

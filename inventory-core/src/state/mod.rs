@@ -1,0 +1,120 @@
+//! The tables. Each keeps its own invariants; [`State`] holds them together with the version, the clock
+//! and the undo log. Only [`machine::apply`](crate::machine::apply) changes them.
+
+mod catalogue;
+mod orders;
+mod stock;
+mod undo;
+mod users;
+
+pub use catalogue::{Catalogue, Item};
+pub use orders::{Lookup, Orders, Outcome, OutcomeRow};
+pub use stock::{Level, Stock};
+pub use users::{Session, User, Users};
+
+pub(crate) use undo::{Change, UndoLog};
+
+use crate::id::Version;
+use crate::time::Time;
+
+/// Everything the engine knows, at one version.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) stock: Stock,
+    pub(crate) users: Users,
+    pub(crate) orders: Orders,
+    pub(crate) version: Version,
+    pub(crate) now: Time,
+    pub(crate) undo: UndoLog,
+}
+
+impl State {
+    /// The state before the first event.
+    ///
+    /// `hash_seed` keys the hash tables, so that clients cannot choose keys that collide; give it random bits.
+    /// It changes no answer.
+    pub fn new(hash_seed: u64) -> Self {
+        Self {
+            catalogue: Catalogue::new(hash_seed),
+            stock: Stock::default(),
+            users: Users::new(hash_seed),
+            orders: Orders::new(hash_seed),
+            version: Version::ZERO,
+            now: Time::ZERO,
+            undo: UndoLog::default(),
+        }
+    }
+
+    /// The number of events applied.
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The time of the last event.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The items.
+    pub const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The levels.
+    pub const fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
+    /// The users and their sessions.
+    pub const fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// The outcomes of recent orders.
+    pub const fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// From here on, keeps what is needed to take events back, until
+    /// [`forget_undo_through`](Self::forget_undo_through) says that they are durable.
+    pub(crate) fn record_undo(&mut self) {
+        self.undo.start(self.version);
+    }
+
+    /// Takes back every event after `version`, newest first: the state is again exactly what it was there.
+    ///
+    /// `version` is not before the last one forgotten.
+    pub(crate) fn roll_back_to(&mut self, version: Version) {
+        while self.version > version {
+            let Some(change) = self.undo.pop() else {
+                debug_assert!(false, "no undo for version {}", self.version);
+                return;
+            };
+            match change {
+                Change::Began { now } => {
+                    self.now = now;
+                    self.version = Version(self.version.0.saturating_sub(1));
+                }
+                Change::ItemAdded => {
+                    self.catalogue.undo_add();
+                    self.stock.undo_add_item();
+                }
+                Change::ItemReplaced(before) => self.catalogue.undo_replace(*before),
+                Change::Level { item, location, before } => {
+                    self.stock.undo_level(item, location, before);
+                }
+                Change::UserAdded => self.users.undo_add(),
+                Change::SessionStarted(user) => self.users.undo_start_session(user),
+                Change::SessionEnded(before) => self.users.undo_end_session(*before),
+                Change::OrderRecorded(key) => self.orders.undo_record(key),
+                Change::WindowAdvanced(before) => self.orders.undo_advance(*before),
+            }
+        }
+    }
+
+    /// Drops what would take back events up to `version`: they are durable.
+    pub(crate) fn forget_undo_through(&mut self, version: Version) {
+        self.undo.forget_through(version);
+    }
+}

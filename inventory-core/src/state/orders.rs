@@ -1,0 +1,217 @@
+//! The outcome window: what became of recent orders, by order key.
+//!
+//! Outcomes lie in buckets, one for each second of the keys' own time, and leave the window a whole bucket
+//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes.
+//! `floor` is the first second that is still kept. So for every key at or above the floor it is certain
+//! whether it was decided, and every key below it is refused unseen.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::event::{Line, OrderDigest};
+use crate::id::{OrderKey, UserId, Version};
+use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_COUNT_MAX};
+use crate::money::Money;
+use crate::one_or_many::OneOrMany;
+use crate::refusal::Refusal;
+use crate::time::Time;
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was accepted.
+    Accepted {
+        /// What was taken.
+        lines: OneOrMany<Line>,
+        /// The price of it all.
+        total: Option<Money>,
+    },
+    /// It was refused.
+    Refused(Box<Refusal>),
+}
+
+/// The outcome of one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeRow {
+    /// The order's key.
+    pub key: OrderKey,
+    /// Digest of the order as it was sent.
+    pub digest: OrderDigest,
+    /// The version the outcome made.
+    pub version: Version,
+    /// When.
+    pub at: Time,
+    /// Whose order.
+    pub user: UserId,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What the window knows of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<'a> {
+    /// The order was decided, with this outcome.
+    Decided(&'a OutcomeRow),
+    /// The order was not decided.
+    Undecided,
+    /// The key is older than the window.
+    TooOld,
+}
+
+/// The outcomes of recent orders.
+#[derive(Debug)]
+pub struct Orders {
+    buckets: BTreeMap<u64, Bucket>,
+    count: usize,
+    /// Keys of earlier seconds have left the window.
+    floor: u64,
+    hasher: FixedState,
+}
+
+/// The outcomes whose keys are of one second.
+#[derive(Debug, Default)]
+struct Bucket {
+    rows: Vec<OutcomeRow>,
+    by_key: HashTable<u32>,
+}
+
+/// The window as it was before its oldest buckets left.
+#[derive(Debug)]
+pub(crate) struct WindowBefore {
+    floor: u64,
+    evicted: Vec<(u64, Bucket)>,
+}
+
+impl Orders {
+    pub(super) fn new(hash_seed: u64) -> Self {
+        Self { buckets: BTreeMap::new(), count: 0, floor: 0, hasher: FixedState::with_seed(hash_seed) }
+    }
+
+    /// How many outcomes the window holds.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it holds none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first time of a key that is still in the window at `now`.
+    pub fn start(&self, now: Time) -> Time {
+        Time::from_micros(self.floor_at(now).saturating_mul(1_000_000))
+    }
+
+    /// What became of the order with this key, as known at `now`.
+    pub fn look_up(&self, key: OrderKey, now: Time) -> Lookup<'_> {
+        let second = second_of(key.time());
+        if second < self.floor_at(now) {
+            return Lookup::TooOld;
+        }
+        let Some(bucket) = self.buckets.get(&second) else { return Lookup::Undecided };
+        bucket.find(key, self.hasher.hash_one(key)).map_or(Lookup::Undecided, Lookup::Decided)
+    }
+
+    /// The outcomes by second of their keys, and in the order they were decided within one.
+    pub fn iter(&self) -> impl Iterator<Item = &OutcomeRow> {
+        self.buckets.values().flat_map(|bucket| &bucket.rows)
+    }
+
+    /// The first second that is still kept, for a snapshot.
+    pub(crate) const fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// Sets the first second that is kept, from a snapshot.
+    pub(crate) fn set_floor(&mut self, floor: u64) {
+        self.floor = floor;
+    }
+
+    /// Records an outcome. The caller has made sure that the window holds the key's second and not the key.
+    pub(crate) fn record(&mut self, row: OutcomeRow) {
+        let bucket = self.buckets.entry(second_of(row.key.time())).or_default();
+        let Ok(place) = u32::try_from(bucket.rows.len()) else {
+            debug_assert!(false, "the window's bound is far below 2^32");
+            return;
+        };
+        let Bucket { rows, by_key } = bucket;
+        by_key.insert_unique(self.hasher.hash_one(row.key), place, |place| {
+            row_at(rows, *place).map_or(0, |row| self.hasher.hash_one(row.key))
+        });
+        rows.push(row);
+        self.count = self.count.saturating_add(1);
+    }
+
+    pub(super) fn undo_record(&mut self, key: OrderKey) {
+        let second = second_of(key.time());
+        let Some(bucket) = self.buckets.get_mut(&second) else { return };
+        let Some(row) = bucket.rows.pop() else { return };
+        debug_assert_eq!(row.key, key, "the newest outcome of its second is undone first");
+        let place = u32::try_from(bucket.rows.len()).unwrap_or(u32::MAX);
+        let hash = self.hasher.hash_one(row.key);
+        if let Ok(entry) = bucket.by_key.find_entry(hash, |other| *other == place) {
+            entry.remove();
+        }
+        if bucket.rows.is_empty() {
+            self.buckets.remove(&second);
+        }
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// Lets the buckets leave that are too old at `now`, and the oldest while there are too many outcomes.
+    /// None if nothing changed.
+    pub(crate) fn advance(&mut self, now: Time) -> Option<WindowBefore> {
+        let before_floor = self.floor;
+        let mut evicted = Vec::new();
+        let mut floor = self.floor_at(now);
+        while let Some(oldest) = self.buckets.first_entry() {
+            let second = *oldest.key();
+            if second >= floor && self.count <= ORDER_WINDOW_COUNT_MAX {
+                break;
+            }
+            floor = floor.max(second.saturating_add(1));
+            let bucket = oldest.remove();
+            self.count = self.count.saturating_sub(bucket.rows.len());
+            evicted.push((second, bucket));
+        }
+        // Without outcomes below it a higher floor says nothing new: `floor_at` gives it from the time alone.
+        if evicted.is_empty() {
+            return None;
+        }
+        self.floor = floor;
+        Some(WindowBefore { floor: before_floor, evicted })
+    }
+
+    pub(super) fn undo_advance(&mut self, before: WindowBefore) {
+        self.floor = before.floor;
+        for (second, bucket) in before.evicted {
+            self.count = self.count.saturating_add(bucket.rows.len());
+            self.buckets.insert(second, bucket);
+        }
+    }
+
+    fn floor_at(&self, now: Time) -> u64 {
+        self.floor.max(second_of(now.minus_micros(ORDER_WINDOW_AGE_US)))
+    }
+}
+
+impl Bucket {
+    fn find(&self, key: OrderKey, hash: u64) -> Option<&OutcomeRow> {
+        let place =
+            self.by_key.find(hash, |place| row_at(&self.rows, *place).is_some_and(|row| row.key == key))?;
+        row_at(&self.rows, *place)
+    }
+}
+
+fn row_at(rows: &[OutcomeRow], place: u32) -> Option<&OutcomeRow> {
+    rows.get(usize::try_from(place).ok()?)
+}
+
+const fn second_of(time: Time) -> u64 {
+    time.as_micros() / 1_000_000
+}

@@ -1,0 +1,72 @@
+//! What it takes to go back: for every undurable event, the rows it touched as they were before.
+//! The tables know how to put a row back; this file only keeps the order.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use super::catalogue::ReplacedItem;
+use super::orders::WindowBefore;
+use super::stock::Level;
+use super::users::EndedSession;
+use crate::id::{ItemId, LocationId, OrderKey, UserId, Version};
+use crate::time::Time;
+
+/// One touched row, as it was before.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// An event begins here; the clock stood at `now`.
+    Began {
+        now: Time,
+    },
+    ItemAdded,
+    ItemReplaced(Box<ReplacedItem>),
+    Level {
+        item: ItemId,
+        location: LocationId,
+        before: Option<Level>,
+    },
+    UserAdded,
+    /// The newest session of this user was not there.
+    SessionStarted(UserId),
+    SessionEnded(Box<EndedSession>),
+    OrderRecorded(OrderKey),
+    WindowAdvanced(Box<WindowBefore>),
+}
+
+/// The changes since the last version that is known to be durable, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct UndoLog {
+    changes: VecDeque<Change>,
+    /// Events up to here cannot be taken back.
+    durable: Version,
+    recording: bool,
+}
+
+impl UndoLog {
+    pub(crate) fn start(&mut self, version: Version) {
+        self.changes.clear();
+        self.durable = version;
+        self.recording = true;
+    }
+
+    pub(crate) fn push(&mut self, change: Change) {
+        if self.recording {
+            self.changes.push_back(change);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Change> {
+        self.changes.pop_back()
+    }
+
+    pub(crate) fn forget_through(&mut self, version: Version) {
+        while self.durable < version {
+            let Some(first) = self.changes.pop_front() else { break };
+            debug_assert!(matches!(first, Change::Began { .. }), "an event's changes start with it");
+            self.durable = self.durable.plus(1);
+            while matches!(self.changes.front(), Some(change) if !matches!(change, Change::Began { .. })) {
+                self.changes.pop_front();
+            }
+        }
+    }
+}
