@@ -58,7 +58,9 @@ pub(crate) fn digest(lines: &[OrderLine]) -> OrderDigest {
         [line] => xxhash_rust::xxh3::xxh3_64(&line_bytes(line)),
         lines => {
             let mut hash = Xxh3Default::new();
-            lines.iter().for_each(|line| hash.update(&line_bytes(line)));
+            for line in lines {
+                hash.update(&line_bytes(line));
+            }
             hash.digest()
         }
     })
