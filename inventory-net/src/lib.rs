@@ -10,6 +10,8 @@
     )
 )]
 
+pub mod clock;
 pub mod password;
+pub mod service;
 pub mod token;
 pub mod transport;

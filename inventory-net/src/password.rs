@@ -142,6 +142,7 @@ fn hash_of_nobody(params: &Params) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes by value")]
 fn failed(error: impl ToString) -> PasswordError {
     PasswordError::Failed(error.to_string())
 }
