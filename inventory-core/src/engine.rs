@@ -1,21 +1,24 @@
 //! The engine: groups, numbers, waits for durability and releases replies. It knows no task, socket or file.
-//!
-//! Call order: [`Engine::submit`] requests as they come; write what [`Engine::poll_append`] gives to the journal and say
-//! with [`Engine::appended`], [`Engine::conflicted`], [`Engine::append_failed`] or [`Engine::poison`] what became of it;
-//! after each of these calls send what [`Engine::poll_reply`] gives.
+
+use alloc::collections::VecDeque;
+use core::mem;
 
 use crate::command::{Action, Actor};
+use crate::event::{Event, Record};
 use crate::id::{AppendId, Version};
-use crate::journal::{Group, ReplayError, Tip};
-use crate::limits;
-use crate::reply::Reply;
+use crate::journal::{Group, GroupBuilder, ReplayError, Tip, apply_group};
+use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX};
+use crate::machine::{Decision, apply, decide};
+use crate::query;
+use crate::refusal::Refusal;
+use crate::reply::{Answer, Reply, Unavailable};
 use crate::state::State;
 use crate::time::Time;
 
 /// The engine's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineConfig {
-    /// Most groups that may be on their way to the journal at once.
+    /// Most groups that may be on their way to the journal at once; at least 1.
     pub groups_in_flight_max: usize,
     /// Most requests that may wait for a reply; one more is answered `Overloaded`.
     pub inbox_requests_max: usize,
@@ -23,66 +26,248 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { groups_in_flight_max: 1, inbox_requests_max: limits::INBOX_REQUESTS_MAX }
+        Self { groups_in_flight_max: 1, inbox_requests_max: INBOX_REQUESTS_MAX }
     }
 }
 
-/// Turns requests into groups and durable groups into replies. `T` is the caller's ticket, given back with the reply.
+/// Turns requests into groups and durable groups into replies. `T` is the caller's ticket, given back with
+/// the reply.
+///
+/// Call order: [`submit`](Self::submit) requests as they come. Write what [`poll_append`](Self::poll_append) gives
+/// to the journal, in order, and say of each group, oldest first, what became of it:
+/// [`appended`](Self::appended), [`conflicted`](Self::conflicted), [`append_failed`](Self::append_failed) or
+/// [`poison`](Self::poison). After each of these calls send what [`poll_reply`](Self::poll_reply) gives. If a group was
+/// not written, those behind it cannot be either: wait for their answers too before saying so.
+///
+/// The working state runs ahead of the journal; no reply leaves before everything it rests on is durable, be it an
+/// effect of its own or one that it saw.
 #[derive(Debug)]
 pub struct Engine<T> {
+    config: EngineConfig,
     state: State,
-    ticket: core::marker::PhantomData<T>,
+    durable: Tip,
+    /// The groups still to be written, oldest first; the last one is open and takes the next event.
+    open: VecDeque<GroupBuilder>,
+    open_bytes: usize,
+    in_flight: VecDeque<Group>,
+    in_flight_bytes: usize,
+    /// Requests whose replies rest on something undurable, oldest first.
+    waiting: VecDeque<Waiting<T>>,
+    /// Replies that may leave.
+    ready: VecDeque<(T, Reply)>,
+    poisoned: bool,
+}
+
+/// A decided request whose reply must wait, and what is needed to decide it anew.
+#[derive(Debug)]
+struct Waiting<T> {
+    ticket: T,
+    actor: Actor,
+    action: Action,
+    reply: Reply,
+    rests_on: Version,
 }
 
 impl<T> Engine<T> {
-    /// An engine that goes on from this state, which the journal holds durably up to `tip`.
-    pub fn new(state: State, _tip: Tip, _config: EngineConfig) -> Self {
-        Self { state, ticket: core::marker::PhantomData }
+    /// An engine that goes on from this state, all of which is durable; `tip` is the journal's end there.
+    pub fn new(mut state: State, tip: Tip, config: EngineConfig) -> Self {
+        debug_assert_eq!(state.version, tip.version, "the state is that of the tip");
+        state.record_undo();
+        Self {
+            config,
+            durable: tip,
+            open: VecDeque::from([GroupBuilder::new(tip.version)]),
+            open_bytes: 0,
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            waiting: VecDeque::new(),
+            ready: VecDeque::new(),
+            state,
+            poisoned: false,
+        }
     }
 
     /// Takes a request: decides it at once; the reply waits until what it rests on is durable.
-    pub fn submit(&mut self, _now: Time, _ticket: T, _actor: Actor, _action: Action) {}
-
-    /// The next group to write; none if there is nothing to write or enough is in flight already.
-    /// `append_id` is random, and used only if a group is given.
-    pub fn poll_append(&mut self, _append_id: AppendId) -> Option<Group> {
-        None
+    ///
+    /// Time never goes backwards: a `now` before that of the last event counts as that.
+    pub fn submit(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
+        if self.poisoned {
+            self.ready.push_back((ticket, Reply::Unavailable(Unavailable::Poisoned)));
+        } else if self.is_full() {
+            self.ready.push_back((ticket, Reply::Unavailable(Unavailable::Overloaded)));
+        } else {
+            self.process(now, ticket, actor, action);
+        }
     }
 
-    /// The oldest group in flight, ending with this version, is durable.
-    pub fn appended(&mut self, _last: Version) {}
+    /// The next group to write; none if there is nothing to write or enough is in flight already.
+    ///
+    /// `append_id` is random, or part of a random sequence; it is used only if a group is given.
+    pub fn poll_append(&mut self, append_id: AppendId) -> Option<Group> {
+        if self.poisoned || self.in_flight.len() >= self.config.groups_in_flight_max {
+            return None;
+        }
+        let group = self.open.pop_front()?;
+        if group.is_empty() {
+            self.open.push_front(group);
+            return None;
+        }
+        let previous = self.in_flight.back().map_or(self.durable.hash, Group::hash);
+        let (bytes, last) = (group.len(), group.last());
+        let group = group.seal(append_id, previous)?;
+        self.open_bytes = self.open_bytes.saturating_sub(bytes);
+        self.in_flight_bytes = self.in_flight_bytes.saturating_add(bytes);
+        self.in_flight.push_back(group.clone());
+        if self.open.is_empty() {
+            self.open.push_back(GroupBuilder::new(last));
+        }
+        Some(group)
+    }
 
-    /// The oldest group in flight was not written: these groups of another writer are there instead. Ours are rolled
-    /// back, theirs applied, and all requests that wait are decided anew.
-    pub fn conflicted(&mut self, _now: Time, _theirs: &[Group]) -> Result<(), ReplayError> {
+    /// The oldest group in flight is durable.
+    pub fn appended(&mut self) {
+        let Some(group) = self.in_flight.pop_front() else {
+            debug_assert!(false, "no group is in flight");
+            return;
+        };
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(group.bytes().len());
+        self.durable = Tip { version: group.last(), hash: group.hash() };
+        self.state.forget_undo_through(self.durable.version);
+    }
+
+    /// The oldest group in flight was not written: these groups of another writer are there instead. All undurable
+    /// effects are rolled back, theirs applied, and all requests that wait decided anew.
+    ///
+    /// An error says that their groups make no sense; the engine is poisoned then.
+    pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {
+        self.roll_back();
+        for group in theirs {
+            if let Err(error) = apply_group(&mut self.state, &mut self.durable, group) {
+                self.poison();
+                return Err(error);
+            }
+        }
+        self.state.forget_undo_through(self.durable.version);
+        self.open = VecDeque::from([GroupBuilder::new(self.durable.version)]);
+        for Waiting { ticket, actor, action, .. } in mem::take(&mut self.waiting) {
+            self.process(now, ticket, actor, action);
+        }
         Ok(())
     }
 
-    /// The oldest group in flight was not written, for certain. All undurable effects are rolled back and their requests
-    /// answered `NotWritten`.
-    pub fn append_failed(&mut self) {}
+    /// The oldest group in flight was not written, for certain. All undurable effects are rolled back and the
+    /// requests that rest on them answered `NotWritten`; the engine goes on.
+    pub fn append_failed(&mut self) {
+        self.roll_back();
+        self.answer_waiting(Unavailable::NotWritten);
+    }
 
-    /// It cannot be said whether a group was written: from now on nothing is acknowledged, and every request is
-    /// answered `Poisoned`.
-    pub fn poison(&mut self) {}
+    /// It cannot be said whether a group was written. From now on nothing is acknowledged, and every request, also
+    /// those that wait, is answered `Poisoned`.
+    pub fn poison(&mut self) {
+        self.poisoned = true;
+        self.answer_waiting(Unavailable::Poisoned);
+    }
 
     /// The next reply that may leave.
     pub fn poll_reply(&mut self) -> Option<(T, Reply)> {
-        None
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
+        }
+        let durable = self.durable.version;
+        let Waiting { ticket, reply, .. } =
+            self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
+        Some((ticket, reply))
     }
 
     /// The end of what is durable.
-    pub fn durable(&self) -> Tip {
-        Tip::default()
+    pub const fn durable(&self) -> Tip {
+        self.durable
     }
 
-    /// Whether no request waits and no group is open or in flight.
+    /// Whether everything is said and done: no reply waits and nothing is left to write.
     pub fn is_idle(&self) -> bool {
-        true
+        self.waiting.is_empty()
+            && self.ready.is_empty()
+            && self.in_flight.is_empty()
+            && self.open.iter().all(GroupBuilder::is_empty)
     }
 
-    /// The working state. It is durable when the engine is idle.
+    /// Whether the engine was poisoned.
+    pub const fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// The working state. All of it is durable when the engine is idle and not poisoned.
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
+            || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX
+    }
+
+    fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
+        let now = now.max(self.state.now);
+        let reply = match &action {
+            Action::Query(query) => query::answer(&self.state, now, actor, query),
+            Action::Command(command) => match decide(&self.state, now, actor, command) {
+                Decision::Stands(reply) => reply,
+                Decision::Happens(event) => self.commit(&Record { at: now, event }),
+            },
+        };
+        let rests_on = self.state.version;
+        if rests_on <= self.durable.version {
+            self.ready.push_back((ticket, reply));
+        } else {
+            self.waiting.push_back(Waiting { ticket, actor, action, reply, rests_on });
+        }
+    }
+
+    /// Makes an event part of the working state and of the open group, and builds the reply to whoever caused it.
+    fn commit(&mut self, record: &Record) -> Reply {
+        let full = self.open.back().is_none_or(|group| group.len() >= GROUP_BYTES_TARGET);
+        if full {
+            self.open.push_back(GroupBuilder::new(self.state.version));
+        }
+        if let Some(group) = self.open.back_mut() {
+            let before = if group.is_empty() { 0 } else { group.len() };
+            group.push(record);
+            self.open_bytes = self.open_bytes.saturating_add(group.len().saturating_sub(before));
+        }
+        let version = apply(&mut self.state, record);
+        reply_to(&self.state, version, record)
+    }
+
+    fn roll_back(&mut self) {
+        self.state.roll_back_to(self.durable.version);
+        self.in_flight.clear();
+        self.open = VecDeque::from([GroupBuilder::new(self.durable.version)]);
+        (self.open_bytes, self.in_flight_bytes) = (0, 0);
+    }
+
+    fn answer_waiting(&mut self, why: Unavailable) {
+        let tickets = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.ticket);
+        self.ready.extend(tickets.map(|ticket| (ticket, Reply::Unavailable(why))));
+    }
+}
+
+/// The reply to the request that caused an event, from the state the event made.
+fn reply_to(state: &State, version: Version, record: &Record) -> Reply {
+    match &record.event {
+        Event::ItemDefined { .. }
+        | Event::InitialLevelSet { .. }
+        | Event::UserAdded { .. }
+        | Event::LoggedOut { .. } => Reply::Answered(Answer::Done(version)),
+        Event::LoggedIn { user, .. } => match query::identity(state, *user) {
+            Ok(identity) => Reply::Answered(Answer::Identity(identity)),
+            Err(refusal) => Reply::Refused(refusal),
+        },
+        Event::Purchased { key, user, lines, total, .. } => {
+            let receipt = query::build_receipt(state, *key, version, *user, record.at, lines, *total);
+            Reply::Answered(Answer::Receipt(receipt))
+        }
+        Event::PurchaseRefused { refusal, .. } => Reply::Refused(Refusal::clone(refusal)),
     }
 }

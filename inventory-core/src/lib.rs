@@ -23,6 +23,7 @@ mod command;
 mod engine;
 mod event;
 mod id;
+mod inventory;
 mod money;
 mod one_or_many;
 mod quantity;
@@ -36,6 +37,7 @@ pub use event::{Event, Line, OrderDigest, Record};
 pub use id::{
     AppendId, Hash, ItemId, LocationId, OrderKey, OrderKeyError, SessionId, Upc, UpcError, UserId, Version,
 };
+pub use inventory::{Inventory, InventoryError};
 pub use money::{Money, MoneyError};
 pub use one_or_many::OneOrMany;
 pub use quantity::{Units, UnitsError};

@@ -49,6 +49,9 @@ const EVENT_FIXED_BYTES_MAX: usize = 128;
 /// Bytes of one short line in a recorded refusal: UPC, location, requested, available.
 const SHORTAGE_BYTES: usize = 8 + 2 + 8 + 8;
 
+/// Rows that 32 bits can number.
+const ROWS_MAX: usize = 0xffff_ffff;
+
 const _: () = {
     assert!(ORDER_LINES_MAX * SHORTAGE_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(ITEM_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
@@ -56,5 +59,7 @@ const _: () = {
     assert!(GROUP_BYTES_MAX <= UNDURABLE_BYTES_MAX);
     assert!(UNITS_MAX <= u64::MAX / 2);
     assert!(ORDER_KEY_FUTURE_US_MAX < ORDER_WINDOW_AGE_US);
-    assert!(ITEMS_MAX < u32::MAX as usize && USERS_MAX < u32::MAX as usize);
+    // Rows are numbered in 32 bits, with one number to spare.
+    assert!(ITEMS_MAX < ROWS_MAX);
+    assert!(USERS_MAX < ROWS_MAX);
 };

@@ -144,7 +144,7 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
 }
 
 pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
-    debug_assert!(text.len() <= usize::from(u16::MAX), "texts are bounded where they enter");
+    debug_assert!(u16::try_from(text.len()).is_ok(), "texts are bounded where they enter");
     to.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
     to.put_slice(text.as_bytes());
 }
@@ -233,7 +233,9 @@ fn get_line(from: &mut &[u8]) -> Result<Line, Malformed> {
 
 pub(super) fn put_lines(to: &mut Vec<u8>, lines: &[Line]) {
     put_count(to, lines.len());
-    lines.iter().for_each(|line| put_line(to, line));
+    for line in lines {
+        put_line(to, line);
+    }
 }
 
 pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> {

@@ -3,14 +3,17 @@
 //! other crates and prove themselves with the conformance kit of `testing`.
 
 mod bytes;
+mod commit;
 mod group;
 mod memory;
 mod replay;
 mod snapshot;
 
 pub use bytes::Malformed;
+pub use commit::{Commit, commit};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};
 pub use memory::MemoryJournal;
+pub(crate) use replay::apply_group;
 pub use replay::{ReplayError, replay};
 pub use snapshot::{SNAPSHOT_FORMAT, Snapshot, SnapshotError};
 

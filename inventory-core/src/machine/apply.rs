@@ -16,18 +16,16 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
     state.version = state.version.plus(1);
     state.now = state.now.max(record.at);
     match &record.event {
-        Event::ItemDefined { by: _, upc, name, price } => match state.catalogue.id(*upc) {
-            Some(id) => {
-                if let Some(before) = state.catalogue.replace(id, name, *price) {
-                    state.undo.push(Change::ItemReplaced(Box::new(before)));
-                }
-            }
-            None => {
+        Event::ItemDefined { by: _, upc, name, price } => {
+            let id = state.catalogue.id(*upc);
+            if let Some(before) = id.and_then(|id| state.catalogue.replace(id, name, *price)) {
+                state.undo.push(Change::ItemReplaced(Box::new(before)));
+            } else {
                 state.catalogue.add(*upc, name, *price);
                 state.stock.add_item();
                 state.undo.push(Change::ItemAdded);
             }
-        },
+        }
         Event::InitialLevelSet { by: _, item, location, units } => {
             let level = Level { on_hand: *units, ..Level::default() };
             let before = state.stock.set(*item, *location, level);

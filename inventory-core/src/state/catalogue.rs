@@ -66,7 +66,7 @@ impl NameCell {
     fn push(names: &mut Vec<u8>, name: &str) -> Self {
         let start = u64::try_from(names.len()).unwrap_or(u64::MAX);
         let length = u64::from(u16::try_from(name.len()).unwrap_or(u16::MAX));
-        debug_assert!(start < 1 << 48 && name.len() <= usize::from(u16::MAX), "the name was checked");
+        debug_assert!(start < 1 << 48 && u16::try_from(name.len()).is_ok(), "the name was checked");
         names.extend_from_slice(name.as_bytes());
         Self((start << 16) | length)
     }
@@ -190,7 +190,7 @@ impl Catalogue {
         Some(before)
     }
 
-    pub(super) fn undo_replace(&mut self, before: ReplacedItem) {
+    pub(super) fn undo_replace(&mut self, before: &ReplacedItem) {
         self.names.truncate(before.names_len);
         if let Some(row) = self.rows.get_mut(before.index) {
             *row = before.row;

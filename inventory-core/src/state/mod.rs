@@ -100,7 +100,7 @@ impl State {
                     self.catalogue.undo_add();
                     self.stock.undo_add_item();
                 }
-                Change::ItemReplaced(before) => self.catalogue.undo_replace(*before),
+                Change::ItemReplaced(before) => self.catalogue.undo_replace(&before),
                 Change::Level { item, location, before } => {
                     self.stock.undo_level(item, location, before);
                 }

@@ -1,0 +1,251 @@
+//! The embedding API: the engine and its journal in one, for a program that wants no server.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::command::{Action, Actor, Command, Order, Query, Role};
+use crate::engine::{Engine, EngineConfig};
+use crate::id::{AppendId, LocationId, OrderKey, Upc, UserId};
+use crate::journal::{Commit, Group, Journal, ReplayError, Snapshot, commit, replay};
+use crate::money::Money;
+use crate::quantity::Units;
+use crate::refusal::Refusal;
+use crate::reply::{Answer, LevelRow, LevelsPage, Receipt, Reply};
+use crate::time::Time;
+
+/// Why a call of [`Inventory`] did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InventoryError {
+    /// The request was refused, for a reason of the domain.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The journal did not take the write, for certain: nothing was done. The same call may go through later.
+    #[error("the journal cannot be written, nothing was done: {0}")]
+    NotWritten(String),
+    /// It cannot be said whether the write happened. Open the inventory again and repeat the call; an order with the
+    /// same key then gets its one outcome.
+    #[error("a write to the journal failed in an unclear way, open the inventory again: {0}")]
+    Poisoned(String),
+    /// The journal cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// An inventory that a program embeds: every call is durable when it returns.
+///
+/// Time and randomness are arguments: the core has neither. One call is one durable write; a program that wants many
+/// requests to share one drives an [`Engine`](crate::Engine) itself, as the server does.
+///
+/// ```
+/// use inventory_core::journal::MemoryJournal;
+/// use inventory_core::{Inventory, Order, OrderKey, OrderLine, Role, Time, Units};
+///
+/// # pollster::block_on(async {
+/// let (now, random) = (Time::from_micros(1_795_219_200_000_000), 0x5eed); // from a clock and a random source
+/// let mut shop = Inventory::open(MemoryJournal::new(), random).await?;
+/// let soup = "036000291452".parse()?;
+/// shop.define_item(now, soup, "Tomato soup", Some("1.89".parse()?)).await?;
+/// shop.set_initial_level(now, soup, Units::new(100).unwrap()).await?;
+/// let alice = shop.add_user(now, "alice", "", Role::Buyer).await?;
+///
+/// let order = Order {
+///     key: OrderKey::from_parts(now, 42),
+///     lines: OrderLine::new(soup, Units::new(2).unwrap()).into(),
+/// };
+/// let receipt = shop.purchase(now, alice, order.clone()).await?;
+/// assert_eq!(receipt.total, Some("3.78".parse()?));
+/// // The same order again is the same purchase.
+/// assert_eq!(shop.purchase(now, alice, order).await?, receipt);
+/// assert_eq!(shop.levels_of(soup).await?[0].on_hand.get(), 98);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Inventory<J> {
+    journal: J,
+    engine: Engine<u64>,
+    /// The group being written: left behind by a call whose future was dropped, and finished by the next one.
+    committing: Option<Group>,
+    /// The next append id: a random sequence, since the first one is random.
+    append_id: u128,
+    ticket: u64,
+}
+
+impl<J: Journal> Inventory<J> {
+    /// Opens the inventory that this journal holds; an empty journal holds an empty inventory.
+    ///
+    /// `random` is 128 random bits, new ones at every opening.
+    pub async fn open(journal: J, random: u128) -> Result<Self, InventoryError> {
+        let bytes = random.to_le_bytes();
+        let hash_seed = bytes.first_chunk().map_or(0, |seed| u64::from_le_bytes(*seed));
+        let (state, tip) = replay(&journal, hash_seed).await?;
+        let engine = Engine::new(state, tip, EngineConfig::default());
+        Ok(Self { journal, engine, committing: None, append_id: random, ticket: 0 })
+    }
+
+    /// Carries out a command or answers a query, on behalf of `actor`. Durable when it returns.
+    ///
+    /// If the future is dropped before that, the request may or may not be carried out, as after any crash.
+    pub async fn execute(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        action: impl Into<Action> + Send,
+    ) -> Result<Answer, InventoryError> {
+        self.ticket = self.ticket.wrapping_add(1);
+        let ticket = self.ticket;
+        self.engine.submit(now, ticket, actor, action.into());
+        let mut failure = String::new();
+        loop {
+            while let Some((answered, reply)) = self.engine.poll_reply() {
+                if answered == ticket {
+                    return self.result(reply, failure);
+                }
+            }
+            failure = self.commit_next(now).await?;
+        }
+    }
+
+    /// Writes the next group; gives the reason if that failed.
+    async fn commit_next(&mut self, now: Time) -> Result<String, InventoryError> {
+        if self.committing.is_none() {
+            self.append_id = self.append_id.wrapping_add(1);
+            self.committing = self.engine.poll_append(AppendId(self.append_id));
+        }
+        let Some(group) = &self.committing else {
+            debug_assert!(false, "a request without a reply waits for a group");
+            self.engine.poison();
+            return Ok(String::new());
+        };
+        let commit = commit(&self.journal, group).await;
+        self.committing = None;
+        match commit {
+            Commit::Done => self.engine.appended(),
+            Commit::Conflict(theirs) => self.engine.conflicted(now, &theirs)?,
+            Commit::Failed(why) => {
+                self.engine.append_failed();
+                return Ok(why);
+            }
+            Commit::Unknown(why) => {
+                self.engine.poison();
+                return Ok(why);
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn result(&self, reply: Reply, failure: String) -> Result<Answer, InventoryError> {
+        match reply {
+            Reply::Answered(answer) => Ok(answer),
+            Reply::Refused(refusal) => Err(InventoryError::Refused(refusal)),
+            Reply::Unavailable(_) if self.engine.is_poisoned() => Err(InventoryError::Poisoned(failure)),
+            Reply::Unavailable(_) => Err(InventoryError::NotWritten(failure)),
+        }
+    }
+
+    /// Creates an item, or gives an existing one this name and price.
+    pub async fn define_item(
+        &mut self,
+        now: Time,
+        upc: Upc,
+        name: &str,
+        price: Option<Money>,
+    ) -> Result<(), InventoryError> {
+        let command = Command::DefineItem { upc, name: name.into(), price };
+        self.execute(now, Actor::System, command).await.map(drop)
+    }
+
+    /// Says how many units of an item the main location starts with.
+    pub async fn set_initial_level(
+        &mut self,
+        now: Time,
+        upc: Upc,
+        units: Units,
+    ) -> Result<(), InventoryError> {
+        let command = Command::SetInitialLevel { upc, location: LocationId::MAIN, units };
+        self.execute(now, Actor::System, command).await.map(drop)
+    }
+
+    /// Adds a user and gives the user's row. `password_hash` may be empty: then nobody can log in as this user.
+    pub async fn add_user(
+        &mut self,
+        now: Time,
+        name: &str,
+        password_hash: &str,
+        role: Role,
+    ) -> Result<UserId, InventoryError> {
+        let (name, password_hash) = (Box::<str>::from(name), password_hash.into());
+        let command = Command::AddUser { name: name.clone(), password_hash, role };
+        self.execute(now, Actor::System, command).await?;
+        self.engine.state().users().id(&name).ok_or(InventoryError::Refused(Refusal::InvalidName))
+    }
+
+    /// Buys. Repeating the same order gives the same receipt and buys nothing more.
+    pub async fn purchase(
+        &mut self,
+        now: Time,
+        user: UserId,
+        order: Order,
+    ) -> Result<Receipt, InventoryError> {
+        expect_receipt(self.execute(now, Actor::User(user), Command::Purchase(order)).await?)
+    }
+
+    /// The outcome of one of the user's recent orders.
+    pub async fn receipt(
+        &mut self,
+        now: Time,
+        user: UserId,
+        key: OrderKey,
+    ) -> Result<Receipt, InventoryError> {
+        expect_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
+    }
+
+    /// An item's levels at all its locations, the main one first.
+    pub async fn levels_of(&mut self, upc: Upc) -> Result<Vec<LevelRow>, InventoryError> {
+        let answer = self.execute(Time::ZERO, Actor::System, Query::Item { upc }).await?;
+        Ok(expect_levels(answer)?.levels)
+    }
+
+    /// A page of at most `limit` items' levels, sorted by UPC, after this one or from the first.
+    pub async fn levels(&mut self, after: Option<Upc>, limit: u32) -> Result<LevelsPage, InventoryError> {
+        expect_levels(self.execute(Time::ZERO, Actor::System, Query::Levels { after, limit }).await?)
+    }
+
+    /// Saves a snapshot in the journal, so that the next opening need not replay what is in it.
+    pub async fn save_snapshot(&mut self) -> Result<(), InventoryError> {
+        if !self.engine.is_idle() || self.engine.is_poisoned() {
+            return Err(InventoryError::NotWritten(
+                "an earlier call was not finished: repeat it first".into(),
+            ));
+        }
+        let snapshot = Snapshot::of(self.engine.state(), self.engine.durable().hash);
+        self.journal.save_snapshot(snapshot).await.map_err(|error| ReplayError::from(error).into())
+    }
+
+    /// Ends the use of the inventory and gives the journal back.
+    pub fn into_journal(self) -> J {
+        self.journal
+    }
+}
+
+fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
+    match answer {
+        Answer::Receipt(receipt) => Ok(receipt),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn expect_levels(answer: Answer) -> Result<LevelsPage, InventoryError> {
+    match answer {
+        Answer::Levels(page) => Ok(page),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Never happens: the engine answers each request in its own kind.
+fn unexpected(answer: &Answer) -> InventoryError {
+    debug_assert!(false, "an answer of another kind: {answer:?}");
+    InventoryError::Poisoned("the engine gave an answer of another kind: this is a defect".into())
+}
