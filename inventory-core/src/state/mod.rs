@@ -106,7 +106,7 @@ impl State {
                 }
                 Change::UserAdded => self.users.undo_add(),
                 Change::SessionStarted(user) => self.users.undo_start_session(user),
-                Change::SessionEnded(before) => self.users.undo_end_session(*before),
+                Change::SessionEnded(before) => self.users.undo_end_session(&before),
                 Change::OrderRecorded(key) => self.orders.undo_record(key),
                 Change::WindowAdvanced(before) => self.orders.undo_advance(*before),
             }
