@@ -82,6 +82,11 @@ impl State {
         self.undo.start(self.version);
     }
 
+    /// Keeps nothing to take events back any more.
+    pub(crate) fn stop_undo(&mut self) {
+        self.undo = UndoLog::default();
+    }
+
     /// Takes back every event after `version`, newest first: the state is again exactly what it was there.
     ///
     /// `version` is not before the last one forgotten.
