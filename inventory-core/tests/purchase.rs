@@ -295,3 +295,17 @@ fn names_and_prices_are_checked() {
         assert_eq!(refused, Err(InventoryError::Refused(refusal)), "{name:?}");
     }
 }
+
+#[test]
+fn a_snapshot_taken_days_after_the_last_order_opens_again() {
+    let mut shop = Shop::open();
+    shop.buy(key(1), &[(1, 2)]).unwrap();
+    let later = NOW.plus_micros(2 * ORDER_WINDOW_AGE_US);
+    block_on(shop.inventory.define_item(later, upc(9), "late", None)).unwrap();
+    block_on(shop.inventory.save_snapshot()).unwrap();
+    let mut shop = shop.reopen();
+    assert_eq!(shop.on_hand(1), 8);
+    let again = Order { key: key(1), lines: lines(&[(1, 2)]) };
+    let alice = shop.alice;
+    assert_eq!(shop.buy_as(alice, later, again), Err(Refusal::KeyTooOld));
+}
