@@ -72,17 +72,25 @@ fn request() -> impl Strategy<Value = (Actor, Command)> {
     ]
 }
 
-/// An engine whose groups a memory journal keeps.
+/// A request and how long after the one before it comes, in microseconds: mostly at once, now and then hours later.
+fn step() -> impl Strategy<Value = (u64, Actor, Command)> {
+    const HOUR_US: u64 = 3_600_000_000;
+    let delay = prop_oneof![8 => Just(0), 2 => Just(1_500_000), 1 => Just(13 * HOUR_US)];
+    (delay, request()).prop_map(|(delay, (actor, command))| (delay, actor, command))
+}
+
+/// An engine whose groups a memory journal keeps, and its clock.
 struct Bench {
     engine: Engine<u64>,
     journal: MemoryJournal,
     append_id: u128,
+    elapsed_us: u64,
 }
 
 impl Bench {
     fn new() -> Self {
         let engine = Engine::new(State::new(3), Tip::default(), EngineConfig::default());
-        Self { engine, journal: MemoryJournal::new(), append_id: 0 }
+        Self { engine, journal: MemoryJournal::new(), append_id: 0, elapsed_us: 0 }
     }
 
     fn with_two_users() -> Self {
@@ -104,6 +112,26 @@ impl Bench {
             assert_eq!(block_on(self.journal.append(group)), Append::Done);
             self.engine.appended();
         }
+    }
+
+    /// Submits a step; the times of order keys move with the clock.
+    fn submit(&mut self, (delay, actor, command): (u64, Actor, Command)) {
+        self.elapsed_us += delay;
+        let command = match command {
+            Command::Purchase(Order { key, lines }) => {
+                let time = key.time().plus_micros(self.elapsed_us);
+                let key = OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()));
+                Command::Purchase(Order { key, lines })
+            }
+            other => other,
+        };
+        self.engine.submit(NOW.plus_micros(self.elapsed_us), 0, actor, command.into());
+    }
+
+    fn step(&mut self, step: (u64, Actor, Command)) -> Reply {
+        self.submit(step);
+        self.write();
+        self.engine.poll_reply().unwrap().1
     }
 
     fn run(&mut self, actor: Actor, command: Command) -> Reply {
@@ -154,23 +182,25 @@ proptest! {
 
     #[test]
     fn taking_back_is_exact(
-        before in prop::collection::vec(request(), 0..40),
-        after in prop::collection::vec(request(), 1..40),
+        before in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 1..40),
     ) {
         let mut bench = Bench::with_two_users();
-        for (actor, command) in before {
-            bench.run(actor, command);
+        for step in before {
+            bench.step(step);
         }
         let (version, digest) = (bench.engine.state().version(), bench.engine.state().digest());
-        for (actor, command) in &after {
-            bench.engine.submit(NOW, 0, *actor, command.clone().into());
+        let elapsed_us = bench.elapsed_us;
+        for step in after.clone() {
+            bench.submit(step);
         }
+        bench.elapsed_us = elapsed_us;
         bench.engine.append_failed();
         bench.drain();
         prop_assert_eq!(bench.engine.state().version(), version);
         prop_assert_eq!(bench.engine.state().digest(), digest);
         // What is left works as if nothing had happened.
-        let replies: Vec<Reply> = after.iter().map(|(actor, command)| bench.run(*actor, command.clone())).collect();
+        let replies: Vec<Reply> = after.iter().cloned().map(|step| bench.step(step)).collect();
         let (state, tip) = block_on(replay(&bench.journal, 9)).unwrap();
         prop_assert_eq!(state.digest(), bench.engine.state().digest());
         prop_assert_eq!(tip, bench.engine.durable());
@@ -179,13 +209,13 @@ proptest! {
 
     #[test]
     fn replay_from_any_snapshot_gives_the_same_state(
-        requests in prop::collection::vec(request(), 1..60),
+        requests in prop::collection::vec(step(), 1..60),
         at in any::<prop::sample::Index>(),
     ) {
         let mut bench = Bench::with_two_users();
         let at = at.index(requests.len());
-        for (place, (actor, command)) in requests.into_iter().enumerate() {
-            bench.run(actor, command);
+        for (place, step) in requests.into_iter().enumerate() {
+            bench.step(step);
             if place == at {
                 let snapshot = Snapshot::of(bench.engine.state(), bench.engine.durable().hash);
                 let read_back = Snapshot::from_bytes(snapshot.bytes().clone()).unwrap();
