@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use inventory_core::{Actor, SessionId};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::requests::{Next, Outcome};
@@ -29,23 +30,29 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(super) async fn run(shared: Arc<Shared>, stream: Box<dyn Stream>, peer: &str) {
     let mut phase = shared.phase.subscribe();
     let mut connection = Connection::new(Arc::clone(&shared), stream);
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
         biased;
-        ended = connection.serve() => ended,
-        // The sender lives in `shared`: it cannot be gone.
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {
-            connection.wire.stop_reading();
-            tokio::select! {
-                biased;
-                ended = connection.serve() => ended,
-                _ = phase.wait_for(|phase| *phase >= Phase::Cut) => return,
-            }
-        }
+        ended = connection.serve() => Some(ended),
+        () = wait_for(&mut phase, Phase::Draining) => None,
     };
-    match ended {
-        Ok(()) => connection.linger().await,
-        Err(error) => tracing::debug!("the connection from {peer} ended: {error}"),
+    if ended.is_none() {
+        connection.wire.stop_reading();
+        ended = tokio::select! {
+            biased;
+            ended = connection.serve() => Some(ended),
+            () = wait_for(&mut phase, Phase::Cut) => None,
+        };
     }
+    match ended {
+        Some(Ok(())) => connection.linger().await,
+        Some(Err(error)) => tracing::debug!("the connection from {peer} ended: {error}"),
+        None => tracing::debug!("the connection from {peer} was cut"),
+    }
+}
+
+async fn wait_for(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // The sender lives in what all connections share: it cannot be gone.
+    drop(phase.wait_for(|phase| *phase >= wanted).await);
 }
 
 struct Connection {
@@ -123,8 +130,6 @@ impl Connection {
             self.wire.reply(id, &body, now_us);
         }
         self.deliveries = deliveries;
-        // More may have come meanwhile; whoever put it there saw no waker, or woke the one that runs now.
-        cx.waker().wake_by_ref();
     }
 
     /// Follows what an outcome says about who is at the other end, and gives the reply.
@@ -146,8 +151,9 @@ impl Connection {
             },
         };
         if matches!(op, Op::LogIn | Op::Resume | Op::LogOut) {
-            if let (Awaited::Actor { resumed: Some(session) }, ReplyBody::Done(_)) = (self.awaited, &body) {
-                self.actor = Actor::Session(session);
+            if let Awaited::Actor { resumed: Some(session) } = self.awaited {
+                let is_done = matches!(body, ReplyBody::Done(_));
+                self.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };
             }
             self.awaited = Awaited::Nothing;
         }

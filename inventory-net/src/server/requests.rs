@@ -6,7 +6,7 @@ use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::{Action, Actor, Command, Identity, Query, Reply};
 
 use super::{Delivery, Outbox, Shared};
-use crate::message::{Op, ReplyBody, Request, RequestBody, RequestId, Token};
+use crate::message::{ReplyBody, Request, RequestBody, Token};
 use crate::service::ReplyTo;
 
 /// What came of a request.
