@@ -3,7 +3,8 @@
 //! PROTOCOL.md at the root of the repository is the contract that [`frame`], [`message`] and [`connection`]
 //! implement, without any IO: bytes in, messages out, and back.
 //!
-//! [`transport`] carries bytes, [`service`] runs the engine, and [`server`] joins them.
+//! [`transport`] carries bytes, [`service`] runs the engine,
+//! [`server`] joins them, and [`client`] asks.
 #![cfg_attr(
     test,
     allow(
@@ -15,6 +16,7 @@
     )
 )]
 
+pub mod client;
 pub mod clock;
 pub mod connection;
 pub mod frame;

@@ -25,7 +25,8 @@ impl Shared {
         // A user without a password hash cannot log in.
         let hash = credential.as_ref().map(|found| found.password_hash.clone());
         let hash = hash.filter(|hash| !hash.is_empty());
-        let fits = self.passwords.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
+        let fits =
+            self.passwords.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
         let Some(user) = credential.filter(|_| fits).map(|found| found.user) else {
             return Err(ReplyBody::Refused(Refusal::BadCredentials));
         };
@@ -51,7 +52,8 @@ impl Shared {
         if self.identity(actor).await?.role != Role::Administrator {
             return Err(ReplyBody::Refused(Refusal::NotPermitted));
         }
-        let password_hash = self.passwords.hash(secret(&password)).await.map_err(|error| unavailable(&error))?;
+        let password_hash =
+            self.passwords.hash(secret(&password)).await.map_err(|error| unavailable(&error))?;
         Ok(self.service.call(actor, Command::AddUser { name, password_hash, role }).await)
     }
 
