@@ -1,1 +1,73 @@
-//! Shared set-up of the benches.
+//! Shared set-up of the benches: shops of any size, and orders for them.
+
+use std::error::Error;
+
+use inventory_core::journal::Tip;
+use inventory_core::state::State;
+use inventory_core::{
+    Actor, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role, Time,
+    Units, Upc, UserId,
+};
+
+/// The instant at which every bench begins.
+pub const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+/// The one buyer.
+pub const BUYER: Actor = Actor::User(UserId(1));
+/// Units of each item at the start: enough that no bench runs out.
+pub const UNITS_PER_ITEM: u64 = 1 << 40;
+
+/// Any error: a bench ends at the first one.
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+/// The code of item number `index`: spread over the digits, so that neighbours do not share cache lines by accident.
+pub fn upc(index: u64) -> Result<Upc, AnyError> {
+    // An odd multiplier permutes the integers below 2^32; ten digits hold them.
+    Ok(Upc::new(u64::from(u32::try_from(index)?.wrapping_mul(0x9e37_79b1)))?)
+}
+
+/// The `sequence`-th order key.
+pub const fn key(sequence: u64) -> OrderKey {
+    // The multiplier spreads the sequence over the random bits; 100 keys share a millisecond.
+    let random = (sequence as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    OrderKey::from_parts(NOW.plus_micros(sequence * 10), random)
+}
+
+/// An order of one unit of one item.
+pub fn order(sequence: u64, item: Upc) -> Order {
+    let units = Units::new(1).unwrap_or_default();
+    Order { key: key(sequence), lines: OrderLine::new(item, units).into() }
+}
+
+/// An engine with this many items and one buyer, all of it durable.
+pub fn engine(items: u64) -> Result<Engine<u64>, AnyError> {
+    let mut engine = Engine::new(State::new(0x5eed), Tip::default(), EngineConfig::default());
+    let units = Units::new(UNITS_PER_ITEM).unwrap_or_default();
+    let buyer = Command::AddUser { name: "buyer".into(), password_hash: "".into(), role: Role::Buyer };
+    submit(&mut engine, buyer)?;
+    for index in 0..items {
+        let (upc, price) = (upc(index)?, Some(Money::from_minor(199)));
+        submit(&mut engine, Command::DefineItem { upc, name: "item".into(), price })?;
+        submit(&mut engine, Command::SetInitialLevel { upc, location: LocationId::MAIN, units })?;
+        if index % 1_024 == 0 {
+            settle(&mut engine);
+        }
+    }
+    settle(&mut engine);
+    Ok(engine)
+}
+
+fn submit(engine: &mut Engine<u64>, command: Command) -> Result<(), AnyError> {
+    engine.submit(NOW, 0, Actor::System, command.into());
+    match engine.poll_reply() {
+        Some((_, Reply::Refused(refusal))) => Err(refusal.to_string().into()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes every open group as written and every reply as sent.
+pub fn settle(engine: &mut Engine<u64>) {
+    while engine.poll_append(inventory_core::AppendId(1)).is_some() {
+        engine.appended();
+    }
+    while engine.poll_reply().is_some() {}
+}

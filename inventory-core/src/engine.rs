@@ -203,6 +203,12 @@ impl<T> Engine<T> {
         &self.state
     }
 
+    /// Ends the engine and gives the working state, which is durable if the engine is idle.
+    pub fn into_state(mut self) -> State {
+        self.state.stop_undo();
+        self.state
+    }
+
     fn is_full(&self) -> bool {
         self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
             || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX

@@ -1,19 +1,11 @@
-//! Session tokens: secrets that prove who is logged in. The engine knows only their hashes.
+//! What programs do with session tokens beside sending them: make them, keep them as text, name their sessions.
 
-use std::fmt;
 use std::str::FromStr;
 
 use inventory_core::SessionId;
-use zeroize::Zeroize;
 
-/// Length of a token: 256 bits, so that none is ever guessed.
-pub const TOKEN_BYTES: usize = 32;
-
-/// A session's secret. Whoever has it is logged in; it is never shown in logs and is wiped from memory when dropped.
-///
-/// Its text form, for a client that keeps it, is 64 hexadecimal digits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token([u8; TOKEN_BYTES]);
+use crate::limits::TOKEN_BYTES;
+use crate::message::Token;
 
 /// The text is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,48 +13,26 @@ pub struct Token([u8; TOKEN_BYTES]);
 pub struct TokenError;
 
 impl Token {
-    /// A new token from the system's randomness; an error if the system has none to give.
+    /// A new token of 256 bits from the system's randomness; an error if the system has none to give.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
-    }
-
-    /// The token with these bytes.
-    pub const fn from_bytes(bytes: [u8; TOKEN_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes, to be sent or kept where only its owner can read.
-    pub const fn bytes(&self) -> &[u8; TOKEN_BYTES] {
-        &self.0
+        Ok(Self::new(bytes))
     }
 
     /// What names its session in the engine: the BLAKE3 hash of its bytes.
     pub fn session(&self) -> SessionId {
-        SessionId(*blake3::hash(&self.0).as_bytes())
+        SessionId(*blake3::hash(self.reveal()).as_bytes())
     }
 
-    /// The text form: 64 hexadecimal digits.
+    /// The text form, for a client that keeps it: 64 hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(TOKEN_BYTES * 2), |mut text, byte| {
+        self.reveal().iter().fold(String::with_capacity(TOKEN_BYTES * 2), |mut text, byte| {
             for digit in [byte >> 4, byte & 0xf] {
                 text.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
             }
             text
         })
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(secret)")
     }
 }
 
@@ -78,7 +48,7 @@ impl FromStr for Token {
             let digits = std::str::from_utf8(digits).map_err(|_| TokenError)?;
             *byte = u8::from_str_radix(digits, 16).map_err(|_| TokenError)?;
         }
-        Ok(Self(bytes))
+        Ok(Self::new(bytes))
     }
 }
 
@@ -98,10 +68,5 @@ mod tests {
         for text in ["", "00", "zz", &"0".repeat(63), &"+0".repeat(32), &"é".repeat(32)] {
             assert_eq!(text.parse::<Token>(), Err(TokenError), "{text}");
         }
-    }
-
-    #[test]
-    fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", Token::from_bytes([7; 32])), "Token(secret)");
     }
 }

@@ -82,6 +82,11 @@ impl State {
         self.undo.start(self.version);
     }
 
+    /// Keeps nothing to take events back any more.
+    pub(crate) fn stop_undo(&mut self) {
+        self.undo = UndoLog::default();
+    }
+
     /// Takes back every event after `version`, newest first: the state is again exactly what it was there.
     ///
     /// `version` is not before the last one forgotten.
@@ -106,7 +111,7 @@ impl State {
                 }
                 Change::UserAdded => self.users.undo_add(),
                 Change::SessionStarted(user) => self.users.undo_start_session(user),
-                Change::SessionEnded(before) => self.users.undo_end_session(*before),
+                Change::SessionEnded(before) => self.users.undo_end_session(&before),
                 Change::OrderRecorded(key) => self.orders.undo_record(key),
                 Change::WindowAdvanced(before) => self.orders.undo_advance(*before),
             }

@@ -7,6 +7,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
@@ -74,7 +75,7 @@ pub struct Orders {
 }
 
 /// The outcomes whose keys are of one second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bucket {
     rows: Vec<OutcomeRow>,
     by_key: HashTable<u32>,
@@ -134,7 +135,16 @@ impl Orders {
 
     /// Records an outcome. The caller has made sure that the window holds the key's second and not the key.
     pub(crate) fn record(&mut self, row: OutcomeRow) {
-        let bucket = self.buckets.entry(second_of(row.key.time())).or_default();
+        let second = second_of(row.key.time());
+        let bucket = match self.buckets.entry(second) {
+            Entry::Occupied(bucket) => bucket.into_mut(),
+            Entry::Vacant(_) => {
+                // A second holds about as many orders as the one before it: growing would copy them again and again.
+                let before = self.buckets.range(..second).next_back();
+                let capacity = before.map_or(0, |(_, bucket)| bucket.rows.len());
+                self.buckets.entry(second).or_insert_with(|| Bucket::with_capacity(capacity))
+            }
+        };
         let Ok(place) = u32::try_from(bucket.rows.len()) else {
             debug_assert!(false, "the window's bound is far below 2^32");
             return;
@@ -201,6 +211,10 @@ impl Orders {
 }
 
 impl Bucket {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { rows: Vec::with_capacity(capacity), by_key: HashTable::with_capacity(capacity) }
+    }
+
     fn find(&self, key: OrderKey, hash: u64) -> Option<&OutcomeRow> {
         let place =
             self.by_key.find(hash, |place| row_at(&self.rows, *place).is_some_and(|row| row.key == key))?;
@@ -214,4 +228,78 @@ fn row_at(rows: &[OutcomeRow], place: u32) -> Option<&OutcomeRow> {
 
 const fn second_of(time: Time) -> u64 {
     time.as_micros() / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+
+    fn row(key: OrderKey) -> OutcomeRow {
+        let outcome = Outcome::Refused(Box::new(Refusal::EmptyOrder));
+        OutcomeRow { key, digest: OrderDigest(1), version: Version(1), at: NOW, user: UserId(1), outcome }
+    }
+
+    /// A window with an outcome of every second from `NOW` on, this many seconds.
+    fn window(seconds: u64) -> (Orders, Vec<OrderKey>) {
+        let mut orders = Orders::new(1);
+        let key = |second: u64| {
+            OrderKey::from_parts(NOW.plus_micros(second.saturating_mul(1_000_000)), second.into())
+        };
+        let keys: Vec<OrderKey> = (0..seconds).map(key).collect();
+        for key in &keys {
+            orders.record(row(*key));
+        }
+        (orders, keys)
+    }
+
+    #[test]
+    fn a_second_leaves_when_its_keys_are_too_old() {
+        let (mut orders, keys) = window(3);
+        assert!(orders.advance(NOW.plus_micros(ORDER_WINDOW_AGE_US)).is_none());
+        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000);
+        assert!(orders.advance(later).is_some());
+        assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
+        assert!(matches!(orders.look_up(keys[1], later), Lookup::Decided(_)));
+        assert_eq!(orders.len(), 2);
+    }
+
+    #[test]
+    fn what_left_stays_away_when_the_clock_is_asked_about_an_earlier_time() {
+        let (mut orders, keys) = window(3);
+        orders.advance(NOW.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000));
+        assert_eq!(orders.look_up(keys[0], NOW), Lookup::TooOld);
+    }
+
+    #[test]
+    fn the_oldest_second_leaves_when_there_are_too_many_outcomes() {
+        let (mut orders, keys) = window(2);
+        let full = u128::try_from(ORDER_WINDOW_COUNT_MAX).unwrap() - 2;
+        let third = NOW.plus_micros(2_000_000);
+        for random in 0..full {
+            orders.record(row(OrderKey::from_parts(third, random << 8)));
+        }
+        assert!(orders.advance(NOW).is_none());
+        orders.record(row(OrderKey::from_parts(third, u128::MAX)));
+        let before = orders.advance(NOW).unwrap();
+        assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX);
+        assert_eq!(orders.look_up(keys[0], NOW), Lookup::TooOld);
+        assert!(matches!(orders.look_up(keys[1], NOW), Lookup::Decided(_)));
+        orders.undo_advance(before);
+        assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
+        assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX + 1);
+    }
+
+    #[test]
+    fn an_undone_outcome_is_undecided_again() {
+        let (mut orders, keys) = window(2);
+        let again = OrderKey::from_parts(NOW, 99);
+        orders.record(row(again));
+        orders.undo_record(again);
+        assert_eq!(orders.look_up(again, NOW), Lookup::Undecided);
+        assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
+        orders.undo_record(keys[1]);
+        assert_eq!((orders.len(), orders.iter().count()), (1, 1));
+    }
 }

@@ -139,7 +139,7 @@ impl Users {
         Some(EndedSession { session, place })
     }
 
-    pub(super) fn undo_end_session(&mut self, ended: EndedSession) {
+    pub(super) fn undo_end_session(&mut self, ended: &EndedSession) {
         self.insert_session(ended.session, ended.place);
     }
 

@@ -1,1 +1,5 @@
-//! For those who implement a [`Journal`](crate::journal::Journal) or test against the engine: the conformance kit.
+//! For those who implement a [`Journal`](crate::journal::Journal) or test against the engine.
+
+mod model;
+
+pub use model::{Model, Sale};

@@ -1,11 +1,8 @@
 //! The engine on an asynchronous runtime: requests from any task or thread go in, replies come out when they are
-//! durable. Knows no wire.
+//! durable.
 
 mod committer;
 mod history;
-mod outbox;
-
-pub(crate) use outbox::{Delivered, Delivery, Outbox};
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +17,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
+use crate::message::{Op, RequestId};
+use crate::server::{Delivery, Outbox, Outcome};
 use history::{OldOrder, Question};
 
 /// Settings of a [`Service`].
@@ -105,7 +104,7 @@ struct Ticket {
 #[derive(Debug)]
 pub(crate) enum ReplyTo {
     /// A request of a connection.
-    Connection { outbox: Arc<Outbox>, id: u32 },
+    Connection { outbox: Arc<Outbox>, id: RequestId, op: Op },
     /// A task.
     Caller(oneshot::Sender<Reply>),
 }
@@ -113,7 +112,9 @@ pub(crate) enum ReplyTo {
 impl ReplyTo {
     fn deliver(self, reply: Reply) {
         match self {
-            Self::Connection { outbox, id } => outbox.put(Delivery { id, what: Delivered::Reply(reply) }),
+            Self::Connection { outbox, id, op } => {
+                outbox.put(Delivery { id, op, outcome: Outcome::Engine(reply) });
+            }
             // A caller that no longer waits does not want the reply.
             Self::Caller(caller) => drop(caller.send(reply)),
         }

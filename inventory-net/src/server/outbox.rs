@@ -5,28 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
-use inventory_core::{Identity, Reply};
 
-use crate::token::Token;
+use super::requests::Outcome;
+use crate::message::{Op, RequestId};
 
-/// Something for the connection that made a request.
+/// What came of a request.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// The request.
-    pub(crate) id: u32,
-    /// The reply to it.
-    pub(crate) what: Delivered,
-}
-
-/// A reply.
-#[derive(Debug)]
-pub(crate) enum Delivered {
-    /// To most requests.
-    Reply(Reply),
-    /// To a login: the connection becomes the session's.
-    LoggedIn(Token, Identity),
-    /// The request ends the connection, for the reason given.
-    Failed(Box<str>),
+    pub(crate) id: RequestId,
+    pub(crate) op: Op,
+    pub(crate) outcome: Outcome,
 }
 
 /// Where replies wait for their connection.

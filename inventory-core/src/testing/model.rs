@@ -1,0 +1,129 @@
+//! A naive model of the shop: plain maps, no indexes, no undo, nothing shared with the engine but the words.
+//! Slow and obvious on purpose; tests hold the engine to it.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::command::{Order, OrderLine};
+use crate::id::{LocationId, OrderKey, Upc, UserId};
+use crate::limits::ORDER_LINES_MAX;
+use crate::money::Money;
+use crate::quantity::Units;
+use crate::refusal::{Refusal, Shortage};
+
+/// What an accepted order took, each item and location once, and what it cost.
+pub type Sale = (Vec<OrderLine>, Option<Money>);
+
+/// What became of an order, and whose it was.
+type Decided = (UserId, Vec<OrderLine>, Result<Sale, Refusal>);
+
+/// Items, levels and outcomes, kept the obvious way. Keys never leave its window.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    prices: BTreeMap<Upc, Option<Money>>,
+    levels: BTreeMap<(Upc, LocationId), u64>,
+    outcomes: BTreeMap<OrderKey, Decided>,
+}
+
+impl Model {
+    /// Creates an item or gives it another price.
+    pub fn define_item(&mut self, upc: Upc, price: Option<Money>) {
+        self.prices.insert(upc, price);
+    }
+
+    /// Sets a first level; refused if there is one.
+    pub fn set_initial_level(&mut self, upc: Upc, location: LocationId, units: Units) -> Result<(), Refusal> {
+        if !self.prices.contains_key(&upc) {
+            return Err(Refusal::UnknownItem { upc });
+        }
+        if self.levels.contains_key(&(upc, location)) {
+            return Err(Refusal::LevelAlreadySet);
+        }
+        self.levels.insert((upc, location), units.get());
+        Ok(())
+    }
+
+    /// Units on hand; zero if the level was never set.
+    pub fn on_hand(&self, upc: Upc, location: LocationId) -> u64 {
+        self.levels.get(&(upc, location)).copied().unwrap_or(0)
+    }
+
+    /// All units there are.
+    pub fn units(&self) -> u64 {
+        self.levels.values().fold(0, |sum, units| sum.saturating_add(*units))
+    }
+
+    /// Buys, at most once for a key.
+    pub fn purchase(&mut self, user: UserId, order: &Order) -> Result<Sale, Refusal> {
+        if let Some((owner, lines, outcome)) = self.outcomes.get(&order.key) {
+            let same = *owner == user && **lines == *order.lines;
+            return if same { outcome.clone() } else { Err(Refusal::KeyReused) };
+        }
+        let outcome = self.sell(&order.lines);
+        self.outcomes.insert(order.key, (user, order.lines.to_vec(), outcome.clone()));
+        outcome
+    }
+
+    fn sell(&mut self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
+        if lines.is_empty() {
+            return Err(Refusal::EmptyOrder);
+        }
+        if lines.len() > ORDER_LINES_MAX {
+            return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
+        }
+        if let Some(line) = lines.iter().find(|line| line.units.is_zero()) {
+            return Err(Refusal::ZeroQuantity { upc: line.upc });
+        }
+        let summed = summed(lines)?;
+        if let Some(line) = summed.iter().find(|line| !self.prices.contains_key(&line.upc)) {
+            return Err(Refusal::UnknownItem { upc: line.upc });
+        }
+        let shortages: Box<[Shortage]> = summed.iter().filter_map(|line| self.shortage(line)).collect();
+        if !shortages.is_empty() {
+            return Err(Refusal::InsufficientStock { shortages });
+        }
+        let total = self.total(&summed)?;
+        for line in &summed {
+            if let Some(level) = self.levels.get_mut(&(line.upc, line.location)) {
+                *level = level.saturating_sub(line.units.get());
+            }
+        }
+        Ok((summed, total))
+    }
+
+    fn shortage(&self, line: &OrderLine) -> Option<Shortage> {
+        let OrderLine { upc, location, units: requested } = *line;
+        let available = Units::new(self.on_hand(upc, location)).unwrap_or_default();
+        (requested > available).then_some(Shortage { upc, location, requested, available })
+    }
+
+    fn total(&self, lines: &[OrderLine]) -> Result<Option<Money>, Refusal> {
+        let mut total: i128 = 0;
+        for line in lines {
+            let Some(price) = self.prices.get(&line.upc).copied().flatten() else { return Ok(None) };
+            let cost = i128::from(price.minor()).saturating_mul(i128::from(line.units.get()));
+            total = total.saturating_add(cost);
+            if total > i128::from(i64::MAX) {
+                return Err(Refusal::Overflow { upc: line.upc });
+            }
+        }
+        Ok(i64::try_from(total).ok().map(Money::from_minor))
+    }
+}
+
+/// Lines of one item and location added up, in the order of their first appearance.
+fn summed(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+    let mut summed: Vec<OrderLine> = Vec::new();
+    for line in lines {
+        let same = |other: &&mut OrderLine| (other.upc, other.location) == (line.upc, line.location);
+        match summed.iter_mut().find(same) {
+            Some(other) => {
+                let sum = other.units.checked_add(line.units);
+                other.units = sum.ok_or(Refusal::Overflow { upc: line.upc })?;
+            }
+            None => summed.push(*line),
+        }
+    }
+    Ok(summed)
+}

@@ -1,0 +1,314 @@
+//! The engine's promises: nothing leaves before it is durable, what is not written is taken back exactly, and
+//! another writer's groups come before ours.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use inventory_core::journal::{Group, Tip};
+use inventory_core::limits::GROUP_BYTES_TARGET;
+use inventory_core::state::State;
+use inventory_core::{
+    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, LocationId, Order, OrderKey, OrderLine,
+    Query, Receipt, Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId,
+};
+
+const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+const ALICE: Actor = Actor::User(UserId(1));
+
+fn soup() -> Upc {
+    "036000291452".parse().unwrap()
+}
+
+fn order(key: u128, units: u64) -> Order {
+    let key = OrderKey::from_parts(NOW, key);
+    Order { key, lines: OrderLine::new(soup(), Units::new(units).unwrap()).into() }
+}
+
+fn buy(key: u128, units: u64) -> Action {
+    Command::Purchase(order(key, units)).into()
+}
+
+fn look() -> Action {
+    Query::Item { upc: soup() }.into()
+}
+
+/// An engine under test: tickets are numbers, append ids are counted.
+struct Bench {
+    engine: Engine<u32>,
+    append_id: u128,
+}
+
+impl Bench {
+    /// With 10 units of soup, and alice.
+    fn new(config: EngineConfig) -> Self {
+        let engine = Engine::new(State::new(7), Tip::default(), config);
+        let mut bench = Self { engine, append_id: 0 };
+        let units = Units::new(10).unwrap();
+        let commands = [
+            Command::DefineItem { upc: soup(), name: "soup".into(), price: None },
+            Command::SetInitialLevel { upc: soup(), location: LocationId::MAIN, units },
+            Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer },
+        ];
+        for command in commands {
+            bench.engine.submit(NOW, 0, Actor::System, command.into());
+            bench.write();
+            assert!(matches!(bench.replies()[..], [(0, Reply::Answered(Answer::Done(_)))]));
+        }
+        bench
+    }
+
+    fn with_groups_in_flight(groups_in_flight_max: usize) -> Self {
+        Self::new(EngineConfig { groups_in_flight_max, ..EngineConfig::default() })
+    }
+
+    fn submit(&mut self, ticket: u32, action: Action) {
+        self.engine.submit(NOW, ticket, ALICE, action);
+    }
+
+    fn group(&mut self) -> Option<Group> {
+        self.append_id += 1;
+        self.engine.poll_append(AppendId(self.append_id))
+    }
+
+    /// Writes every group there is.
+    fn write(&mut self) -> Vec<Group> {
+        let mut written = Vec::new();
+        while let Some(group) = self.group() {
+            self.engine.appended();
+            written.push(group);
+        }
+        written
+    }
+
+    fn replies(&mut self) -> Vec<(u32, Reply)> {
+        std::iter::from_fn(|| self.engine.poll_reply()).collect()
+    }
+
+    fn tickets(&mut self) -> Vec<u32> {
+        self.replies().into_iter().map(|(ticket, _)| ticket).collect()
+    }
+}
+
+fn receipt(reply: &Reply) -> &Receipt {
+    match reply {
+        Reply::Answered(Answer::Receipt(receipt)) => receipt,
+        other => panic!("no receipt: {other:?}"),
+    }
+}
+
+fn on_hand(reply: &Reply) -> u64 {
+    match reply {
+        Reply::Answered(Answer::Levels(page)) => page.levels[0].on_hand.get(),
+        other => panic!("no levels: {other:?}"),
+    }
+}
+
+fn is(reply: &Reply, why: Unavailable) -> bool {
+    *reply == Reply::Unavailable(why)
+}
+
+#[test]
+fn a_purchase_is_answered_only_when_its_group_is_durable() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, buy(1, 2));
+    assert!(bench.replies().is_empty());
+    let group = bench.group().unwrap();
+    assert!(bench.replies().is_empty(), "in flight is not durable");
+    bench.engine.appended();
+    let replies = bench.replies();
+    assert_eq!(receipt(&replies[0].1).version, group.last());
+    assert!(bench.engine.is_idle());
+}
+
+#[test]
+fn a_read_that_saw_an_undurable_write_waits_for_it() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, look());
+    assert_eq!(bench.tickets(), [1], "nothing undurable to see");
+    bench.submit(2, buy(1, 2));
+    bench.submit(3, look());
+    assert!(bench.replies().is_empty());
+    bench.write();
+    let replies = bench.replies();
+    assert_eq!(on_hand(&replies[1].1), 8);
+}
+
+#[test]
+fn a_refusal_that_saw_an_undurable_write_waits_for_it() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, buy(1, 10));
+    bench.submit(2, buy(2, 1));
+    assert!(bench.replies().is_empty());
+    bench.write();
+    let replies = bench.replies();
+    assert!(matches!(replies[1].1, Reply::Refused(Refusal::InsufficientStock { .. })));
+}
+
+#[test]
+fn requests_that_come_while_a_group_is_in_flight_share_the_next_one() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, buy(1, 1));
+    let first = bench.group().unwrap();
+    bench.submit(2, buy(2, 1));
+    bench.submit(3, buy(3, 1));
+    assert_eq!(bench.group(), None, "one group in flight at a time");
+    bench.engine.appended();
+    assert_eq!(bench.tickets(), [1]);
+    let second = bench.group().unwrap();
+    assert_eq!((second.base(), second.events()), (first.last(), 2));
+    assert_eq!(second.previous(), first.hash());
+    bench.engine.appended();
+    assert_eq!(bench.tickets(), [2, 3]);
+}
+
+#[test]
+fn two_groups_in_flight_are_chained_and_released_in_order() {
+    let mut bench = Bench::with_groups_in_flight(2);
+    bench.submit(1, buy(1, 1));
+    let first = bench.group().unwrap();
+    bench.submit(2, buy(2, 1));
+    let second = bench.group().unwrap();
+    assert_eq!((second.base(), second.previous()), (first.last(), first.hash()));
+    bench.submit(3, buy(3, 1));
+    assert_eq!(bench.group(), None);
+    bench.engine.appended();
+    assert_eq!(bench.tickets(), [1]);
+    bench.engine.appended();
+    assert_eq!(bench.tickets(), [2]);
+}
+
+#[test]
+fn a_group_ends_at_its_target_size() {
+    let mut bench = Bench::new(EngineConfig::default());
+    let name: Box<str> = "n".repeat(250).into();
+    for upc in 0..5_000 {
+        let upc = Upc::new(upc).unwrap();
+        let define = Command::DefineItem { upc, name: name.clone(), price: None };
+        bench.engine.submit(NOW, 0, Actor::System, define.into());
+    }
+    let groups = bench.write();
+    assert_eq!(groups.len(), 2);
+    assert!(groups[0].bytes().len() >= GROUP_BYTES_TARGET);
+    assert!(groups[0].bytes().len() < GROUP_BYTES_TARGET + 1_024);
+    assert_eq!(bench.replies().len(), 5_000);
+}
+
+#[test]
+fn a_retry_in_the_same_group_gets_the_same_receipt() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, buy(1, 2));
+    bench.submit(2, buy(1, 2));
+    let groups = bench.write();
+    assert_eq!(groups[0].events(), 1);
+    let replies = bench.replies();
+    assert_eq!(receipt(&replies[0].1), receipt(&replies[1].1));
+}
+
+#[test]
+fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
+    let mut bench = Bench::with_groups_in_flight(2);
+    let before = bench.engine.state().digest();
+    bench.submit(1, buy(1, 2));
+    bench.group().unwrap();
+    bench.submit(2, buy(2, 2));
+    bench.group().unwrap();
+    bench.submit(3, look());
+    bench.engine.append_failed();
+    let replies = bench.replies();
+    assert_eq!(replies.len(), 3);
+    assert!(replies.iter().all(|(_, reply)| is(reply, Unavailable::NotWritten)));
+    assert_eq!(bench.engine.state().digest(), before);
+
+    bench.submit(4, look());
+    assert_eq!(on_hand(&bench.replies()[0].1), 10, "reads go on");
+    bench.submit(5, buy(1, 3));
+    bench.write();
+    assert_eq!(receipt(&bench.replies()[0].1).lines[0].units.get(), 3, "the key was never used");
+}
+
+#[test]
+fn a_poisoned_engine_acknowledges_nothing() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.submit(1, buy(1, 2));
+    bench.group().unwrap();
+    bench.submit(2, look());
+    bench.engine.poison();
+    bench.submit(3, look());
+    bench.submit(4, buy(1, 2));
+    let replies = bench.replies();
+    assert_eq!(replies.len(), 4);
+    assert!(replies.iter().all(|(_, reply)| is(reply, Unavailable::Poisoned)));
+    assert_eq!(bench.group(), None);
+}
+
+#[test]
+fn a_conflict_applies_the_other_writers_groups_and_decides_anew() {
+    let (mut ours, mut theirs) = (Bench::new(EngineConfig::default()), Bench::new(EngineConfig::default()));
+    theirs.submit(1, buy(91, 8));
+    let their_group = theirs.group().unwrap();
+    ours.submit(1, buy(1, 2));
+    ours.submit(2, buy(2, 3));
+    ours.submit(3, look());
+    ours.group().unwrap();
+    ours.engine.conflicted(NOW, std::slice::from_ref(&their_group)).unwrap();
+    assert!(ours.replies().is_empty(), "decided anew, and again undurable");
+    let group = ours.group().unwrap();
+    assert_eq!((group.base(), group.previous()), (their_group.last(), their_group.hash()));
+    ours.engine.appended();
+    let replies = ours.replies();
+    assert_eq!(receipt(&replies[0].1).version, their_group.last().plus(1));
+    let Reply::Refused(Refusal::InsufficientStock { shortages }) = &replies[1].1 else {
+        panic!("{replies:?}");
+    };
+    assert_eq!((shortages[0].requested.get(), shortages[0].available.get()), (3, 0));
+    assert_eq!(on_hand(&replies[2].1), 0);
+}
+
+#[test]
+fn after_a_conflict_the_same_key_from_the_other_writer_is_the_outcome() {
+    let (mut ours, mut theirs) = (Bench::new(EngineConfig::default()), Bench::new(EngineConfig::default()));
+    theirs.submit(1, buy(1, 2));
+    let their_group = theirs.group().unwrap();
+    ours.submit(1, buy(1, 2));
+    ours.group().unwrap();
+    ours.engine.conflicted(NOW, std::slice::from_ref(&their_group)).unwrap();
+    assert_eq!(receipt(&ours.replies()[0].1).version, their_group.last());
+    assert_eq!(ours.group(), None, "nothing is left to write");
+}
+
+#[test]
+fn another_writers_groups_that_make_no_sense_poison_the_engine() {
+    let mut ours = Bench::new(EngineConfig::default());
+    let mut stranger = Bench::new(EngineConfig::default());
+    stranger.submit(1, buy(1, 1));
+    stranger.write();
+    stranger.submit(2, buy(2, 1));
+    let out_of_place = stranger.group().unwrap();
+    ours.submit(1, buy(3, 1));
+    ours.group().unwrap();
+    ours.engine.conflicted(NOW, &[out_of_place]).unwrap_err();
+    assert!(is(&ours.replies()[0].1, Unavailable::Poisoned));
+}
+
+#[test]
+fn a_full_inbox_answers_overloaded_and_does_not_execute() {
+    let mut bench = Bench::new(EngineConfig { inbox_requests_max: 2, ..EngineConfig::default() });
+    bench.submit(1, buy(1, 1));
+    bench.submit(2, buy(2, 1));
+    bench.submit(3, buy(3, 1));
+    let early = bench.replies();
+    assert_eq!(early.len(), 1);
+    assert!(early[0].0 == 3 && is(&early[0].1, Unavailable::Overloaded));
+    bench.write();
+    assert_eq!(bench.tickets(), [1, 2]);
+    bench.submit(4, look());
+    assert_eq!(on_hand(&bench.replies()[0].1), 8);
+}
+
+#[test]
+fn time_never_goes_backwards() {
+    let mut bench = Bench::new(EngineConfig::default());
+    bench.engine.submit(NOW.plus_micros(5), 1, ALICE, buy(1, 1));
+    bench.engine.submit(NOW, 2, ALICE, buy(2, 1));
+    bench.write();
+    let replies = bench.replies();
+    assert_eq!(receipt(&replies[1].1).at, NOW.plus_micros(5));
+}

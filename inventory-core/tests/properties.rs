@@ -1,0 +1,289 @@
+//! Random histories: the engine does what the naive model does; taking back is exact; replay and snapshots give
+//! the state that was.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use inventory_core::journal::{Append, Group, Journal, MemoryJournal, Snapshot, Tip, replay};
+use inventory_core::state::State;
+use inventory_core::testing::Model;
+use inventory_core::{
+    Actor, Answer, AppendId, Command, Engine, EngineConfig, Hash, LocationId, Money, Order, OrderKey,
+    OrderLine, Refusal, Reply, Role, SessionId, Time, Units, Upc, UserId,
+};
+use pollster::block_on;
+use proptest::prelude::*;
+
+const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+
+fn upc() -> impl Strategy<Value = Upc> {
+    (0..6u64).prop_map(|code| Upc::new(code).unwrap())
+}
+
+fn location() -> impl Strategy<Value = LocationId> {
+    prop_oneof![4 => Just(LocationId::MAIN), 1 => (1..3u16).prop_map(LocationId)]
+}
+
+fn units() -> impl Strategy<Value = Units> {
+    prop_oneof![8 => 0..20u64, 1 => Just(u64::MAX / 4)].prop_map(|number| Units::new(number).unwrap())
+}
+
+fn price() -> impl Strategy<Value = Option<Money>> {
+    prop_oneof![
+        1 => Just(None),
+        6 => (0..1_000i64).prop_map(|minor| Some(Money::from_minor(minor))),
+        1 => Just(Some(Money::from_minor(i64::MAX / 3))),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    let line =
+        (upc(), location(), units()).prop_map(|(upc, location, units)| OrderLine { upc, location, units });
+    (0..12u128, prop::collection::vec(line, 0..4)).prop_map(|(key, lines)| Order {
+        // Keys of different seconds, so that several buckets of the window are touched.
+        key: OrderKey::from_parts(NOW.minus_micros(u64::try_from(key % 3).unwrap() * 2_000_000), key),
+        lines: lines.into(),
+    })
+}
+
+fn session() -> impl Strategy<Value = SessionId> {
+    (0..4u8).prop_map(|byte| SessionId([byte; 32]))
+}
+
+fn request() -> impl Strategy<Value = (Actor, Command)> {
+    let system = |command| (Actor::System, command);
+    let user = (1..4u32).prop_map(UserId);
+    prop_oneof![
+        2 => (upc(), price(), "[a-c]{1,3}").prop_map(move |(upc, price, name)| {
+            system(Command::DefineItem { upc, name: name.into(), price })
+        }),
+        2 => (upc(), location(), units()).prop_map(move |(upc, location, units)| {
+            system(Command::SetInitialLevel { upc, location, units })
+        }),
+        1 => "[a-c]".prop_map(move |name| {
+            system(Command::AddUser { name: name.into(), password_hash: "x".into(), role: Role::Buyer })
+        }),
+        1 => (user.clone(), session()).prop_map(|(user, session)| {
+            (Actor::Anonymous, Command::LogIn { user, session })
+        }),
+        1 => session().prop_map(|session| (Actor::Session(session), Command::LogOut)),
+        1 => (session(), order()).prop_map(|(session, order)| {
+            (Actor::Session(session), Command::Purchase(order))
+        }),
+        6 => (user, order()).prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
+    ]
+}
+
+/// A request and how long after the one before it comes, in microseconds: mostly at once, now and then hours later.
+fn step() -> impl Strategy<Value = (u64, Actor, Command)> {
+    const HOUR_US: u64 = 3_600_000_000;
+    let delay = prop_oneof![8 => Just(0), 2 => Just(1_500_000), 1 => Just(13 * HOUR_US)];
+    (delay, request()).prop_map(|(delay, (actor, command))| (delay, actor, command))
+}
+
+/// An engine whose groups a memory journal keeps, and its clock.
+struct Bench {
+    engine: Engine<u64>,
+    journal: MemoryJournal,
+    append_id: u128,
+    elapsed_us: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let engine = Engine::new(State::new(3), Tip::default(), EngineConfig::default());
+        Self { engine, journal: MemoryJournal::new(), append_id: 0, elapsed_us: 0 }
+    }
+
+    fn with_two_users() -> Self {
+        let mut bench = Self::new();
+        for name in ["alice", "bob"] {
+            let (name, password_hash) = (name.into(), "".into());
+            bench.run(Actor::System, Command::AddUser { name, password_hash, role: Role::Buyer });
+        }
+        bench
+    }
+
+    fn group(&mut self) -> Option<Group> {
+        self.append_id += 1;
+        self.engine.poll_append(AppendId(self.append_id))
+    }
+
+    fn write(&mut self) {
+        while let Some(group) = self.group() {
+            assert_eq!(block_on(self.journal.append(group)), Append::Done);
+            self.engine.appended();
+        }
+    }
+
+    /// Submits a step; the times of order keys move with the clock.
+    fn submit(&mut self, (delay, actor, command): (u64, Actor, Command)) {
+        self.elapsed_us += delay;
+        let command = match command {
+            Command::Purchase(Order { key, lines }) => {
+                let time = key.time().plus_micros(self.elapsed_us);
+                let key = OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()));
+                Command::Purchase(Order { key, lines })
+            }
+            other => other,
+        };
+        self.engine.submit(NOW.plus_micros(self.elapsed_us), 0, actor, command.into());
+    }
+
+    fn step(&mut self, step: (u64, Actor, Command)) -> Reply {
+        self.submit(step);
+        self.write();
+        self.engine.poll_reply().unwrap().1
+    }
+
+    fn run(&mut self, actor: Actor, command: Command) -> Reply {
+        self.engine.submit(NOW, 0, actor, command.into());
+        self.write();
+        self.engine.poll_reply().unwrap().1
+    }
+
+    fn drain(&mut self) {
+        while self.engine.poll_reply().is_some() {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_engine_does_what_the_naive_model_does(requests in prop::collection::vec(request(), 1..60)) {
+        let mut bench = Bench::with_two_users();
+        let mut model = Model::default();
+        for (actor, command) in requests {
+            let reply = bench.run(actor, command.clone());
+            match (actor, command) {
+                (_, Command::DefineItem { upc, price, .. }) => model.define_item(upc, price),
+                (_, Command::SetInitialLevel { upc, location, units }) => {
+                    let expected = model.set_initial_level(upc, location, units);
+                    prop_assert_eq!(expected.err(), refusal(&reply));
+                }
+                (Actor::User(user), Command::Purchase(order)) if user.0 <= 2 => {
+                    match (model.purchase(user, &order), reply) {
+                        (Ok((lines, total)), Reply::Answered(Answer::Receipt(receipt))) => {
+                            prop_assert_eq!(&*receipt.lines, &lines[..]);
+                            prop_assert_eq!(receipt.total, total);
+                        }
+                        (Err(expected), Reply::Refused(refusal)) => prop_assert_eq!(refusal, expected),
+                        (expected, reply) => prop_assert!(false, "{expected:?} is not {reply:?}"),
+                    }
+                }
+                // Users and sessions that come and go may buy too: the model does not know of them.
+                (Actor::User(_) | Actor::Session(_), Command::Purchase(_)) => {
+                    prop_assume!(matches!(reply, Reply::Refused(Refusal::NotLoggedIn)));
+                }
+                _ => {}
+            }
+        }
+        let state = bench.engine.state();
+        let stock: u64 = state.stock().iter().map(|(_, _, level)| level.on_hand.get()).fold(0, u64::saturating_add);
+        prop_assert_eq!(stock, model.units());
+    }
+
+    #[test]
+    fn taking_back_is_exact(
+        before in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut bench = Bench::with_two_users();
+        for step in before {
+            bench.step(step);
+        }
+        let (version, digest) = (bench.engine.state().version(), bench.engine.state().digest());
+        let elapsed_us = bench.elapsed_us;
+        for step in after.clone() {
+            bench.submit(step);
+        }
+        bench.elapsed_us = elapsed_us;
+        bench.engine.append_failed();
+        bench.drain();
+        prop_assert_eq!(bench.engine.state().version(), version);
+        prop_assert_eq!(bench.engine.state().digest(), digest);
+        // What is left works as if nothing had happened.
+        let replies: Vec<Reply> = after.iter().cloned().map(|step| bench.step(step)).collect();
+        let (state, tip) = block_on(replay(&bench.journal, 9)).unwrap();
+        prop_assert_eq!(state.digest(), bench.engine.state().digest());
+        prop_assert_eq!(tip, bench.engine.durable());
+        prop_assert_eq!(replies.len(), after.len());
+    }
+
+    #[test]
+    fn replay_from_any_snapshot_gives_the_same_state(
+        requests in prop::collection::vec(step(), 1..60),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut bench = Bench::with_two_users();
+        let at = at.index(requests.len());
+        for (place, step) in requests.into_iter().enumerate() {
+            bench.step(step);
+            if place == at {
+                let snapshot = Snapshot::of(bench.engine.state(), bench.engine.durable().hash);
+                let read_back = Snapshot::from_bytes(snapshot.bytes().clone()).unwrap();
+                prop_assert_eq!(read_back.tip(), bench.engine.durable());
+                prop_assert_eq!(read_back.restore(1).unwrap().digest(), bench.engine.state().digest());
+                block_on(bench.journal.save_snapshot(read_back)).unwrap();
+            }
+        }
+        block_on(bench.journal.discard_through(bench.engine.durable().version)).unwrap();
+        let (state, tip) = block_on(replay(&bench.journal, 5)).unwrap();
+        prop_assert_eq!(tip, bench.engine.durable());
+        prop_assert_eq!(state.digest(), bench.engine.state().digest());
+    }
+
+    #[test]
+    fn groups_and_their_events_are_read_back_as_written(requests in prop::collection::vec(request(), 1..30)) {
+        let mut bench = Bench::with_two_users();
+        for (actor, command) in requests {
+            bench.engine.submit(NOW, 0, actor, command.into());
+        }
+        if let Some(group) = bench.group() {
+            let read_back = Group::from_bytes(group.bytes().clone()).unwrap();
+            prop_assert_eq!(&read_back, &group);
+            let records = read_back.records().collect::<Result<Vec<_>, _>>().unwrap();
+            prop_assert_eq!(records.last().unwrap().0, group.last());
+            prop_assert_eq!(records.len(), usize::try_from(group.events()).unwrap());
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused_without_harm(mut bytes in prop::collection::vec(any::<u8>(), 64..300), events in 0..9u8) {
+        bytes[..8].copy_from_slice(&[1, 0, 0, 0, events, 0, 0, 0]);
+        if let Ok(group) = Group::from_bytes(bytes.clone().into()) {
+            prop_assert!(group.records().count() <= usize::from(events) + 1);
+        }
+        prop_assert!(Snapshot::from_bytes(bytes.into()).is_err());
+    }
+
+    #[test]
+    fn a_cut_or_changed_group_is_never_the_same(cut in 65..200usize, flip in any::<prop::sample::Index>()) {
+        let mut bench = Bench::with_two_users();
+        let define = Command::DefineItem { upc: Upc::new(1).unwrap(), name: "n".repeat(200).into(), price: None };
+        bench.engine.submit(NOW, 0, Actor::System, define.into());
+        let group = bench.group().unwrap();
+        let shorter = Group::from_bytes(group.bytes().slice(..cut)).unwrap();
+        prop_assert!(shorter.records().any(|record| record.is_err()));
+        let mut bytes = group.bytes().to_vec();
+        let place = flip.index(bytes.len());
+        bytes[place] ^= 1;
+        if let Ok(changed) = Group::from_bytes(bytes.into()) {
+            prop_assert_ne!(changed.hash(), group.hash());
+        }
+    }
+}
+
+fn refusal(reply: &Reply) -> Option<Refusal> {
+    match reply {
+        Reply::Refused(refusal) => Some(refusal.clone()),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_digest_tells_states_apart() {
+    let mut bench = Bench::with_two_users();
+    let before = bench.engine.state().digest();
+    assert_ne!(before, Hash::ZERO);
+    let define = Command::DefineItem { upc: Upc::new(1).unwrap(), name: "n".into(), price: None };
+    bench.run(Actor::System, define);
+    assert_ne!(bench.engine.state().digest(), before);
+}
