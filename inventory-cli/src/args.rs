@@ -1,4 +1,5 @@
 //! What can be asked on the command line.
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which has no markup")]
 
 use std::path::PathBuf;
 
@@ -29,7 +30,6 @@ pub struct Args {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in the life of the process")]
 pub enum Command {
     /// Run the server.
     Serve(ServeArgs),
@@ -275,7 +275,8 @@ mod tests {
 
     #[test]
     fn a_negative_quantity_reaches_the_check() {
-        let args = Args::try_parse_from(["inventory", "buy", "036000291452", "-1", "--format", "json"]).unwrap();
+        let args =
+            Args::try_parse_from(["inventory", "buy", "036000291452", "-1", "--format", "json"]).unwrap();
         let Some(Command::Once(OnceCommand::Buy { lines, client, .. })) = args.command else {
             panic!("not a purchase");
         };

@@ -21,7 +21,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let (ready, when_ready) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
     let (data, address) = (args.data.clone(), server.clone());
-    let serving = thread::Builder::new()
+    let demo_server = thread::Builder::new()
         .name("demo server".to_owned())
         .spawn(move || {
             runtime()?.block_on(async {
@@ -39,16 +39,17 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 
     let shell = when_ready.recv().is_ok().then(|| {
         introduce(&args.data)?;
-        shell::shell(ConnectArgs { server, state: Some(args.data.join("client")) })
+        shell::shell(&ConnectArgs { server, state: Some(args.data.join("client")) })
     });
     drop(stop);
-    let served: anyhow::Result<()> =
-        serving.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the demo's server stopped by a mistake of its own")));
+    let outcome: anyhow::Result<()> = demo_server
+        .join()
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the demo's server stopped by a mistake of its own")));
     match shell {
         // What the shell says is what the user asked for; a server that did not close in full is second to it.
-        Some(Ok(exit)) => served.map(|()| exit),
+        Some(Ok(exit)) => outcome.map(|()| exit),
         Some(Err(error)) => Err(error),
-        None => Err(served.err().unwrap_or_else(|| anyhow::anyhow!("the demo's server did not start"))),
+        None => Err(outcome.err().unwrap_or_else(|| anyhow::anyhow!("the demo's server did not start"))),
     }
 }
 
@@ -66,9 +67,8 @@ async fn open(data: &Path, address: &Address) -> anyhow::Result<Node> {
 fn introduce(data: &Path) -> anyhow::Result<()> {
     let users: Vec<String> =
         DEMO_USERS.iter().map(|(name, password, role)| format!("{name}/{password} ({role})")).collect();
-    let joining = socket_address(data).map(|socket| {
-        format!("other terminals join with: inventory shell --server {socket}\n")
-    });
+    let joining = socket_address(data)
+        .map(|socket| format!("other terminals join with: inventory shell --server {socket}\n"));
     output::text(&format!(
         "demo data in {}; log in as {}\n{}",
         data.display(),

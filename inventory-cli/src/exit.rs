@@ -3,13 +3,14 @@
 use std::io;
 use std::process::ExitCode;
 
-use inventory_core::{Refusal, Unavailable};
+use inventory_core::Refusal;
 use inventory_net::client::ClientError;
+use inventory_net::message::Unavailable;
 use inventory_net::transport::BindError;
 
 use crate::items::ItemsError;
 use crate::notice::note;
-use crate::output::Output;
+use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
 
 /// How the process ends.
@@ -69,14 +70,15 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 fn of_client(error: &ClientError) -> Exit {
     match error {
-        ClientError::Refused(_) => Exit::Refused,
-        ClientError::Unavailable(why) => of_unavailable(*why),
+        ClientError::Refused(_) | ClientError::RefusedOtherwise(_) => Exit::Refused,
+        ClientError::Unavailable(why) => of_unavailable(why),
+        ClientError::Unsendable(_) => Exit::Usage,
         _ => Exit::Unreachable,
     }
 }
 
 /// A server that is busy may be asked later; one that cannot write has failed.
-fn of_unavailable(why: Unavailable) -> Exit {
+fn of_unavailable(why: &Unavailable) -> Exit {
     match why {
         Unavailable::NotWritten | Unavailable::Poisoned => Exit::Failure,
         _ => Exit::Unreachable,
@@ -97,20 +99,25 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> Exit {
     let exit = Exit::of(error);
     if exit != Exit::Done {
         match refusal_in(error) {
-            Some(refusal) => output.refusal(refusal, &message(error)),
+            Some(refusal) => output.refusal(&refusal, &message(error)),
             None => note(message(error)),
         }
     }
     exit
 }
 
-fn refusal_in(error: &anyhow::Error) -> Option<&Refusal> {
+fn refusal_in(error: &anyhow::Error) -> Option<RefusalView<'_>> {
     error.chain().find_map(|cause| {
-        let here = cause.downcast_ref::<RefusedHere>().map(|here| &here.refusal);
-        here.or_else(|| match cause.downcast_ref::<ClientError>() {
-            Some(ClientError::Refused(refusal)) => Some(refusal),
+        if let Some(here) = cause.downcast_ref::<RefusedHere>() {
+            return Some(RefusalView::from(&here.refusal));
+        }
+        match cause.downcast_ref::<ClientError>()? {
+            ClientError::Refused(refusal) => Some(RefusalView::from(refusal)),
+            ClientError::RefusedOtherwise(unknown) => {
+                Some(RefusalView { name: &unknown.name, code: unknown.code, shortages: &[] })
+            }
             _ => None,
-        })
+        }
     })
 }
 

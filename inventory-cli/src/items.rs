@@ -66,18 +66,24 @@ pub fn read_items(file: impl io::Read) -> Result<Vec<ItemRow>, ItemsError> {
 }
 
 fn item_row(raw: Raw, line: u64) -> Result<ItemRow, ItemsError> {
-    let wrong = |column, value: &str, why: String| ItemsError::Value { line, column, value: value.to_owned(), why };
-    let upc: Upc = raw.upc.parse().map_err(|e: inventory_core::UpcError| wrong("upc", &raw.upc, e.to_string()))?;
+    let wrong =
+        |column, value: &str, why: String| ItemsError::Value { line, column, value: value.to_owned(), why };
+    let upc: Upc =
+        raw.upc.parse().map_err(|e: inventory_core::UpcError| wrong("upc", &raw.upc, e.to_string()))?;
     if !upc.has_valid_check_digit() {
         let why = format!("its check digit should be {}", upc.check_digit());
         return Err(wrong("upc", &raw.upc, why));
     }
     let price = match raw.price.as_str() {
         "" => None,
-        text => Some(text.parse().map_err(|e: inventory_core::MoneyError| wrong("price", text, e.to_string()))?),
+        text => {
+            Some(text.parse().map_err(|e: inventory_core::MoneyError| wrong("price", text, e.to_string()))?)
+        }
     };
-    let units =
-        raw.units.parse().map_err(|e: inventory_core::UnitsError| wrong("units", &raw.units, e.to_string()))?;
+    let units = raw
+        .units
+        .parse()
+        .map_err(|e: inventory_core::UnitsError| wrong("units", &raw.units, e.to_string()))?;
     Ok(ItemRow { upc, name: raw.name, price, units })
 }
 
@@ -97,9 +103,8 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), items.len());
-        let units_of = |code: &str| {
-            items.iter().find(|item| item.upc.to_string() == code).map(|item| item.units.get())
-        };
+        let units_of =
+            |code: &str| items.iter().find(|item| item.upc.to_string() == code).map(|item| item.units.get());
         assert_eq!(units_of("036000291452"), Some(100));
         assert_eq!(units_of("012345678905"), Some(3));
     }

@@ -71,7 +71,7 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         }
         Some(Command::Shell(args)) => {
             log_to_stderr("warn");
-            shell::shell(args)
+            shell::shell(&args)
         }
         Some(Command::Once(command)) => {
             log_to_stderr("warn");
@@ -79,7 +79,7 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");
-            shell::shell(args.connect)
+            shell::shell(&args.connect)
         }
         None => {
             let mut err = anstream::stderr().lock();
@@ -95,5 +95,9 @@ fn log_to_stderr(default: &str) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     // It fails only if a log was set up before, which then serves.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        .try_init();
 }

@@ -36,7 +36,7 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             output.logged_in(&LoggedInRow { user, role, server: shop.address().to_string() })?;
         }
         OnceCommand::Logout { .. } => {
-            let user = Some(shop.log_out().await?);
+            let user = shop.log_out().await?;
             output.logged_out(&LoggedOutRow { user })?;
         }
         OnceCommand::Stock { upcs, .. } => output.levels(&shop.stock(&upcs).await?)?,
@@ -66,7 +66,8 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
         }
         OnceCommand::Import { file, .. } => {
             let opened = File::open(&file);
-            let opened = opened.map_err(|e| UsageError::new(format!("cannot read {}: {e}", file.display())))?;
+            let opened =
+                opened.map_err(|e| UsageError::new(format!("cannot read {}: {e}", file.display())))?;
             let items = read_items(opened).with_context(|| file.display().to_string())?;
             output.imported(&import(&items, shop.client().await?).await?)?;
         }

@@ -41,7 +41,9 @@ pub fn location(text: &str) -> Result<LocationId, UsageError> {
 /// The lines of an order from `UPC QTY` pairs, at least one.
 pub fn order_lines<T: AsRef<str>>(words: &[T]) -> Result<Vec<OrderLine>, UsageError> {
     if words.is_empty() {
-        return Err(UsageError::new("an order needs at least one UPC and its quantity, such as 036000291452 2"));
+        return Err(UsageError::new(
+            "an order needs at least one UPC and its quantity, such as 036000291452 2",
+        ));
     }
     let pairs = words.chunks(2).map(|pair| match pair {
         [code, quantity] => Ok(OrderLine::new(upc(code.as_ref())?, units(quantity.as_ref())?)),

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -22,7 +22,8 @@ pub(crate) fn given(file: Option<&Path>) -> Result<Option<Password>, UsageError>
         return Ok(env::var(PASSWORD_VARIABLE).ok().map(Zeroizing::new));
     };
     let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|e| UsageError::new(format!("cannot read the password file {}: {e}", path.display())))?;
+    let text =
+        text.map_err(|e| UsageError::new(format!("cannot read the password file {}: {e}", path.display())))?;
     Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn ask(prompt: &str) -> Result<Password, AskError> {
     err.flush()?;
     let typed = {
         let _hidden = Hidden::start()?;
-        read_typed(&mut io::stdin().lock())
+        read_typed(io::stdin().lock())
     };
     writeln!(err)?;
     typed
@@ -83,7 +84,7 @@ impl Drop for Hidden {
     }
 }
 
-fn read_typed(keys: &mut impl io::Read) -> Result<Password, AskError> {
+fn read_typed(keys: impl io::BufRead) -> Result<Password, AskError> {
     const CTRL_C: u8 = 3;
     const CTRL_D: u8 = 4;
     const BACKSPACE: [u8; 2] = [8, 127];
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     fn typed(keys: &str) -> Option<String> {
-        read_typed(&mut keys.as_bytes()).ok().map(|password| password.to_string())
+        read_typed(keys.as_bytes()).ok().map(|password| password.to_string())
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Holdings {
     fn fold(&mut self, entry: &Entry) {
         match entry {
             Entry::Ordered { key, lines } => {
-                let lines = lines.iter().map(|line| line.order_line()).collect();
+                let lines = lines.iter().map(entry::Line::order_line).collect();
                 self.open.insert(*key, OpenOrder { lines: Some(lines) });
             }
             Entry::Bought(bought) => {
@@ -83,7 +83,7 @@ impl Holdings {
             holdings.add(item.upc, &item.name, item.units);
         }
         for order in open {
-            let lines = order.lines.as_ref().map(|lines| lines.iter().map(|l| l.order_line()).collect());
+            let lines = order.lines.as_ref().map(|lines| lines.iter().map(entry::Line::order_line).collect());
             holdings.open.insert(order.key, OpenOrder { lines });
         }
         holdings

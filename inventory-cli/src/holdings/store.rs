@@ -54,7 +54,11 @@ impl HoldingsStore {
     }
 
     /// Adds what an order bought and closes it, in one step. Says whether it was not counted before.
-    pub fn record_receipt(&self, receipt: &Receipt, name: impl Fn(Upc) -> String) -> Result<bool, StateError> {
+    pub fn record_receipt(
+        &self,
+        receipt: &Receipt,
+        name: impl Fn(Upc) -> String,
+    ) -> Result<bool, StateError> {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
         // An open order was not counted yet; any other may have been, by this process or another one.

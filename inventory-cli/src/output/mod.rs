@@ -6,12 +6,14 @@
 mod rows;
 mod table;
 
-pub(crate) use rows::{HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, VersionRow};
+pub(crate) use rows::{
+    HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
+};
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use inventory_core::{LevelRow as Level, Receipt, Refusal, Upc, Version};
+use inventory_core::{LevelRow as Level, Receipt, Upc, Version};
 use serde::Serialize;
 
 use crate::holdings::Held;
@@ -70,7 +72,7 @@ impl Output {
 
     /// A logout.
     pub(crate) fn logged_out(self, row: &LoggedOutRow) -> io::Result<()> {
-        self.one(row, || format!("logged out{}\n", row.user.iter().map(|u| format!(": {u}")).collect::<String>()))
+        self.one(row, || format!("{} is logged out\n", row.user))
     }
 
     /// A command that says nothing but that it happened.
@@ -84,7 +86,7 @@ impl Output {
     }
 
     /// A refusal, on standard error: as a sentence, or as an object if JSON was asked for.
-    pub(crate) fn refusal(self, refusal: &Refusal, message: &str) {
+    pub(crate) fn refusal(self, refusal: &RefusalView<'_>, message: &str) {
         let mut err = anstream::stderr().lock();
         let written = match self.format {
             Format::Json => serde_json::to_writer(&mut err, &RefusalRow::new(refusal, message))

@@ -116,7 +116,7 @@ pub(crate) struct LoggedInRow {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LoggedOutRow {
-    pub(crate) user: Option<String>,
+    pub(crate) user: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,12 +157,29 @@ struct ShortRow {
     available: u64,
 }
 
-impl<'a> RefusalRow<'a> {
-    pub(super) fn new(refusal: &'a Refusal, message: &'a str) -> Self {
+/// What is shown of a refusal beside its message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusalView<'a> {
+    /// Its permanent name.
+    pub(crate) name: &'a str,
+    /// Its permanent code.
+    pub(crate) code: u16,
+    /// The short lines, if it is about stock.
+    pub(crate) shortages: &'a [Shortage],
+}
+
+impl<'a> From<&'a Refusal> for RefusalView<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
         let shortages: &[Shortage] = match refusal {
             Refusal::InsufficientStock { shortages } => shortages,
             _ => &[],
         };
+        Self { name: refusal.name(), code: refusal.code(), shortages }
+    }
+}
+
+impl<'a> RefusalRow<'a> {
+    pub(super) fn new(refusal: &RefusalView<'a>, message: &'a str) -> Self {
         let short = |short: &Shortage| ShortRow {
             upc: short.upc.to_string(),
             location: short.location.to_string(),
@@ -170,10 +187,10 @@ impl<'a> RefusalRow<'a> {
             available: short.available.get(),
         };
         Self {
-            refusal: refusal.name(),
-            code: refusal.code(),
+            refusal: refusal.name,
+            code: refusal.code,
             message,
-            lines: shortages.iter().map(short).collect(),
+            lines: refusal.shortages.iter().map(short).collect(),
         }
     }
 }

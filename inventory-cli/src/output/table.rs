@@ -51,12 +51,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
     let rows = receipt.lines.iter();
     let rows = rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]);
-    let mut text = format!(
-        "{} bought, order {}\n{}",
-        receipt.user,
-        receipt.key,
-        render(&columns, rows)
-    );
+    let mut text = format!("{} bought, order {}\n{}", receipt.user, receipt.key, render(&columns, rows));
     // Writing to a string cannot fail.
     if let Some(total) = receipt.total {
         let _ = write!(text, "total {total}, ");

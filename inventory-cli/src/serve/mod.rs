@@ -7,6 +7,7 @@ mod signals;
 pub(crate) use first_start::DEMO_USERS;
 pub(crate) use node::{Node, runtime, socket_address};
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
@@ -23,7 +24,8 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let mut listening = String::new();
         for address in &listen_addresses(args)? {
             let actual = node.bind(address).await?;
-            listening.push_str(&format!("listening on {actual}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(listening, "listening on {actual}");
         }
         // After the listeners: a start that fails for want of a port leaves no users behind.
         node.start_first_time(args.demo_data).await?;

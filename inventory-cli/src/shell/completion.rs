@@ -28,7 +28,11 @@ impl Completion {
         let word = typed.get(start..).unwrap_or_default();
         let before = typed.get(..start).unwrap_or_default().split_whitespace().next();
         let found = match before {
-            None => WORDS.iter().filter(|known| known.starts_with(word)).map(|known| format!("{known} ")).collect(),
+            None => WORDS
+                .iter()
+                .filter(|known| known.starts_with(word))
+                .map(|known| format!("{known} "))
+                .collect(),
             Some("buy" | "stock" | "purchase" | "2" | "4") => {
                 let codes = self.codes.iter().filter(|code| code.starts_with(word));
                 codes.map(|code| format!("{code} ")).collect()

@@ -22,12 +22,12 @@ use request::{MENU, Request};
 ///
 /// On a terminal the shell then ends with exit code 0; on a pipe with that of the last request, so that scripts see
 /// whether what they wanted last was done.
-pub(crate) fn shell(args: ConnectArgs) -> anyhow::Result<Exit> {
+pub(crate) fn shell(args: &ConnectArgs) -> anyhow::Result<Exit> {
     let state = StateDir::find(args.state.clone())?;
     state.create()?;
     let mut shell = Shell {
         input: Input::open(state.history())?,
-        shop: Shop::new(&args)?,
+        shop: Shop::new(args)?,
         output: Output::new(Format::Table),
         runtime: runtime()?,
         last: Exit::Done,
@@ -120,14 +120,16 @@ impl Shell {
             }
             Request::Buy { lines } => self.buy(lines)?,
             Request::Receipt { key } => {
-                let key = key.map(Ok).map_or_else(|| self.ask("order key: ", parse::order_key), |k| k.map(Asked::Given))?;
+                let key = key
+                    .map(Ok)
+                    .map_or_else(|| self.ask("order key: ", parse::order_key), |k| k.map(Asked::Given))?;
                 if let Asked::Given(key) = key {
                     let receipt = self.runtime.block_on(self.shop.receipt(key))?;
                     self.output.receipt(&receipt)?;
                 }
             }
             Request::LogOut => {
-                let user = Some(self.runtime.block_on(self.shop.log_out())?);
+                let user = self.runtime.block_on(self.shop.log_out())?;
                 self.output.logged_out(&LoggedOutRow { user })?;
             }
             Request::Quit => return Ok(Next::End),

@@ -38,12 +38,13 @@ pub(super) fn parse(line: &str) -> Result<Request, UsageError> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let Some((first, rest)) = words.split_first() else { return Ok(Request::Menu) };
     match (first.to_ascii_lowercase().as_str(), rest) {
-        ("log", ["in", rest @ ..]) => log_in(rest),
         ("log", ["out"]) => Ok(Request::LogOut),
-        ("1" | "login", rest) => log_in(rest),
-        ("2" | "stock", rest) => {
-            rest.iter().map(|word| parse::upc(word)).collect::<Result<_, _>>().map(|upcs| Request::Stock { upcs })
-        }
+        ("1" | "login", rest) | ("log", ["in", rest @ ..]) => log_in(rest),
+        ("2" | "stock", rest) => rest
+            .iter()
+            .map(|word| parse::upc(word))
+            .collect::<Result<_, _>>()
+            .map(|upcs| Request::Stock { upcs }),
         ("3" | "mine", rest) => alone(first, rest, Request::Mine),
         ("4" | "buy" | "purchase", []) => Ok(Request::Buy { lines: None }),
         ("4" | "buy" | "purchase", words) => {

@@ -88,12 +88,11 @@ impl Shop {
 
     /// The connection, with a session or without.
     async fn connected(&mut self) -> anyhow::Result<&Client> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let client = Client::connect(&self.address, ClientOptions::default()).await?;
-                Connection { client, user: None }
-            }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let client = Client::connect(&self.address, ClientOptions::default()).await?;
+            Connection { client, user: None }
         };
         Ok(&self.connection.insert(connection).client)
     }
@@ -111,7 +110,7 @@ fn not_logged_in(message: String) -> anyhow::Error {
     RefusedHere { refusal: Refusal::NotLoggedIn, message }.into()
 }
 
-impl ImportTarget for &Client {
+impl ImportTarget for Client {
     async fn define_item(&self, item: &ItemRow) -> anyhow::Result<()> {
         Client::define_item(self, item.upc, &item.name, item.price).await?;
         Ok(())

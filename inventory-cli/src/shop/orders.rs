@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use inventory_core::limits::ORDER_LINES_MAX;
-use inventory_core::{Order, OrderKey, OrderLine, Receipt, Refusal, Unavailable, Upc};
+use inventory_core::{Order, OrderKey, OrderLine, Receipt, Refusal, Upc};
 use inventory_net::client::{Client, ClientError, new_order_key};
+use inventory_net::message::Unavailable;
 
 use super::Shop;
 use crate::holdings::{Holdings, HoldingsStore, OpenOrder};
@@ -16,14 +17,19 @@ type Names = BTreeMap<Upc, String>;
 
 impl Shop {
     /// Buys. With a key that was used before, gives the outcome of then.
-    pub(crate) async fn buy(&mut self, lines: Vec<OrderLine>, key: Option<OrderKey>) -> anyhow::Result<Receipt> {
+    pub(crate) async fn buy(
+        &mut self,
+        lines: Vec<OrderLine>,
+        key: Option<OrderKey>,
+    ) -> anyhow::Result<Receipt> {
         let user = self.resume().await?;
         let store = self.holdings_of(&user);
         self.settle().await;
 
         let client = self.client().await?.clone();
         let names = names(&client, &store.load()?, &lines).await;
-        let order = Order { key: key.unwrap_or_else(new_order_key), lines: lines.into() };
+        let key = key.map_or_else(new_order_key, Ok)?;
+        let order = Order { key, lines: lines.into() };
         let is_new = store.record_order(&order, name_in(&names))?;
         match client.purchase(&order).await {
             Ok(receipt) => {
@@ -39,6 +45,10 @@ impl Shop {
                     store.record_not_bought(order.key, refusal.name())?;
                 }
                 self.seen(Err(ClientError::Refused(refusal)))
+            }
+            Err(error @ ClientError::Unsendable(_)) => {
+                store.record_not_bought(order.key, "unsendable")?;
+                Err(error.into())
             }
             Err(error) => not_bought_for_certain(&client, &store, &order, &names, error).await,
         }
@@ -60,7 +70,9 @@ impl Shop {
         match holdings.open().len() {
             0 => {}
             1 => note("1 order is not settled: it is not counted here until the server can be asked"),
-            n => note(format_args!("{n} orders are not settled: they are not counted here until the server can be asked")),
+            n => note(format_args!(
+                "{n} orders are not settled: they are not counted here until the server can be asked"
+            )),
         }
         Ok(holdings)
     }
@@ -68,7 +80,8 @@ impl Shop {
     /// Finds out what became of the open orders of the user whose session the connection carries. What cannot be
     /// found out now stays open.
     pub(crate) async fn settle(&mut self) {
-        let Some((user, client)) = self.connection.as_ref().and_then(|c| Some((c.user.clone()?, c.client.clone())))
+        let Some((user, client)) =
+            self.connection.as_ref().and_then(|c| Some((c.user.clone()?, c.client.clone())))
         else {
             return;
         };
@@ -93,14 +106,17 @@ async fn not_bought_for_certain(
     error: ClientError,
 ) -> anyhow::Result<Receipt> {
     let key = order.key;
-    if let ClientError::Unavailable(Unavailable::Overloaded | Unavailable::NotWritten) = error {
+    if let ClientError::Unavailable(
+        Unavailable::Overloaded | Unavailable::NotWritten | Unavailable::Draining,
+    ) = &error
+    {
         match client.receipt(key).await {
             Ok(receipt) => {
                 store.record_receipt(&receipt, name_in(names))?;
                 return Ok(receipt);
             }
             Err(ClientError::Refused(Refusal::UnknownOrder)) => {
-                store.record_not_bought(key, "not_written")?;
+                store.record_not_bought(key, "unavailable")?;
                 return Err(error.into());
             }
             Err(_) => {}
@@ -161,7 +177,11 @@ async fn names(client: &Client, holdings: &Holdings, lines: &[OrderLine]) -> Nam
     names
 }
 
-async fn names_of_receipt(client: &Client, store: &HoldingsStore, receipt: &Receipt) -> anyhow::Result<Names> {
+async fn names_of_receipt(
+    client: &Client,
+    store: &HoldingsStore,
+    receipt: &Receipt,
+) -> anyhow::Result<Names> {
     Ok(names(client, &store.load()?, &receipt.lines).await)
 }
 

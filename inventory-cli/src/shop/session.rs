@@ -2,7 +2,7 @@
 
 use inventory_core::{Refusal, Role};
 use inventory_net::client::ClientError;
-use inventory_net::token::Token;
+use inventory_net::message::Token;
 
 use super::{Shop, not_logged_in};
 use crate::exit::RefusedHere;
@@ -34,11 +34,11 @@ impl Shop {
     pub(crate) async fn log_in(&mut self, user: &str, password: &str) -> anyhow::Result<Role> {
         self.check_can_log_in().await?;
         let session = self.connected().await?.log_in(user, password).await?;
-        let saved = SavedSession { user: session.user.to_string(), token: session.token.to_hex() };
+        let saved = SavedSession { user: session.account.user.to_string(), token: session.token.to_hex() };
         self.state.save_session(&saved)?;
         self.carries(Some(saved.user.clone()));
         self.settle().await;
-        Ok(session.role)
+        Ok(session.account.role)
     }
 
     /// Ends the session; gives whose it was.
@@ -55,7 +55,10 @@ impl Shop {
     pub(crate) fn saved_user(&self) -> anyhow::Result<String> {
         let saved = self.state.session()?;
         saved.map(|saved| saved.user.clone()).ok_or_else(|| {
-            not_logged_in(format!("not logged in at {}: log in first, with `inventory login USER`", self.address))
+            not_logged_in(format!(
+                "not logged in at {}: log in first, with `inventory login USER`",
+                self.address
+            ))
         })
     }
 
@@ -68,8 +71,8 @@ impl Shop {
         let Some(saved) = self.state.session()? else { return self.saved_user() };
         let Ok(token) = saved.token.parse::<Token>() else { return Err(self.session_ended()?) };
         let resumed = self.connected().await?.resume(&token).await;
-        let identity = self.seen(resumed)?;
-        self.carries(Some(identity.user.to_string()));
+        let account = self.seen(resumed)?;
+        self.carries(Some(account.user.to_string()));
         Ok(user)
     }
 

@@ -104,8 +104,7 @@ impl Lock {
     /// Waits for the lock that this file stands for.
     pub(crate) fn wait(path: &Path) -> Result<Self, StateError> {
         let locked = || {
-            let file =
-                OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
             loop {
                 match flock(&file, FlockOperation::LockExclusive) {
                     Ok(()) => return Ok(Self { _file: file }),

@@ -1,5 +1,7 @@
 //! File names made from addresses and user names.
 
+use std::fmt::Write as _;
+
 use inventory_core::Hash;
 
 /// Longest file name made here, well below the 255 bytes that file systems take.
@@ -14,7 +16,8 @@ pub(super) fn slug(text: &str) -> String {
         if stays {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("_{byte:02x}"));
+            // Writing to a string cannot fail.
+            let _ = write!(name, "_{byte:02x}");
         }
     }
     if name.len() > SLUG_BYTES_MAX {
