@@ -9,6 +9,8 @@ mod entry;
 mod log;
 mod store;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use store::HoldingsStore;
 

@@ -89,6 +89,9 @@ fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<Stri
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
+    if let Some(last) = columns.len().checked_sub(1).and_then(|last| table.column_mut(last)) {
+        last.set_padding((0, 0));
+    }
     let lines = table.lines();
     let mut text = String::new();
     for line in lines {

@@ -55,10 +55,7 @@ impl Shop {
     pub(crate) fn saved_user(&self) -> anyhow::Result<String> {
         let saved = self.state.session()?;
         saved.map(|saved| saved.user.clone()).ok_or_else(|| {
-            not_logged_in(format!(
-                "not logged in at {}: log in first, with `inventory login USER`",
-                self.address
-            ))
+            not_logged_in(format!("not logged in at {}: log in first (login USER)", self.address))
         })
     }
 
@@ -81,10 +78,7 @@ impl Shop {
         let user = self.saved_user().unwrap_or_else(|_| "USER".to_owned());
         self.state.forget_session()?;
         self.carries(None);
-        Ok(not_logged_in(format!(
-            "the session at {} has ended: log in again, with `inventory login {user}`",
-            self.address
-        )))
+        Ok(not_logged_in(format!("the session at {} has ended: log in again (login {user})", self.address)))
     }
 
     fn carries(&mut self, user: Option<String>) {
