@@ -244,7 +244,7 @@ async fn a_stop_does_not_wait_for_ever() {
     journal.waiting.acquire().await.unwrap().forget();
     let mut stopped = server.begin_stop();
     // The connections are cut after the drain timeout; the journal still has its write.
-    assert!(tokio::time::timeout(Duration::from_secs(60), &mut stopped).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_mins(1), &mut stopped).await.is_err());
     journal.gate.add_permits(1);
     stopped.await.unwrap().unwrap();
     assert!(matches!(purchase.await.unwrap(), Err(ClientError::Unreachable { .. })));
