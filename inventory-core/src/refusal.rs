@@ -83,6 +83,11 @@ pub enum Refusal {
     InvalidPrice,
     /// The catalogue or the user table is full.
     TableFull,
+    /// A value is of the right kind but outside its range: a UPC of 15 digits, a negative quantity.
+    InvalidValue {
+        /// Which: the field's name as PROTOCOL.md spells it.
+        field: &'static str,
+    },
 }
 
 impl Refusal {
@@ -108,6 +113,7 @@ impl Refusal {
             Self::InvalidName => 42,
             Self::InvalidPrice => 43,
             Self::TableFull => 44,
+            Self::InvalidValue { .. } => 45,
         }
     }
 
@@ -133,6 +139,7 @@ impl Refusal {
             Self::InvalidName => "invalid_name",
             Self::InvalidPrice => "invalid_price",
             Self::TableFull => "table_full",
+            Self::InvalidValue { .. } => "invalid_value",
         }
     }
 }
@@ -189,6 +196,7 @@ impl fmt::Display for Refusal {
             ),
             Self::InvalidPrice => f.write_str("a price is never negative"),
             Self::TableFull => f.write_str("the table is full: no more can be added"),
+            Self::InvalidValue { field } => write!(f, "the value of {field} is out of range"),
         }
     }
 }

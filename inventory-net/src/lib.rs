@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The inventory engine on the wire: frames, CBOR messages, transports, server and client.
+//!
+//! PROTOCOL.md at the root of the repository is the contract that [`frame`], [`message`] and [`connection`]
+//! implement, without any IO: bytes in, messages out, and back.
+//!
+//! [`transport`] carries bytes, [`service`] runs the engine,
+//! [`server`] joins them, and [`client`] asks.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
+)]
+
+pub mod client;
+pub mod clock;
+pub mod connection;
+pub mod frame;
+pub mod limits;
+pub mod message;
+pub mod password;
+pub mod server;
+pub mod service;
+pub mod token;
+pub mod transport;

@@ -1,0 +1,386 @@
+//! The server's side of one connection.
+
+use std::collections::HashMap;
+
+use bytes::{Buf, BytesMut};
+use inventory_core::Refusal;
+use zeroize::Zeroize;
+
+use super::buffer;
+use crate::frame;
+use crate::limits::{
+    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
+    FRAME_HEADER_BYTES, IN_FLIGHT_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
+};
+use crate::message::{
+    ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestError,
+    RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
+};
+
+/// What a server allows on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The server's name and version, as the hello tells it.
+    pub server: Box<str>,
+    /// Largest payload taken after a login, in bytes: [`FRAME_BYTES_MIN`] to [`FRAME_BYTES_MAX`].
+    pub frame_bytes_max: usize,
+    /// Most requests that may wait for their replies; at least 1.
+    pub in_flight_max: usize,
+    /// Unsent bytes of replies above which no further requests are read.
+    pub output_bytes_target: usize,
+    /// How long a frame that has begun may take to become complete, and the peer to take any byte of a reply,
+    /// in microseconds.
+    pub frame_deadline_us: u64,
+    /// How long a connection without a session may be idle, in microseconds.
+    pub anonymous_deadline_us: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            server: concat!("inventory/", env!("CARGO_PKG_VERSION")).into(),
+            frame_bytes_max: FRAME_BYTES_MAX,
+            in_flight_max: IN_FLIGHT_MAX,
+            output_bytes_target: OUTPUT_BYTES_TARGET,
+            frame_deadline_us: FRAME_DEADLINE_US,
+            anonymous_deadline_us: ANONYMOUS_DEADLINE_US,
+        }
+    }
+}
+
+/// The server's side of one connection, without IO.
+///
+/// In a loop: while [`wants_read`](Self::wants_read), read into [`read_buffer`](Self::read_buffer); after every
+/// read, reply and write, take requests from [`poll_request`](Self::poll_request) until there is none;
+/// answer each of them once with [`reply`](Self::reply), in any order; send [`output`](Self::output) and say
+/// so with [`sent`](Self::sent); call [`handle_timeout`](Self::handle_timeout) when
+/// [`deadline_us`](Self::deadline_us) is past; close when [`is_finished`](Self::is_finished).
+///
+/// `now_us` is a monotonic time in microseconds, from any origin, the same for all calls.
+///
+/// Hello, values out of range and protocol errors are answered inside. Memory is bounded: no request is read
+/// while too many wait for their replies or too much output waits to be sent.
+#[derive(Debug)]
+pub struct ServerConnection {
+    config: ServerConfig,
+    read: BytesMut,
+    output: BytesMut,
+    in_flight: HashMap<RequestId, InFlight>,
+    phase: Phase,
+    /// Counts the logins of this connection; odd while it has a session.
+    login: u32,
+    /// Largest payload that the client takes.
+    peer_frame_bytes_max: usize,
+    reading: bool,
+    /// When the incomplete frame at the end of `read` was first seen.
+    frame_began_us: Option<u64>,
+    /// Since when nothing was asked and nothing waits.
+    idle_since_us: u64,
+    /// Since when the peer has taken no byte of `output`.
+    stalled_since_us: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No hello yet.
+    New,
+    Open,
+    /// Something was wrong: only output is left.
+    Closing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    op: Op,
+    /// The count of logins when the request came.
+    login: u32,
+}
+
+impl ServerConnection {
+    /// A connection that was just accepted.
+    pub fn new(config: ServerConfig, now_us: u64) -> Self {
+        Self {
+            config,
+            read: BytesMut::new(),
+            output: BytesMut::new(),
+            in_flight: HashMap::new(),
+            phase: Phase::New,
+            login: 0,
+            peer_frame_bytes_max: FRAME_BYTES_MIN,
+            reading: true,
+            frame_began_us: None,
+            idle_since_us: now_us,
+            stalled_since_us: None,
+        }
+    }
+
+    /// Whether more bytes may be read now.
+    pub fn wants_read(&self) -> bool {
+        self.reading && self.takes_requests()
+    }
+
+    /// Where to append the bytes that arrive; it has room for a read.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        buffer::make_room(&mut self.read);
+        &mut self.read
+    }
+
+    /// No further bytes will be read: the peer has ended its side, or the server is stopping. What was received
+    /// is still answered.
+    pub fn stop_reading(&mut self) {
+        self.reading = false;
+    }
+
+    /// The next request that has arrived.
+    pub fn poll_request(&mut self, now_us: u64) -> Option<Request> {
+        while self.takes_requests() {
+            let payload = match frame::first_payload(&self.read, self.frame_bytes_max()) {
+                Ok(Some(payload)) => payload,
+                Ok(None) => {
+                    self.wait_for_frame(now_us);
+                    return None;
+                }
+                Err(error) => {
+                    self.break_off(None, error.into(), now_us);
+                    return None;
+                }
+            };
+            let frame_bytes = FRAME_HEADER_BYTES.saturating_add(payload.len());
+            let decoded = decode_request(payload);
+            self.drop_frame(frame_bytes, &decoded);
+            self.frame_began_us = None;
+            self.idle_since_us = now_us;
+            match self.accept(decoded, now_us) {
+                Ok(Some(request)) => return Some(request),
+                Ok(None) => {}
+                Err(Undecodable { id, error }) => self.break_off(id, error, now_us),
+            }
+        }
+        // The peer is not to blame for a frame that is not read on.
+        self.frame_began_us = None;
+        None
+    }
+
+    /// Answers a request that [`poll_request`](Self::poll_request) gave. A second answer, or one after the
+    /// connection broke off, is dropped.
+    pub fn reply(&mut self, id: RequestId, body: &ReplyBody, now_us: u64) {
+        let Some(InFlight { op, login }) = self.in_flight.remove(&id) else { return };
+        if self.phase == Phase::Closing {
+            return;
+        }
+        self.idle_since_us = now_us;
+        self.follow_session(op, login, body);
+        self.send(Some(id), body, now_us);
+        if let ReplyBody::ProtocolError(_) = body {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Bytes to send.
+    pub fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// The first `bytes` bytes of the output were sent.
+    pub fn sent(&mut self, bytes: usize, now_us: u64) {
+        self.output.advance(bytes.min(self.output.len()));
+        self.stalled_since_us = if self.output.is_empty() { None } else { Some(now_us) };
+        buffer::let_go(&mut self.output);
+    }
+
+    /// Whether the connection broke off: its output ends with the reason.
+    pub fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
+    }
+
+    /// Whether all is said and sent: close it.
+    pub fn is_finished(&self) -> bool {
+        let all_answered = || {
+            !self.reading
+                && self.in_flight.is_empty()
+                && matches!(frame::first_payload(&self.read, self.frame_bytes_max()), Ok(None))
+        };
+        self.output.is_empty() && (self.is_closing() || all_answered())
+    }
+
+    /// Whether the connection has a session: its last answered login or resume was not followed by a logout
+    /// or by `not_logged_in`.
+    pub const fn is_logged_in(&self) -> bool {
+        self.login % 2 == 1
+    }
+
+    /// How many requests wait for their replies.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
+    pub fn deadline_us(&self) -> Option<u64> {
+        [self.stall_deadline_us(), self.read_deadline_us()].into_iter().flatten().min()
+    }
+
+    /// Breaks off what has taken too long at `now_us`.
+    pub fn handle_timeout(&mut self, now_us: u64) {
+        let is_past = |deadline: Option<u64>| deadline.is_some_and(|deadline| deadline <= now_us);
+        if is_past(self.stall_deadline_us()) {
+            // Nobody takes it: there is no one to tell.
+            self.phase = Phase::Closing;
+            self.output.clear();
+            self.stalled_since_us = None;
+        } else if is_past(self.read_deadline_us()) {
+            let message = if self.frame_began_us.is_some() {
+                "a frame has begun and did not become complete in time"
+            } else {
+                "idle for too long without a login"
+            };
+            self.break_off(None, ProtocolError::new(ProtocolErrorCode::TimedOut, message), now_us);
+        }
+    }
+
+    fn stall_deadline_us(&self) -> Option<u64> {
+        self.stalled_since_us.map(|since| since.saturating_add(self.config.frame_deadline_us))
+    }
+
+    fn read_deadline_us(&self) -> Option<u64> {
+        if !self.wants_read() {
+            return None;
+        }
+        let frame = self.frame_began_us.map(|began| began.saturating_add(self.config.frame_deadline_us));
+        let is_idle = !self.is_logged_in() && self.in_flight.is_empty();
+        let idle = is_idle.then(|| self.idle_since_us.saturating_add(self.config.anonymous_deadline_us));
+        [frame, idle].into_iter().flatten().min()
+    }
+
+    fn takes_requests(&self) -> bool {
+        self.phase != Phase::Closing
+            && self.in_flight.len() < self.config.in_flight_max.max(1)
+            && self.output.len() <= self.config.output_bytes_target
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        if self.is_logged_in() {
+            self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)
+        } else {
+            ANONYMOUS_FRAME_BYTES_MAX
+        }
+    }
+
+    fn wait_for_frame(&mut self, now_us: u64) {
+        if self.read.is_empty() {
+            self.frame_began_us = None;
+            buffer::let_go(&mut self.read);
+        } else {
+            self.frame_began_us.get_or_insert(now_us);
+        }
+    }
+
+    /// Forgets a frame, and wipes one that may hold a password or a token.
+    fn drop_frame(&mut self, frame_bytes: usize, decoded: &Result<Request, RequestError>) {
+        let is_secret = decoded
+            .as_ref()
+            .map_or(true, |request| matches!(request.body.op(), Op::LogIn | Op::Resume | Op::AddUser));
+        if is_secret && let Some(frame) = self.read.get_mut(..frame_bytes) {
+            frame.zeroize();
+        }
+        self.read.advance(frame_bytes.min(self.read.len()));
+    }
+
+    /// Takes a request in; none if it was answered already.
+    fn accept(
+        &mut self,
+        decoded: Result<Request, RequestError>,
+        now_us: u64,
+    ) -> Result<Option<Request>, Undecodable> {
+        let (id, body) = match decoded {
+            Ok(Request { id, body }) => (id, Ok(body)),
+            Err(RequestError::Refused { id, refusal }) => (id, Err(refusal)),
+            Err(RequestError::Broken(broken)) => return Err(broken),
+        };
+        let blame = |error| Undecodable { id: Some(id), error };
+        self.check_turn(id, body.as_ref().ok()).map_err(blame)?;
+        match body {
+            Err(refusal) => self.send(Some(id), &ReplyBody::Refused(refusal), now_us),
+            Ok(RequestBody::Hello(hello)) => {
+                let answer = self.greet(&hello).map_err(blame)?;
+                self.phase = Phase::Open;
+                self.send(Some(id), &ReplyBody::Done(Done::Hello(answer)), now_us);
+            }
+            Ok(body) => {
+                self.in_flight.insert(id, InFlight { op: body.op(), login: self.login });
+                return Ok(Some(Request { id, body }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a request may come now, under this id.
+    fn check_turn(&self, id: RequestId, body: Option<&RequestBody>) -> Result<(), ProtocolError> {
+        let is_hello = matches!(body, Some(RequestBody::Hello(_)));
+        match (self.phase, is_hello) {
+            (Phase::New, false) => Err(ProtocolError::new(
+                ProtocolErrorCode::HelloExpected,
+                "the first request of a connection is hello",
+            )),
+            (Phase::Open | Phase::Closing, true) => {
+                Err(ProtocolError::new(ProtocolErrorCode::HelloRepeated, "hello is said once"))
+            }
+            _ if self.in_flight.contains_key(&id) => Err(ProtocolError::new(
+                ProtocolErrorCode::IdInFlight,
+                format!("request {} waits for its reply already", id.get()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn greet(&mut self, hello: &ClientHello) -> Result<ServerHello, ProtocolError> {
+        if !hello.protocol.contains(&PROTOCOL_VERSION) {
+            return Err(ProtocolError::unsupported_protocol());
+        }
+        self.peer_frame_bytes_max =
+            usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX).min(FRAME_BYTES_MAX);
+        if self.peer_frame_bytes_max < FRAME_BYTES_MIN {
+            let message = format!("hello: frame_bytes_max is at least {FRAME_BYTES_MIN}");
+            return Err(ProtocolError::new(ProtocolErrorCode::Malformed, message));
+        }
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        Ok(ServerHello {
+            protocol: PROTOCOL_VERSION,
+            server: self.config.server.clone(),
+            frame_bytes_max: number(self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)),
+            in_flight_max: number(self.config.in_flight_max.max(1)),
+            order_lines_max: number(inventory_core::limits::ORDER_LINES_MAX),
+        })
+    }
+
+    /// What an answer says about the session of this connection.
+    fn follow_session(&mut self, op: Op, login: u32, body: &ReplyBody) {
+        let (starts, ends) = match body {
+            ReplyBody::Done(_) => (matches!(op, Op::LogIn | Op::Resume), op == Op::LogOut),
+            // Asked under the session of now, so that session has ended elsewhere.
+            ReplyBody::Refused(Refusal::NotLoggedIn) => (false, login == self.login),
+            _ => (false, false),
+        };
+        if (starts && !self.is_logged_in()) || (ends && self.is_logged_in()) {
+            self.login = self.login.wrapping_add(1);
+        }
+    }
+
+    fn send(&mut self, id: Option<RequestId>, body: &ReplyBody, now_us: u64) {
+        let limit = self.peer_frame_bytes_max;
+        if frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_err() {
+            let instead = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
+            let fits = frame::append(&mut self.output, limit, |to| encode_reply(to, id, &instead));
+            debug_assert!(fits.is_ok(), "a reply of fixed size fits every frame");
+        }
+        self.stalled_since_us.get_or_insert(now_us);
+    }
+
+    /// Says what is wrong and ends the connection.
+    fn break_off(&mut self, id: Option<RequestId>, error: ProtocolError, now_us: u64) {
+        self.send(id, &ReplyBody::ProtocolError(error), now_us);
+        self.phase = Phase::Closing;
+        self.frame_began_us = None;
+        self.read.as_mut().zeroize();
+        self.read.clear();
+    }
+}

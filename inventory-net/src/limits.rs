@@ -1,0 +1,50 @@
+//! Every bound of the wire in one place, related to each other and to the core's at compile time.
+//!
+//! They are part of the contract: PROTOCOL.md lists them, and a test holds both together.
+
+use inventory_core::limits::{ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX};
+
+/// The protocol version that this program speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Bytes of the length in front of every payload.
+pub const FRAME_HEADER_BYTES: usize = 4;
+/// Largest payload a server takes from a client that has not logged in, in bytes.
+pub const ANONYMOUS_FRAME_BYTES_MAX: usize = 4 << 10;
+/// Largest payload that either side may offer to take, in bytes; also the default.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Least that a side must be ready to take, in bytes: any receipt and any refusal fit.
+pub const FRAME_BYTES_MIN: usize = 64 << 10;
+/// Most requests of one connection that may wait for their replies; also the default.
+pub const IN_FLIGHT_MAX: usize = 1_024;
+/// Deepest nesting of arrays and maps in a message.
+pub const DEPTH_MAX: usize = 8;
+/// Largest key of a map, in bytes of UTF-8.
+pub const FIELD_NAME_BYTES_MAX: usize = 64;
+/// Largest password, in bytes of UTF-8.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Bytes of a session token.
+pub const TOKEN_BYTES: usize = 32;
+/// Largest `message`, `client` or `server` text that is sent, in bytes of UTF-8; longer ones are cut.
+pub const TEXT_BYTES_MAX: usize = 1_024;
+/// How long a frame that has begun may take to become complete, in microseconds.
+pub const FRAME_DEADLINE_US: u64 = 30 * 1_000_000;
+/// How long a connection that has not logged in may be idle, in microseconds.
+pub const ANONYMOUS_DEADLINE_US: u64 = 30 * 1_000_000;
+/// Unsent bytes of replies above which a server reads no further requests of a connection.
+pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
+
+/// Upper bound of a message without its lists and texts, in bytes.
+const MESSAGE_FIXED_BYTES_MAX: usize = 256;
+/// Upper bound of one row of `lines` in a refusal: its head, UPC, location, requested, available.
+const SHORTAGE_ROW_BYTES_MAX: usize = 1 + 9 + 3 + 9 + 9;
+
+const _: () = {
+    assert!(
+        ORDER_LINES_MAX * SHORTAGE_ROW_BYTES_MAX + TEXT_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX
+            <= FRAME_BYTES_MIN
+    );
+    assert!(PASSWORD_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= ANONYMOUS_FRAME_BYTES_MAX);
+    assert!(ITEM_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(ANONYMOUS_FRAME_BYTES_MAX <= FRAME_BYTES_MIN && FRAME_BYTES_MIN <= FRAME_BYTES_MAX);
+    assert!(FRAME_BYTES_MAX <= u32::MAX as usize);
+};

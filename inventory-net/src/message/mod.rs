@@ -1,0 +1,59 @@
+//! Messages: CBOR on one side, the core's types on the other. Nowhere else do they meet.
+//!
+//! A request is `[id, op, body]`, a reply `[id, status, body]`; PROTOCOL.md has the grammar. What is written is
+//! deterministic CBOR (RFC 8949, section 4.2.1); what is read may be any CBOR of the right [shape](envelope).
+
+mod envelope;
+mod error;
+mod lines;
+mod op;
+mod refusal;
+mod reply;
+mod request;
+mod secret;
+mod value;
+
+use core::num::NonZeroU32;
+
+pub use error::{EncodeError, ProtocolError, ProtocolErrorCode, Unavailable, Undecodable};
+pub use op::Op;
+pub use refusal::UnknownRefusal;
+pub use reply::{Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply};
+pub use request::{ClientHello, Request, RequestBody, RequestError, decode_request, encode_request};
+pub use secret::{Password, Token};
+
+/// What a client calls a request, and the reply to it: 1 to 2^32 − 1, unique among its requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub NonZeroU32);
+
+impl RequestId {
+    /// This id, if it is not zero.
+    pub const fn new(id: u32) -> Option<Self> {
+        match NonZeroU32::new(id) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// Scratch space of the decoder, in bytes: longer texts and byte strings are decoded through the heap.
+const SCRATCH_BYTES: usize = 512;
+
+/// Decodes a body whose shape was checked.
+fn decode_body<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let mut scratch = [0; SCRATCH_BYTES];
+    ciborium::de::from_reader_with_buffer(body, &mut scratch).map_err(|error| match error {
+        ciborium::de::Error::Semantic(_, what) => what,
+        other => other.to_string(),
+    })
+}
+
+/// The text, cut to at most this many bytes at the end of a character.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+}
