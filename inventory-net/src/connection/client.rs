@@ -209,10 +209,10 @@ impl ClientConnection {
                 return Ok(Kind::Hello);
             }
             _ if op == Some(Op::Hello) => return Err(lie("hello is answered or broken off")),
-            ReplyBody::Done(Done::Receipt(receipt)) => {
-                if asked.and_then(|asked| asked.key) != Some(receipt.key) {
-                    return Err(lie("the receipt is of another order"));
-                }
+            ReplyBody::Done(Done::Receipt(receipt))
+                if asked.and_then(|asked| asked.key) != Some(receipt.key) =>
+            {
+                return Err(lie("the receipt is of another order"));
             }
             ReplyBody::Done(_) if matches!(op, Some(Op::LogIn | Op::Resume)) => self.logged_in = true,
             ReplyBody::Done(_) if op == Some(Op::LogOut) => self.logged_in = false,

@@ -13,8 +13,8 @@ use crate::limits::{
     FRAME_HEADER_BYTES, IN_FLIGHT_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
 };
 use crate::message::{
-    ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestId,
-    ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
+    ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestError,
+    RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
 };
 
 /// What a server allows on a connection.
@@ -150,13 +150,10 @@ impl ServerConnection {
             self.drop_frame(frame_bytes, &decoded);
             self.frame_began_us = None;
             self.idle_since_us = now_us;
-            match decoded.map_err(|Undecodable { id, error }| (id, error)).and_then(|request| {
-                let id = request.id;
-                self.accept(request, now_us).map_err(|error| (Some(id), error))
-            }) {
+            match self.accept(decoded, now_us) {
                 Ok(Some(request)) => return Some(request),
                 Ok(None) => {}
-                Err((id, error)) => self.break_off(id, error, now_us),
+                Err(Undecodable { id, error }) => self.break_off(id, error, now_us),
             }
         }
         // The peer is not to blame for a frame that is not read on.
@@ -278,10 +275,10 @@ impl ServerConnection {
     }
 
     /// Forgets a frame, and wipes one that may hold a password or a token.
-    fn drop_frame(&mut self, frame_bytes: usize, decoded: &Result<Request, Undecodable>) {
+    fn drop_frame(&mut self, frame_bytes: usize, decoded: &Result<Request, RequestError>) {
         let is_secret = decoded
             .as_ref()
-            .map_or(true, |request| matches!(request.op, Op::LogIn | Op::Resume | Op::AddUser));
+            .map_or(true, |request| matches!(request.body.op(), Op::LogIn | Op::Resume | Op::AddUser));
         if is_secret && let Some(frame) = self.read.get_mut(..frame_bytes) {
             frame.zeroize();
         }
@@ -289,39 +286,49 @@ impl ServerConnection {
     }
 
     /// Takes a request in; none if it was answered already.
-    fn accept(&mut self, request: Request, now_us: u64) -> Result<Option<Request>, ProtocolError> {
-        let Request { id, op, ref body } = request;
-        match (self.phase, op) {
-            (Phase::New, Op::Hello) => {}
-            (Phase::New, _) => {
-                let message = "the first request of a connection is hello";
-                return Err(ProtocolError::new(ProtocolErrorCode::HelloExpected, message));
-            }
-            (_, Op::Hello) => {
-                let message = "hello is said once";
-                return Err(ProtocolError::new(ProtocolErrorCode::HelloRepeated, message));
-            }
-            _ => {}
-        }
-        if self.in_flight.contains_key(&id) {
-            let message = format!("request {} waits for its reply already", id.get());
-            return Err(ProtocolError::new(ProtocolErrorCode::IdInFlight, message));
-        }
+    fn accept(
+        &mut self,
+        decoded: Result<Request, RequestError>,
+        now_us: u64,
+    ) -> Result<Option<Request>, Undecodable> {
+        let (id, body) = match decoded {
+            Ok(Request { id, body }) => (id, Ok(body)),
+            Err(RequestError::Refused { id, refusal }) => (id, Err(refusal)),
+            Err(RequestError::Broken(broken)) => return Err(broken),
+        };
+        let blame = |error| Undecodable { id: Some(id), error };
+        self.check_turn(id, body.as_ref().ok()).map_err(blame)?;
         match body {
-            Err(refusal) => {
-                self.send(Some(id), &ReplyBody::Refused(refusal.clone()), now_us);
-                Ok(None)
-            }
+            Err(refusal) => self.send(Some(id), &ReplyBody::Refused(refusal), now_us),
             Ok(RequestBody::Hello(hello)) => {
-                let answer = self.greet(hello)?;
+                let answer = self.greet(&hello).map_err(blame)?;
                 self.phase = Phase::Open;
                 self.send(Some(id), &ReplyBody::Done(Done::Hello(answer)), now_us);
-                Ok(None)
             }
-            Ok(_) => {
-                self.in_flight.insert(id, InFlight { op, login: self.login });
-                Ok(Some(request))
+            Ok(body) => {
+                self.in_flight.insert(id, InFlight { op: body.op(), login: self.login });
+                return Ok(Some(Request { id, body }));
             }
+        }
+        Ok(None)
+    }
+
+    /// Whether a request may come now, under this id.
+    fn check_turn(&self, id: RequestId, body: Option<&RequestBody>) -> Result<(), ProtocolError> {
+        let is_hello = matches!(body, Some(RequestBody::Hello(_)));
+        match (self.phase, is_hello) {
+            (Phase::New, false) => Err(ProtocolError::new(
+                ProtocolErrorCode::HelloExpected,
+                "the first request of a connection is hello",
+            )),
+            (Phase::Open | Phase::Closing, true) => {
+                Err(ProtocolError::new(ProtocolErrorCode::HelloRepeated, "hello is said once"))
+            }
+            _ if self.in_flight.contains_key(&id) => Err(ProtocolError::new(
+                ProtocolErrorCode::IdInFlight,
+                format!("request {} waits for its reply already", id.get()),
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX};
-use crate::message::EncodeError;
+use crate::message::{EncodeError, RequestId, Undecodable};
 
 /// A message that has the right shape, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,23 +22,13 @@ pub(super) struct Envelope<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// A message that has not the right shape.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Misshapen {
-    pub(super) id: Option<u32>,
-    pub(super) what: &'static str,
-    /// Offset in the payload, in bytes.
-    pub(super) at: usize,
-}
-
 /// Takes a payload apart and checks the shape of all of it.
-pub(super) fn open(payload: &[u8]) -> Result<Envelope<'_>, Misshapen> {
+pub(super) fn open(payload: &[u8]) -> Result<Envelope<'_>, Undecodable> {
     let mut scan = Scan { rest: payload };
     let mut id = None;
-    scan.envelope(&mut id).map_err(|what| Misshapen {
-        id,
-        what,
-        at: payload.len().saturating_sub(scan.rest.len()),
+    scan.envelope(&mut id).map_err(|what| {
+        let at = payload.len().saturating_sub(scan.rest.len());
+        Undecodable::malformed(id.and_then(RequestId::new), format!("{what} (at byte {at})"))
     })
 }
 
@@ -120,7 +110,7 @@ impl<'a> Scan<'a> {
             (major::UNSIGNED | major::NEGATIVE, Some(_)) => Ok(()),
             (major::BYTES, length) => self.string(length, major::BYTES),
             (major::TEXT, length) => self.string(length, major::TEXT),
-            (major::ARRAY, count) => self.list(depth, count, 1, |scan, depth| scan.item(depth)),
+            (major::ARRAY, count) => self.list(depth, count, 1, Self::item),
             (major::MAP, count) => self.list(depth, count, 2, |scan, depth| {
                 scan.field_name()?;
                 scan.item(depth)

@@ -119,6 +119,12 @@ pub struct Undecodable {
     pub error: ProtocolError,
 }
 
+impl Undecodable {
+    pub(super) fn malformed(id: Option<RequestId>, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { id, error: ProtocolError::new(ProtocolErrorCode::Malformed, what) }
+    }
+}
+
 /// Why a message cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

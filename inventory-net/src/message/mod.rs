@@ -19,7 +19,7 @@ pub use error::{EncodeError, ProtocolError, ProtocolErrorCode, Unavailable, Unde
 pub use op::Op;
 pub use refusal::UnknownRefusal;
 pub use reply::{Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply};
-pub use request::{ClientHello, Request, RequestBody, decode_request, encode_request};
+pub use request::{ClientHello, Request, RequestBody, RequestError, decode_request, encode_request};
 pub use secret::{Password, Token};
 
 /// What a client calls a request, and the reply to it: 1 to 2^32 − 1, unique among its requests in flight.

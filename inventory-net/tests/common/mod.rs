@@ -11,7 +11,13 @@ use inventory_core::{
     Version,
 };
 use inventory_net::clock::Clock;
-use inventory_net::service::{Service, ServiceOptions};
+use inventory_net::password::{PasswordCost, PasswordOptions, Passwords};
+use inventory_net::server::{Server, ServerOptions};
+use inventory_net::service::{CloseError, Service, ServiceOptions};
+use inventory_net::transport::Address;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 pub const MILK: u64 = 36_000_291_452;
 pub const BREAD: u64 = 12_345_678_905;
@@ -131,4 +137,58 @@ pub fn on_hand(service: &Service, item: u64) -> u64 {
         let id = state.catalogue().id(upc(item)).unwrap();
         state.stock().available(id, inventory_core::LocationId::MAIN).get()
     })
+}
+
+/// Server options with passwords that cost nothing.
+pub fn options() -> ServerOptions {
+    let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
+    ServerOptions {
+        passwords: PasswordOptions { cost, ..PasswordOptions::default() },
+        ..ServerOptions::default()
+    }
+}
+
+/// A server that runs in a task of its own.
+pub struct Running {
+    pub address: Address,
+    pub service: Service,
+    shutdown: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), CloseError>>,
+}
+
+impl Running {
+    pub async fn stop(self) {
+        self.try_stop().await.unwrap();
+    }
+
+    pub async fn try_stop(self) -> Result<(), CloseError> {
+        let _ = self.shutdown.send(());
+        self.ended.await.unwrap()
+    }
+
+    /// Begins to stop, and gives what to wait for.
+    pub fn begin_stop(self) -> JoinHandle<Result<(), CloseError>> {
+        let _ = self.shutdown.send(());
+        self.ended
+    }
+}
+
+/// A server on this address and journal, stocked if the journal is new, with the users alice, bob and admin.
+pub async fn serve(address: &str, journal: Arc<dyn Journal>, options: ServerOptions) -> Running {
+    let service = open(journal).await;
+    let users = Passwords::new(options.passwords).unwrap();
+    let mut server = Server::new(service.clone(), options).unwrap();
+    if service.version() == Version::ZERO {
+        stock(&service).await;
+        for (name, role) in [("alice", Role::Buyer), ("bob", Role::Buyer), ("admin", Role::Administrator)] {
+            let password = Zeroizing::new(format!("{name}-secret").into_bytes());
+            add_user(&service, name, &users.hash(password).await.unwrap(), role).await;
+        }
+    }
+    let address = server.bind(&address.parse().unwrap()).await.unwrap();
+    let (shutdown, stopped) = oneshot::channel();
+    let ended = tokio::spawn(server.run(async move {
+        let _ = stopped.await;
+    }));
+    Running { address, service, shutdown, ended }
 }

@@ -1,151 +1,21 @@
-//! Requests: what a client may ask.
+//! The bodies of requests as they are on the wire: `…Out` to write, `…In` to read. Fields stand in the order of
+//! deterministic CBOR: shorter names first, then by their bytes.
 
 use bytes::BytesMut;
 use inventory_core::{LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::message::envelope::{self, Envelope};
-use crate::message::error::{EncodeError, ProtocolError, ProtocolErrorCode, Undecodable};
+use crate::message::envelope;
+use crate::message::error::EncodeError;
 use crate::message::lines::{Lines, Rows};
+use crate::message::request::{ClientHello, RequestBody};
 use crate::message::value::{Checked, present};
-use crate::message::{Op, Password, RequestId, Token, decode_body};
+use crate::message::{Op, Password, Token, decode_body};
 
-/// A request and what its client calls it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The client's name for it.
-    pub id: RequestId,
-    /// What is asked; or the refusal that answers it, if a value in it is out of range.
-    pub body: Result<RequestBody, Refusal>,
-    /// The operation.
-    pub op: Op,
-}
-
-/// What is asked. See the core's [`Command`](inventory_core::Command) and [`Query`](inventory_core::Query).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestBody {
-    /// Who calls, and what it can.
-    Hello(ClientHello),
-    /// Starts a session.
-    LogIn {
-        /// The user's name.
-        user: Box<str>,
-        /// The user's password.
-        password: Password,
-    },
-    /// Binds this connection to a session that was started on another.
-    Resume {
-        /// The session's secret.
-        token: Token,
-    },
-    /// Ends the session of this connection.
-    LogOut,
-    /// Tells whose session it is.
-    WhoAmI,
-    /// A page of levels.
-    Levels {
-        /// Only items after this one.
-        after: Option<Upc>,
-        /// Most items on the page; none leaves it to the server.
-        limit: Option<u32>,
-    },
-    /// The levels of one item.
-    Item {
-        /// The item.
-        upc: Upc,
-    },
-    /// Buys.
-    Purchase(Order),
-    /// The outcome of an order.
-    Receipt {
-        /// The order's key.
-        key: OrderKey,
-    },
-    /// Creates an item, or changes its name and price.
-    DefineItem {
-        /// The item.
-        upc: Upc,
-        /// Its name.
-        name: Box<str>,
-        /// Price of one unit.
-        price: Option<Money>,
-    },
-    /// Says how many units a location starts with.
-    SetInitialLevel {
-        /// The item.
-        upc: Upc,
-        /// The location.
-        location: LocationId,
-        /// Units on hand.
-        units: Units,
-    },
-    /// Adds a user.
-    AddUser {
-        /// The user's name.
-        name: Box<str>,
-        /// The user's password.
-        password: Password,
-        /// What the user may do.
-        role: Role,
-    },
-}
-
-/// What a client says first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientHello {
-    /// The protocol versions it speaks.
-    pub protocol: Vec<u32>,
-    /// Its name and version, for the server's log.
-    pub client: Box<str>,
-    /// Largest payload that it takes, in bytes.
-    pub frame_bytes_max: u32,
-}
-
-impl RequestBody {
-    /// The operation that this asks for.
-    pub const fn op(&self) -> Op {
-        match self {
-            Self::Hello(_) => Op::Hello,
-            Self::LogIn { .. } => Op::LogIn,
-            Self::Resume { .. } => Op::Resume,
-            Self::LogOut => Op::LogOut,
-            Self::WhoAmI => Op::WhoAmI,
-            Self::Levels { .. } => Op::Levels,
-            Self::Item { .. } => Op::Item,
-            Self::Purchase(_) => Op::Purchase,
-            Self::Receipt { .. } => Op::Receipt,
-            Self::DefineItem { .. } => Op::DefineItem,
-            Self::SetInitialLevel { .. } => Op::SetInitialLevel,
-            Self::AddUser { .. } => Op::AddUser,
-        }
-    }
-}
-
-/// Reads the request that a payload is.
-pub fn decode_request(payload: &[u8]) -> Result<Request, Undecodable> {
-    let malformed = |id, message: String| Undecodable {
-        id,
-        error: ProtocolError::new(ProtocolErrorCode::Malformed, message),
-    };
-    let Envelope { id, kind, body } = envelope::open(payload).map_err(|misshapen| {
-        let envelope::Misshapen { id, what, at } = misshapen;
-        malformed(id.and_then(RequestId::new), format!("{what} (at byte {at})"))
-    })?;
-    let id = RequestId::new(id).ok_or_else(|| malformed(None, "the id of a request is not 0".into()))?;
-    let op = Op::from_code(kind).ok_or_else(|| Undecodable {
-        id: Some(id),
-        error: ProtocolError::new(ProtocolErrorCode::UnknownOp, format!("no operation has number {kind}")),
-    })?;
-    let decoded =
-        decode_op(op, body).map_err(|what| malformed(Some(id), format!("{}: {what}", op.name())))?;
-    Ok(Request { id, op, body: decoded })
-}
-
-/// Appends the payload of a request.
-pub fn encode_request(to: &mut BytesMut, id: RequestId, body: &RequestBody) -> Result<(), EncodeError> {
+/// Appends a request.
+pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(), EncodeError> {
     let op = body.op().code();
-    let id = id.get();
     match body {
         RequestBody::Hello(ClientHello { protocol, client, frame_bytes_max }) => {
             envelope::seal(to, id, op, &HelloOut { client, protocol, frame_bytes_max: *frame_bytes_max })
@@ -183,11 +53,10 @@ pub fn encode_request(to: &mut BytesMut, id: RequestId, body: &RequestBody) -> R
     }
 }
 
-type Decoded = Result<Result<RequestBody, Refusal>, String>;
-
-fn decode_op(op: Op, body: &[u8]) -> Decoded {
+/// Reads the body of a request: itself, or the refusal that names a field out of range.
+pub(super) fn decode(op: Op, body: &[u8]) -> Result<Result<RequestBody, Refusal>, String> {
     match op {
-        Op::Hello => decode_body::<HelloIn>(body).map(HelloIn::check),
+        Op::Hello => decode_body::<HelloIn>(body).map(HelloIn::get).map(Ok),
         Op::LogIn => decode_body::<LogInIn>(body).map(LogInIn::check),
         Op::Resume => decode_body::<ResumeIn>(body).map(ResumeIn::check),
         Op::LogOut => decode_body::<Empty>(body).map(|Empty {}| Ok(RequestBody::LogOut)),
@@ -201,9 +70,6 @@ fn decode_op(op: Op, body: &[u8]) -> Decoded {
         Op::AddUser => decode_body::<AddUserIn>(body).map(AddUserIn::check),
     }
 }
-
-// The bodies as they are on the wire, `…Out` to write and `…In` to read. Fields stand in the order of
-// deterministic CBOR: shorter names first, then by their bytes.
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,11 +91,11 @@ struct HelloIn {
 }
 
 impl HelloIn {
-    fn check(self) -> Result<RequestBody, Refusal> {
+    fn get(self) -> RequestBody {
         // A version or a size beyond 32 bits is more than this program can do, which is no mistake.
         let protocol = self.protocol.into_iter().filter_map(|version| version.0).collect();
         let frame_bytes_max = self.frame_bytes_max.0.unwrap_or(u32::MAX);
-        Ok(RequestBody::Hello(ClientHello { protocol, client: self.client, frame_bytes_max }))
+        RequestBody::Hello(ClientHello { protocol, client: self.client, frame_bytes_max })
     }
 }
 

@@ -1,0 +1,175 @@
+//! Replies: what a server answers.
+
+mod bodies;
+
+use bytes::BytesMut;
+use inventory_core::{Answer, Identity, LevelsPage, Receipt, Refusal, Role, Version};
+
+use crate::message::envelope::{self, Envelope};
+use crate::message::error::{EncodeError, ProtocolError, Unavailable, Undecodable};
+use crate::message::refusal::UnknownRefusal;
+use crate::message::{Op, RequestId, Token};
+
+/// A reply and the request it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The request; none for a protocol error that is about no request.
+    pub id: Option<RequestId>,
+    /// What is answered.
+    pub body: ReplyBody,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyBody {
+    /// Carried out, and durable.
+    Done(Done),
+    /// Not carried out, for a reason of the domain.
+    Refused(Refusal),
+    /// As `Refused`, with a code newer than this program.
+    RefusedOtherwise(UnknownRefusal),
+    /// No outcome now.
+    Unavailable(Unavailable),
+    /// The client broke the contract; the connection ends.
+    ProtocolError(ProtocolError),
+}
+
+/// What there is to say when a request was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// To hello.
+    Hello(ServerHello),
+    /// To log in.
+    LoggedIn {
+        /// The new session's secret.
+        token: Token,
+        /// Whose session it is.
+        account: Account,
+    },
+    /// To resume and who am I.
+    Account(Account),
+    /// To log out.
+    LoggedOut,
+    /// To levels and item.
+    Levels(LevelsPage),
+    /// To purchase and receipt.
+    Receipt(Receipt),
+    /// To commands that have nothing else to say: the version that holds their effect.
+    Version(Version),
+}
+
+/// A user as clients see one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The user's name.
+    pub user: Box<str>,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// What a server says first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerHello {
+    /// The protocol version of this connection.
+    pub protocol: u32,
+    /// The server's name and version.
+    pub server: Box<str>,
+    /// Largest payload that the server takes after a login, in bytes.
+    pub frame_bytes_max: u32,
+    /// Most requests that may wait for their replies.
+    pub in_flight_max: u32,
+    /// Most lines of an order.
+    pub order_lines_max: u32,
+}
+
+/// How a request went. The numbers are permanent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Carried out.
+    Done = 0,
+    /// Not carried out, for a reason of the domain.
+    Refused = 1,
+    /// No outcome now.
+    Unavailable = 2,
+    /// The client broke the contract.
+    ProtocolError = 3,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::Unavailable, Self::ProtocolError];
+
+    /// The permanent number.
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// The permanent name, as PROTOCOL.md spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::ProtocolError => "protocol_error",
+        }
+    }
+}
+
+impl ReplyBody {
+    /// How the request went.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Done(_) => Status::Done,
+            Self::Refused(_) | Self::RefusedOtherwise(_) => Status::Refused,
+            Self::Unavailable(_) => Status::Unavailable,
+            Self::ProtocolError(_) => Status::ProtocolError,
+        }
+    }
+
+    /// What the engine's reply is on the wire; none for an answer that is never offered there.
+    pub fn from_engine(reply: inventory_core::Reply) -> Option<Self> {
+        Some(match reply {
+            inventory_core::Reply::Answered(answer) => Self::Done(match answer {
+                Answer::Done(version) => Done::Version(version),
+                Answer::Identity(identity) => Done::Account(identity.into()),
+                Answer::Receipt(receipt) => Done::Receipt(receipt),
+                Answer::Levels(page) => Done::Levels(page),
+                Answer::Credential(_) => return None,
+            }),
+            inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
+            inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),
+        })
+    }
+}
+
+impl From<Identity> for Account {
+    fn from(identity: Identity) -> Self {
+        Self { user: identity.name, role: identity.role }
+    }
+}
+
+/// Appends the payload of a reply.
+pub fn encode_reply(to: &mut BytesMut, id: Option<RequestId>, body: &ReplyBody) -> Result<(), EncodeError> {
+    bodies::encode(to, id.map_or(0, RequestId::get), body)
+}
+
+/// Reads the reply that a payload is. `op_of` says what the request with this id asked for, none if there is no
+/// such request.
+pub fn decode_reply(
+    payload: &[u8],
+    op_of: impl FnOnce(RequestId) -> Option<Op>,
+) -> Result<Reply, Undecodable> {
+    let Envelope { id, kind, body } = envelope::open(payload)?;
+    let id = RequestId::new(id);
+    let status = Status::ALL
+        .into_iter()
+        .find(|status| u64::from(status.code()) == kind)
+        .ok_or_else(|| Undecodable::malformed(id, format!("no status has number {kind}")))?;
+    let op = id.and_then(op_of);
+    if op.is_none() && (id.is_some() || status != Status::ProtocolError) {
+        return Err(Undecodable::malformed(id, "a reply to a request that is not in flight"));
+    }
+    let decoded = bodies::decode(status, op, body);
+    let body = decoded.map_err(|what| Undecodable::malformed(id, format!("{}: {what}", status.name())))?;
+    Ok(Reply { id, body })
+}
