@@ -1,8 +1,8 @@
 //! A server and clients as processes, in one temporary directory.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -128,6 +128,7 @@ impl Place {
 pub(crate) struct Server {
     child: Child,
     out: BufReader<ChildStdout>,
+    err: File,
     /// What it printed before it listened, and the addresses it listens on.
     pub(crate) before: Vec<String>,
     pub(crate) listening: Vec<String>,
@@ -137,15 +138,17 @@ impl Server {
     /// Starts a server and waits until it listens; gives what it did if it does not.
     pub(crate) fn start(mut command: Command) -> Result<Self, Ran> {
         let wanted = command.get_args().filter(|arg| *arg == OsStr::new("--listen")).count().max(1);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A file, because a log that nobody reads fills a pipe.
+        let mut err = tempfile::tempfile().unwrap();
+        command.stdout(Stdio::piped()).stderr(err.try_clone().unwrap());
+        let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let (mut before, mut listening) = (Vec::new(), Vec::new());
         while listening.len() < wanted {
             let mut line = String::new();
             if out.read_line(&mut line).unwrap() == 0 {
-                let mut ran = Ran::from(child.wait_with_output().unwrap());
-                ran.out = before.join("\n");
-                return Err(ran);
+                let code = child.wait().unwrap().code().unwrap_or(-1);
+                return Err(Ran { code, out: before.join("\n"), err: written(&mut err) });
             }
             let line = line.trim_end();
             match line.strip_prefix("listening on ") {
@@ -153,7 +156,7 @@ impl Server {
                 None => before.push(line.to_owned()),
             }
         }
-        Ok(Self { child, out, before, listening })
+        Ok(Self { child, out, err, before, listening })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -174,9 +177,8 @@ impl Server {
     pub(crate) fn ended(mut self) -> Ran {
         let mut out = String::new();
         self.out.read_to_string(&mut out).unwrap();
-        let mut err = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        Ran { code: self.child.wait().unwrap().code().unwrap_or(-1), out, err }
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ran { code, out, err: written(&mut self.err) }
     }
 
     /// Asks it to stop and waits for its end.
@@ -191,6 +193,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn written(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// A client with its own state.

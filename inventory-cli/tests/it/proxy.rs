@@ -84,5 +84,6 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
                 break;
             }
         }
+        let _ = to_client.shutdown(Shutdown::Both);
     });
 }

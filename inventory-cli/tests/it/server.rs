@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -68,9 +68,7 @@ fn a_signal_answers_what_was_received_and_saves_a_snapshot() {
 #[test]
 fn a_second_signal_stops_at_once_with_exit_code_4() {
     let place = Place::new();
-    let mut server = place.serve_command(&["--demo-data", "--listen", &place.socket()]);
-    server.stderr(Stdio::piped());
-    let server = Server::start(server).unwrap();
+    let server = place.serve();
     // A peer that has sent half a frame keeps the drain waiting for a while.
     let mut peer = UnixStream::connect(place.path().join("s")).unwrap();
     peer.write_all(&[0, 0]).unwrap();
@@ -190,7 +188,7 @@ fn a_full_disk_refuses_writes_and_loses_nothing() {
     alice.run(&["buy", TISSUES, "1"]).exits(0);
 
     let file = admin.home.join("items.csv");
-    fs::write(&file, long_names(8_000)).unwrap();
+    fs::write(&file, long_names(20_000)).unwrap();
     let import = ["import", file.to_str().unwrap()];
     admin.run(&import).exits(4).tells("is the disk full?").tells("nothing was done");
     alice.run(&["buy", TISSUES, "1"]).exits(4).tells("is the disk full?");
@@ -199,7 +197,7 @@ fn a_full_disk_refuses_writes_and_loses_nothing() {
     server.kill();
 
     let _server = place.serve();
-    admin.run(&import).exits(0).shows("8000 items defined");
+    admin.run(&import).exits(0).shows("20000 items defined");
     alice.run(&["buy", TISSUES, "1"]).exits(0);
     assert_eq!((alice.available(TISSUES), alice.held(TISSUES)), (98, 2));
 }
