@@ -84,10 +84,8 @@ impl Driver {
     }
 
     async fn connect_and_serve(&mut self) {
-        let connected = timeout(self.options.connect_timeout, self.connect())
-            .await
-            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into()));
-        match connected {
+        let connected = timeout(self.options.connect_timeout, self.connect()).await;
+        match connected.unwrap_or_else(|_| Err(timed_out())) {
             Ok(link) => self.serve(link).await,
             Err(error) => self.fail_waiting(&error),
         }

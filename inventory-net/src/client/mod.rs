@@ -90,7 +90,7 @@ impl Client {
     /// Starts a session and makes it this client's. Not repeated if the connection is lost: the session that it may
     /// have started would be nobody's.
     pub async fn log_in(&self, user: &str, password: &str) -> Result<Session, ClientError> {
-        // No user has so long a password; the server would refuse it in the same words.
+        // No user has so long a password.
         let password = Password::new(password).ok_or(ClientError::Refused(Refusal::BadCredentials))?;
         match self.ask(RequestBody::LogIn { user: user.into(), password }).await? {
             Done::LoggedIn { token, account } => Ok(Session { token, account }),

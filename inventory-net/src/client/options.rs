@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct ClientOptions {
     /// This program's name and version, for the server's log.
     pub name: String,
-    /// How long a request is tried again while the server cannot be reached or cannot serve; zero: never.
+    /// How long a request is tried again while the server cannot be reached or cannot serve, from
+    /// its first failure on; zero: never.
     pub retry_for: Duration,
     /// How long to wait for one reply before the connection is given up; none: for ever.
     pub reply_timeout: Option<Duration>,

@@ -29,26 +29,28 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
     }
 }
 
-/// The pauses between attempts, until there is no more time.
+/// The pauses between attempts, until there is no more time. Time counts from the first failure.
 pub(super) struct Pauses {
-    until: Instant,
+    retry_for: Duration,
+    until: Option<Instant>,
     next: Duration,
 }
 
 impl Pauses {
-    pub(super) fn new(retry_for: Duration) -> Self {
-        let now = Instant::now();
-        Self { until: now.checked_add(retry_for).unwrap_or(now), next: PAUSE_MIN }
+    pub(super) const fn new(retry_for: Duration) -> Self {
+        Self { retry_for, until: None, next: PAUSE_MIN }
     }
 
     /// Waits before the next attempt; false, at once, if the time is up.
     ///
     /// Somewhere between half and all of the pause, so that clients that failed together do not return together.
     pub(super) async fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert_with(|| now.checked_add(self.retry_for).unwrap_or(now));
         let half = self.next / 2;
         let share = getrandom::u32().unwrap_or(u32::MAX) >> 16;
-        let wake = Instant::now() + half + half * share / (1 << 16);
-        if wake >= self.until {
+        let wake = now + half + half * share / (1 << 16);
+        if wake >= until {
             return false;
         }
         self.next = self.next.saturating_mul(2).min(PAUSE_MAX);

@@ -3,13 +3,35 @@
 use inventory_core::{Actor, Answer, Command, Identity, Query, Refusal, Reply, Role};
 use zeroize::Zeroizing;
 
-use super::Shared;
+use super::{Outcome, Shared};
 use crate::message::{Password, ReplyBody, Token, Unavailable};
 use crate::password::PasswordError;
 
 impl Shared {
-    /// Starts a session. Whoever is unknown waits as long, and is told the same, as whoever errs in the password.
-    pub(super) async fn log_in(
+    /// Starts a session.
+    pub(super) async fn log_in(&self, actor: Actor, name: Box<str>, password: Password) -> Outcome {
+        match self.try_log_in(actor, name, password).await {
+            Ok((token, identity)) => Outcome::LoggedIn(token, identity),
+            Err(body) => Outcome::Other(body),
+        }
+    }
+
+    /// Adds a user.
+    pub(super) async fn add_user(
+        &self,
+        actor: Actor,
+        name: Box<str>,
+        password: Password,
+        role: Role,
+    ) -> Outcome {
+        match self.try_add_user(actor, name, password, role).await {
+            Ok(reply) => Outcome::Engine(reply),
+            Err(body) => Outcome::Other(body),
+        }
+    }
+
+    /// Whoever is unknown waits as long, and is told the same, as whoever errs in the password.
+    async fn try_log_in(
         &self,
         actor: Actor,
         name: Box<str>,
@@ -41,8 +63,8 @@ impl Shared {
         }
     }
 
-    /// Adds a user. Asks for permission before it spends time on the password.
-    pub(super) async fn add_user(
+    /// Asks for permission before it spends time on the password.
+    async fn try_add_user(
         &self,
         actor: Actor,
         name: Box<str>,

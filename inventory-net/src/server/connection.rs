@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::requests::{Next, Outcome};
+use super::requests::{Outcome, Turn};
 use super::{Delivery, Outbox, Phase, Shared};
 use crate::connection::ServerConnection;
 use crate::message::{Done, Op, ReplyBody, Request, RequestBody, Unavailable};
@@ -165,22 +165,19 @@ impl Connection {
         let mut any = false;
         while self.awaited == Awaited::Nothing {
             let Some(request) = self.wire.poll_request(now_us) else { break };
-            self.start(request, now_us);
+            self.start(request);
             any = true;
         }
         any
     }
 
-    fn start(&mut self, request: Request, now_us: u64) {
-        let id = request.id;
+    fn start(&mut self, request: Request) {
         let resumed = match &request.body {
-            Ok(RequestBody::Resume { token }) => Some(token.session()),
+            RequestBody::Resume { token } => Some(token.session()),
             _ => None,
         };
-        match self.shared.start(self.actor, &self.outbox, request) {
-            Next::Awaited => {}
-            Next::ActorAwaited => self.awaited = Awaited::Actor { resumed },
-            Next::Reply(body) => self.wire.reply(id, &body, now_us),
+        if self.shared.start(self.actor, &self.outbox, request) == Turn::Wait {
+            self.awaited = Awaited::Actor { resumed };
         }
     }
 

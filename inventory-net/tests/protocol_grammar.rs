@@ -1,0 +1,62 @@
+//! The examples of PROTOCOL.md follow its grammar, and other messages do not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use cddl::validator::validate_cbor_from_slice;
+
+/// Validates a payload by a rule of the grammar: the validator starts at the first rule there is.
+fn follows(rule: &str, payload: &[u8]) -> Result<(), String> {
+    let grammar = format!("start = {rule}\n{}", support::grammar());
+    validate_cbor_from_slice(&grammar, payload, None).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_example_follows_its_rule() {
+    for example in support::examples() {
+        if let Err(error) = follows(&example.rule, example.payload()) {
+            panic!("{} is no {}: {error}", example.name, example.rule);
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_message() {
+    for example in support::examples() {
+        let rule = if example.rule.ends_with("-request") { "request" } else { "reply" };
+        if let Err(error) = follows(rule, example.payload()) {
+            panic!("{} is no {rule}: {error}", example.name);
+        }
+    }
+}
+
+#[test]
+fn wrong_messages_break_the_grammar() {
+    let wrong = [
+        ("purchase-request", "[0, 20, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"lines\": []}]"),
+        ("purchase-request", "[7, 20, {\"key\": h'019a9d7c6a007abc8def01234567', \"lines\": []}]"),
+        ("purchase-request", "[7, 20, {\"key\": h'019a9d7c6a007abc8def0123456789ab'}]"),
+        ("purchase-request", "[7, 20, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"lines\": [[1]]}]"),
+        ("purchase-request", "[7, 20, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"lines\": [[1, -2]]}]"),
+        ("purchase-request", "[7, 21, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"lines\": []}]"),
+        ("item-request", "[7, 11, {\"upc\": 100000000000000}]"),
+        ("item-request", "[7, 11, {\"upc\": \"036000291452\"}]"),
+        ("item-request", "[7, 11, {\"upc\": 1, \"why\": 2}]"),
+        ("item-request", "[7, 11]"),
+        ("log-out-request", "[4294967296, 3, {}]"),
+        ("add-user-request", "[7, 32, {\"name\": \"x\", \"role\": \"king\", \"password\": \"y\"}]"),
+        ("request", "[7, 98, {}]"),
+        ("refused-reply", "[7, 1, {\"code\": 10}]"),
+        ("levels-reply", "[7, 0, {\"levels\": [[1, \"x\", 0, 1, 1]]}]"),
+    ];
+    for (rule, notation) in wrong {
+        let payload = support::encode_notation(notation);
+        assert!(follows(rule, &payload).is_err(), "{notation} should be no {rule}");
+    }
+}
