@@ -140,6 +140,7 @@ impl<T> Engine<T> {
     ///
     /// An error says that their groups make no sense; the engine is poisoned then.
     pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {
+        self.release_durable();
         self.roll_back();
         for group in theirs {
             if let Err(error) = apply_group(&mut self.state, &mut self.durable, group) {
@@ -158,6 +159,7 @@ impl<T> Engine<T> {
     /// The oldest group in flight was not written, for certain. All undurable effects are rolled back and the
     /// requests that rest on them answered `NotWritten`; the engine goes on.
     pub fn append_failed(&mut self) {
+        self.release_durable();
         self.roll_back();
         self.answer_waiting(Unavailable::NotWritten);
     }
@@ -166,18 +168,13 @@ impl<T> Engine<T> {
     /// those that wait, is answered `Poisoned`.
     pub fn poison(&mut self) {
         self.poisoned = true;
+        self.release_durable();
         self.answer_waiting(Unavailable::Poisoned);
     }
 
     /// The next reply that may leave.
     pub fn poll_reply(&mut self) -> Option<(T, Reply)> {
-        if let Some(ready) = self.ready.pop_front() {
-            return Some(ready);
-        }
-        let durable = self.durable.version;
-        let Waiting { ticket, reply, .. } =
-            self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
-        Some((ticket, reply))
+        self.ready.pop_front().or_else(|| self.pop_durable())
     }
 
     /// The end of what is durable.
@@ -244,6 +241,21 @@ impl<T> Engine<T> {
         }
         let version = apply(&mut self.state, record);
         reply_to(&self.state, version, record)
+    }
+
+    /// The oldest reply that waited and need not any more.
+    fn pop_durable(&mut self) -> Option<(T, Reply)> {
+        let durable = self.durable.version;
+        let Waiting { ticket, reply, .. } =
+            self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
+        Some((ticket, reply))
+    }
+
+    /// Parts the replies that became durable and were not taken yet from those that a failure is about.
+    fn release_durable(&mut self) {
+        while let Some(reply) = self.pop_durable() {
+            self.ready.push_back(reply);
+        }
     }
 
     fn roll_back(&mut self) {
