@@ -140,8 +140,9 @@ impl Orders {
             Entry::Occupied(bucket) => bucket.into_mut(),
             Entry::Vacant(_) => {
                 // A second holds about as many orders as the one before it: growing would copy them again and again.
-                let before = self.buckets.range(..second).next_back();
-                let capacity = before.map_or(0, |(_, bucket)| bucket.rows.len());
+                // Not more than one second looks at any other, or keys of many seconds could claim room many times.
+                let before = second.checked_sub(1).and_then(|before| self.buckets.get(&before));
+                let capacity = before.map_or(0, |bucket| bucket.rows.len());
                 self.buckets.entry(second).or_insert_with(|| Bucket::with_capacity(capacity))
             }
         };
@@ -289,6 +290,19 @@ mod tests {
         orders.undo_advance(before);
         assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
         assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX + 1);
+    }
+
+    #[test]
+    fn room_is_claimed_once_whatever_the_order_of_the_keys() {
+        let mut orders = Orders::new(1);
+        for random in 0..1_000u128 {
+            orders.record(row(OrderKey::from_parts(NOW, random << 8)));
+        }
+        for second in (1..=100).rev() {
+            orders.record(row(OrderKey::from_parts(NOW.plus_micros(second * 1_000_000), 0)));
+        }
+        let room: usize = orders.buckets.values().map(|bucket| bucket.rows.capacity()).sum();
+        assert!(room < 3_000, "room for {room} outcomes, and there are {}", orders.len());
     }
 
     #[test]
