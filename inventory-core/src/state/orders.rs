@@ -22,6 +22,9 @@ use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
 use crate::time::Time;
 
+/// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
+const SECONDS_LEAVING_MAX: usize = 4;
+
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -174,28 +177,25 @@ impl Orders {
         self.count = self.count.saturating_sub(1);
     }
 
-    /// Lets the buckets leave that are too old at `now`, and the oldest while there are too many outcomes.
-    /// None if nothing changed.
+    /// Lets the oldest buckets leave: a few of those that are too old at `now`, so that no call pays for a whole night, and
+    /// as many as it takes while there are too many outcomes. None if nothing changed.
     pub(crate) fn advance(&mut self, now: Time) -> Option<WindowBefore> {
         let before_floor = self.floor;
         let mut evicted = Vec::new();
-        let mut floor = self.floor_at(now);
+        let start = self.floor_at(now);
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
-            if second >= floor && self.count <= ORDER_WINDOW_COUNT_MAX {
+            let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
+            if !too_old && self.count <= ORDER_WINDOW_COUNT_MAX {
                 break;
             }
-            floor = floor.max(second.saturating_add(1));
+            // Not further: what is too old and has not left yet lies above the floor.
+            self.floor = second.saturating_add(1);
             let bucket = oldest.remove();
             self.count = self.count.saturating_sub(bucket.rows.len());
             evicted.push((second, bucket));
         }
-        // Without outcomes below it a higher floor says nothing new: `floor_at` gives it from the time alone.
-        if evicted.is_empty() {
-            return None;
-        }
-        self.floor = floor;
-        Some(WindowBefore { floor: before_floor, evicted })
+        if evicted.is_empty() { None } else { Some(WindowBefore { floor: before_floor, evicted }) }
     }
 
     pub(super) fn undo_advance(&mut self, before: WindowBefore) {
@@ -264,6 +264,18 @@ mod tests {
         assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
         assert!(matches!(orders.look_up(keys[1], later), Lookup::Decided(_)));
         assert_eq!(orders.len(), 2);
+    }
+
+    #[test]
+    fn a_night_without_orders_leaves_a_few_seconds_at_a_time() {
+        let (mut orders, keys) = window(10);
+        let later = NOW.plus_micros(2 * ORDER_WINDOW_AGE_US);
+        let mut left = Vec::new();
+        while orders.advance(later).is_some() {
+            assert!(keys.iter().all(|key| orders.look_up(*key, later) == Lookup::TooOld));
+            left.push(orders.len());
+        }
+        assert_eq!(left, [6, 2, 0]);
     }
 
     #[test]
