@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Group, GroupBuilder, Tip};
-use inventory_core::limits::GROUP_BYTES_TARGET;
+use inventory_core::limits::{GROUP_BYTES_TARGET, WAITING_BYTES_MAX};
 use inventory_core::state::State;
 use inventory_core::{
     Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
@@ -336,6 +336,34 @@ fn a_full_inbox_answers_overloaded_and_does_not_execute() {
     assert_eq!(bench.tickets(), [1, 2]);
     bench.submit(4, look());
     assert_eq!(on_hand(&bench.replies()[0].1), 8);
+}
+
+#[test]
+fn reads_that_wait_are_bounded_by_their_size_also() {
+    let mut bench = Bench::new(EngineConfig::default());
+    for upc in 0..999 {
+        let define =
+            Command::DefineItem { upc: Upc::new(upc).unwrap(), name: "n".repeat(256).into(), price: None };
+        bench.engine.submit(NOW, 0, Actor::System, define.into());
+    }
+    bench.write();
+    bench.replies();
+    bench.submit(1, buy(1, 1));
+    let page = || Query::Levels { after: None, limit: 1_000 };
+    let mut pages = 0;
+    let overloaded = loop {
+        bench.submit(2, page().into());
+        match bench.engine.poll_reply() {
+            Some((_, reply)) => break reply,
+            None => pages += 1,
+        }
+        assert!(pages * 1_000 * 256 < 2 * WAITING_BYTES_MAX, "{pages} pages wait");
+    };
+    assert!(is(&overloaded, Unavailable::Overloaded));
+    bench.write();
+    assert_eq!(bench.replies().len(), 1 + pages);
+    bench.submit(3, page().into());
+    assert!(matches!(bench.replies()[..], [(3, Reply::Answered(_))]));
 }
 
 #[test]
