@@ -3,6 +3,7 @@
 
 mod buffer;
 mod client;
+mod login;
 mod server;
 
 pub use client::{ClientConnection, ClientError, SendError};
