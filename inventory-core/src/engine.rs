@@ -3,15 +3,15 @@
 use alloc::collections::VecDeque;
 use core::mem;
 
-use crate::command::{Action, Actor};
+use crate::command::{Action, Actor, Command, OrderLine};
 use crate::event::{Event, Record};
 use crate::id::{AppendId, Version};
 use crate::journal::{Group, GroupBuilder, ReplayError, Tip, apply_group};
-use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX};
+use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::machine::{Decision, apply, decide};
 use crate::query;
-use crate::refusal::Refusal;
-use crate::reply::{Answer, Reply, Unavailable};
+use crate::refusal::{Refusal, Shortage};
+use crate::reply::{Answer, LevelRow, Reply, Unavailable};
 use crate::state::State;
 use crate::time::Time;
 
@@ -53,6 +53,7 @@ pub struct Engine<T> {
     in_flight_bytes: usize,
     /// Requests whose replies rest on something undurable, oldest first.
     waiting: VecDeque<Waiting<T>>,
+    waiting_bytes: usize,
     /// Replies that may leave.
     ready: VecDeque<(T, Reply)>,
     poisoned: bool,
@@ -68,6 +69,30 @@ struct Waiting<T> {
     rests_on: Version,
 }
 
+impl<T> Waiting<T> {
+    /// About how much memory the lists in it take.
+    fn bytes(&self) -> usize {
+        let lines = match &self.action {
+            Action::Command(Command::Purchase(order)) => order.lines.len(),
+            _ => 0,
+        };
+        let reply_bytes = match &self.reply {
+            Reply::Answered(Answer::Levels(page)) => {
+                let names: usize = page.levels.iter().map(|row| row.name.len()).sum();
+                names.saturating_add(page.levels.len().saturating_mul(size_of::<LevelRow>()))
+            }
+            Reply::Answered(Answer::Receipt(receipt)) => {
+                receipt.lines.len().saturating_mul(size_of::<OrderLine>())
+            }
+            Reply::Refused(Refusal::InsufficientStock { shortages }) => {
+                shortages.len().saturating_mul(size_of::<Shortage>())
+            }
+            _ => 0,
+        };
+        lines.saturating_mul(size_of::<OrderLine>()).saturating_add(reply_bytes)
+    }
+}
+
 impl<T> Engine<T> {
     /// An engine that goes on from this state, all of which is durable; `tip` is the journal's end there.
     pub fn new(mut state: State, tip: Tip, config: EngineConfig) -> Self {
@@ -81,6 +106,7 @@ impl<T> Engine<T> {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             ready: VecDeque::new(),
             state,
             poisoned: false,
@@ -140,6 +166,7 @@ impl<T> Engine<T> {
     ///
     /// An error says that their groups make no sense; the engine is poisoned then.
     pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {
+        self.release_durable();
         self.roll_back();
         for group in theirs {
             if let Err(error) = apply_group(&mut self.state, &mut self.durable, group) {
@@ -149,7 +176,7 @@ impl<T> Engine<T> {
         }
         self.state.forget_undo_through(self.durable.version);
         self.open = VecDeque::from([GroupBuilder::new(self.durable.version)]);
-        for Waiting { ticket, actor, action, .. } in mem::take(&mut self.waiting) {
+        for Waiting { ticket, actor, action, .. } in self.take_waiting() {
             self.process(now, ticket, actor, action);
         }
         Ok(())
@@ -158,6 +185,7 @@ impl<T> Engine<T> {
     /// The oldest group in flight was not written, for certain. All undurable effects are rolled back and the
     /// requests that rest on them answered `NotWritten`; the engine goes on.
     pub fn append_failed(&mut self) {
+        self.release_durable();
         self.roll_back();
         self.answer_waiting(Unavailable::NotWritten);
     }
@@ -166,18 +194,13 @@ impl<T> Engine<T> {
     /// those that wait, is answered `Poisoned`.
     pub fn poison(&mut self) {
         self.poisoned = true;
+        self.release_durable();
         self.answer_waiting(Unavailable::Poisoned);
     }
 
     /// The next reply that may leave.
     pub fn poll_reply(&mut self) -> Option<(T, Reply)> {
-        if let Some(ready) = self.ready.pop_front() {
-            return Some(ready);
-        }
-        let durable = self.durable.version;
-        let Waiting { ticket, reply, .. } =
-            self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
-        Some((ticket, reply))
+        self.ready.pop_front().or_else(|| self.pop_durable())
     }
 
     /// The end of what is durable.
@@ -212,6 +235,7 @@ impl<T> Engine<T> {
     fn is_full(&self) -> bool {
         self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
             || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX
+            || self.waiting_bytes >= WAITING_BYTES_MAX
     }
 
     fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
@@ -227,7 +251,9 @@ impl<T> Engine<T> {
         if rests_on <= self.durable.version {
             self.ready.push_back((ticket, reply));
         } else {
-            self.waiting.push_back(Waiting { ticket, actor, action, reply, rests_on });
+            let waiting = Waiting { ticket, actor, action, reply, rests_on };
+            self.waiting_bytes = self.waiting_bytes.saturating_add(waiting.bytes());
+            self.waiting.push_back(waiting);
         }
     }
 
@@ -246,6 +272,26 @@ impl<T> Engine<T> {
         reply_to(&self.state, version, record)
     }
 
+    /// The oldest reply that waited and need not any more.
+    fn pop_durable(&mut self) -> Option<(T, Reply)> {
+        let durable = self.durable.version;
+        let waiting = self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes());
+        Some((waiting.ticket, waiting.reply))
+    }
+
+    fn take_waiting(&mut self) -> VecDeque<Waiting<T>> {
+        self.waiting_bytes = 0;
+        mem::take(&mut self.waiting)
+    }
+
+    /// Parts the replies that became durable and were not taken yet from those that a failure is about.
+    fn release_durable(&mut self) {
+        while let Some(reply) = self.pop_durable() {
+            self.ready.push_back(reply);
+        }
+    }
+
     fn roll_back(&mut self) {
         self.state.roll_back_to(self.durable.version);
         self.in_flight.clear();
@@ -254,7 +300,7 @@ impl<T> Engine<T> {
     }
 
     fn answer_waiting(&mut self, why: Unavailable) {
-        let tickets = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.ticket);
+        let tickets = self.take_waiting().into_iter().map(|waiting| waiting.ticket);
         self.ready.extend(tickets.map(|ticket| (ticket, Reply::Unavailable(why))));
     }
 }

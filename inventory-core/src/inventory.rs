@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::command::{Action, Actor, Command, Order, Query, Role};
 use crate::engine::{Engine, EngineConfig};
 use crate::id::{AppendId, LocationId, OrderKey, Upc, UserId};
-use crate::journal::{Commit, Group, Journal, ReplayError, Snapshot, commit, replay};
+use crate::journal::{Commit, Group, Journal, ReplayError, Snapshot, commit, commit_again, replay};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
@@ -110,7 +110,8 @@ impl<J: Journal> Inventory<J> {
 
     /// Writes the next group; gives the reason if that failed.
     async fn commit_next(&mut self, now: Time) -> Result<String, InventoryError> {
-        if self.committing.is_none() {
+        let left_behind = self.committing.is_some();
+        if !left_behind {
             self.append_id = self.append_id.wrapping_add(1);
             self.committing = self.engine.poll_append(AppendId(self.append_id));
         }
@@ -119,9 +120,13 @@ impl<J: Journal> Inventory<J> {
             self.engine.poison();
             return Ok(String::new());
         };
-        let commit = commit(&self.journal, group).await;
+        let committed = if left_behind {
+            commit_again(&self.journal, group).await
+        } else {
+            commit(&self.journal, group).await
+        };
         self.committing = None;
-        match commit {
+        match committed {
             Commit::Done => self.engine.appended(),
             Commit::Conflict(theirs) => self.engine.conflicted(now, &theirs)?,
             Commit::Failed(why) => {

@@ -89,7 +89,7 @@ fn credential(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal>
 }
 
 /// The reply that a recorded outcome is: the same one, however often it is asked for.
-pub(crate) fn outcome(state: &State, row: &OutcomeRow) -> Reply {
+pub fn outcome(state: &State, row: &OutcomeRow) -> Reply {
     match &row.outcome {
         Outcome::Accepted { lines, total } => Reply::Answered(Answer::Receipt(build_receipt(
             state,

@@ -2,6 +2,9 @@
 //!
 //! PROTOCOL.md at the root of the repository is the contract that [`frame`], [`message`] and [`connection`]
 //! implement, without any IO: bytes in, messages out, and back.
+//!
+//! [`transport`] carries bytes, [`service`] runs the engine,
+//! [`server`] joins them, and [`client`] asks.
 #![cfg_attr(
     test,
     allow(
@@ -13,7 +16,14 @@
     )
 )]
 
+pub mod client;
+pub mod clock;
 pub mod connection;
 pub mod frame;
 pub mod limits;
 pub mod message;
+pub mod password;
+pub mod server;
+pub mod service;
+pub mod token;
+pub mod transport;

@@ -24,7 +24,7 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
     if user == UserId::SYSTEM {
         return Err(Refusal::NotPermitted);
     }
-    let (key, digest) = (order.key, digest(&order.lines));
+    let (key, digest) = (order.key, OrderDigest::of(&order.lines));
     if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
         return Err(Refusal::KeyFromFuture);
     }
@@ -41,29 +41,31 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
     }
 }
 
-/// The digest of an order: XXH3-64 over its lines as sent, each as UPC (8 bytes), location (2) and
-/// units (8), little-endian. It guards against mistakes, not against attacks: an order key belongs to one
-/// user, who could only mislead himself.
-pub(crate) fn digest(lines: &[OrderLine]) -> OrderDigest {
-    let line_bytes = |line: &OrderLine| {
-        let mut bytes = [0u8; 18];
-        let (upc, rest) = bytes.split_at_mut(8);
-        let (location, units) = rest.split_at_mut(2);
-        upc.copy_from_slice(&line.upc.get().to_le_bytes());
-        location.copy_from_slice(&line.location.0.to_le_bytes());
-        units.copy_from_slice(&line.units.get().to_le_bytes());
-        bytes
-    };
-    OrderDigest(match lines {
-        [line] => xxhash_rust::xxh3::xxh3_64(&line_bytes(line)),
-        lines => {
-            let mut hash = Xxh3Default::new();
-            for line in lines {
-                hash.update(&line_bytes(line));
+impl OrderDigest {
+    /// The digest of an order: XXH3-64 over its lines as sent, each as UPC (8 bytes), location (2) and
+    /// units (8), little-endian. It guards against mistakes, not against attacks: an order key belongs to one
+    /// user, who could only mislead himself.
+    pub fn of(lines: &[OrderLine]) -> Self {
+        let line_bytes = |line: &OrderLine| {
+            let mut bytes = [0u8; 18];
+            let (upc, rest) = bytes.split_at_mut(8);
+            let (location, units) = rest.split_at_mut(2);
+            upc.copy_from_slice(&line.upc.get().to_le_bytes());
+            location.copy_from_slice(&line.location.0.to_le_bytes());
+            units.copy_from_slice(&line.units.get().to_le_bytes());
+            bytes
+        };
+        Self(match lines {
+            [line] => xxhash_rust::xxh3::xxh3_64(&line_bytes(line)),
+            lines => {
+                let mut hash = Xxh3Default::new();
+                for line in lines {
+                    hash.update(&line_bytes(line));
+                }
+                hash.digest()
             }
-            hash.digest()
-        }
-    })
+        })
+    }
 }
 
 type Filled = (OneOrMany<Line>, Option<Money>);

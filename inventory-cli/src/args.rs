@@ -1,0 +1,286 @@
+//! What can be asked on the command line.
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which has no markup")]
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use inventory_core::{LocationId, Money, OrderKey, Role, Units, Upc};
+use inventory_net::transport::Address;
+
+use crate::output::Format;
+use crate::parse;
+
+/// An inventory that never sells a unit twice and never forgets a sale.
+#[derive(Debug, Parser)]
+#[command(
+    name = "inventory",
+    version,
+    about,
+    after_help = "Without a command, on a terminal: the shell.\n\n\
+        Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the server cannot be reached or talked to, 4 failure."
+)]
+pub struct Args {
+    /// What to do; the shell if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Where the shell connects to if no command is given.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Try it: a server with demo items in this process, and the shell on top.
+    Demo(DemoArgs),
+    /// Look and buy in a conversation. Reads commands from a pipe too; the exit code is then the last command's.
+    Shell(ConnectArgs),
+    /// Commands that do one thing.
+    #[command(flatten)]
+    Once(OnceCommand),
+}
+
+impl Command {
+    /// How the command's results are to be written.
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Once(once) => once.client().format,
+            Self::Serve(_) | Self::Demo(_) | Self::Shell(_) => Format::Table,
+        }
+    }
+}
+
+/// Settings of `serve`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ServeArgs {
+    /// The directory of the server's data; made at the first start.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+    /// Where to listen, may be given several times [default: unix://DIR/inventory.sock and tcp://127.0.0.1:7411].
+    #[arg(long, value_name = "URL")]
+    pub listen: Vec<Address>,
+    /// Fill an empty data directory with demo items and the users alice, bob and admin.
+    #[arg(long)]
+    pub demo_data: bool,
+    /// Listen on plain TCP also where other machines can reach it: passwords then cross the network in the clear.
+    #[arg(long)]
+    pub allow_plain_tcp: bool,
+}
+
+/// Settings of `demo`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// The directory of the demo's data; made at the first start, kept for the next.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-demo")]
+    pub data: PathBuf,
+}
+
+/// Which server a client talks to and where it keeps its own files.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ConnectArgs {
+    /// The server's address: tcp://host:port or unix:///path.
+    #[arg(long, value_name = "URL", env = "INVENTORY_SERVER", default_value = "tcp://127.0.0.1:7411")]
+    pub server: Address,
+    /// The directory of sessions and local inventory [default: $XDG_STATE_HOME/inventory or ~/.local/state/inventory].
+    #[arg(long, value_name = "DIR", env = "INVENTORY_STATE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Settings of every command that does one thing.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ClientArgs {
+    /// Which server, and where the client's own files are.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+    /// How to write the result.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+/// Where a password comes from. It is never an argument: other users of the machine can see those.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct PasswordArgs {
+    /// Take the password from the first line of this file [else: INVENTORY_PASSWORD, else a prompt].
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Commands that do one thing and end.
+#[derive(Debug, Subcommand)]
+pub enum OnceCommand {
+    /// Log in. The session is kept for later commands.
+    Login {
+        /// The user's name.
+        user: String,
+        /// Where the password comes from.
+        #[command(flatten)]
+        password: PasswordArgs,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Log out.
+    Logout {
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show the server's inventory: all items, or these.
+    Stock {
+        /// Items by their UPCs.
+        #[arg(value_name = "UPC", value_parser = parse::upc)]
+        upcs: Vec<Upc>,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Buy: all lines or nothing.
+    Buy {
+        /// UPC and quantity, in pairs.
+        #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
+        lines: Vec<String>,
+        /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
+        #[arg(long, value_parser = parse::order_key)]
+        key: Option<OrderKey>,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show the local inventory: what this client has bought.
+    Mine {
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show the receipt of an order.
+    Receipt {
+        /// The order's key.
+        #[arg(value_parser = parse::order_key)]
+        key: OrderKey,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Items (administrators only).
+    #[command(subcommand)]
+    Item(ItemCommand),
+    /// Levels (administrators only).
+    #[command(subcommand)]
+    Level(LevelCommand),
+    /// Users (administrators only).
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Define the items of a CSV file with the columns upc,name,price,units and set their levels (administrators only).
+    ///
+    /// May be repeated: levels that were set before are left as they are.
+    Import {
+        /// The file.
+        file: PathBuf,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Commands on items.
+#[derive(Debug, Subcommand)]
+pub enum ItemCommand {
+    /// Create an item, or give it another name and price.
+    Define {
+        /// The item's code.
+        #[arg(value_parser = parse::upc)]
+        upc: Upc,
+        /// Its name.
+        name: String,
+        /// Price of one unit, such as 3.49.
+        #[arg(long, allow_negative_numbers = true)]
+        price: Option<Money>,
+        /// Take a code whose check digit is wrong, such as a house code.
+        #[arg(long)]
+        no_check_digit: bool,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Commands on levels.
+#[derive(Debug, Subcommand)]
+pub enum LevelCommand {
+    /// Say how many units a location starts with; once for each item and location.
+    Set {
+        /// The item.
+        #[arg(value_parser = parse::upc)]
+        upc: Upc,
+        /// Units on hand.
+        #[arg(allow_negative_numbers = true, value_parser = parse::units)]
+        units: Units,
+        /// The location: main, or its number.
+        #[arg(long, default_value = "main", value_parser = parse::location)]
+        location: LocationId,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Commands on users.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user.
+    Add {
+        /// The user's name.
+        name: String,
+        /// What the user may do: buyer or administrator.
+        #[arg(long, default_value = "buyer")]
+        role: Role,
+        /// Where the new user's password comes from.
+        #[command(flatten)]
+        password: PasswordArgs,
+        #[allow(missing_docs, reason = "the same in every command")]
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+impl OnceCommand {
+    /// Which server, where the client's files are, and how to write the result.
+    pub const fn client(&self) -> &ClientArgs {
+        match self {
+            Self::Login { client, .. }
+            | Self::Logout { client }
+            | Self::Stock { client, .. }
+            | Self::Buy { client, .. }
+            | Self::Mine { client }
+            | Self::Receipt { client, .. }
+            | Self::Item(ItemCommand::Define { client, .. })
+            | Self::Level(LevelCommand::Set { client, .. })
+            | Self::User(UserCommand::Add { client, .. })
+            | Self::Import { client, .. } => client,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_quantity_reaches_the_check() {
+        let args =
+            Args::try_parse_from(["inventory", "buy", "036000291452", "-1", "--format", "json"]).unwrap();
+        let Some(Command::Once(OnceCommand::Buy { lines, client, .. })) = args.command else {
+            panic!("not a purchase");
+        };
+        assert_eq!(lines, ["036000291452", "-1"]);
+        assert_eq!(client.format, Format::Json);
+    }
+}

@@ -1,0 +1,162 @@
+//! The lines of the orders log, and their bytes: 16 hexadecimal digits of checksum, a space, JSON, a line feed.
+
+use inventory_core::{Hash, LocationId, OrderKey, OrderLine, Units, Upc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Entry {
+    /// This order is about to be sent.
+    Ordered {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        lines: Vec<Line>,
+    },
+    /// The server sold this.
+    Bought(Bought),
+    /// The order with this key bought nothing, and never will.
+    NotBought {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        why: String,
+    },
+    /// What the holdings were here, known from elsewhere: lines before this one are missing.
+    Restored { items: Vec<Holding>, open: Vec<Open> },
+}
+
+/// What a receipt says, and the names of its items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bought {
+    #[serde(with = "as_text")]
+    pub(super) key: OrderKey,
+    pub(super) version: u64,
+    pub(super) at_us: u64,
+    pub(super) lines: Vec<Line>,
+    /// Minor units.
+    pub(super) total: Option<i64>,
+}
+
+/// Units of one item at one location.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Line {
+    #[serde(with = "as_text")]
+    pub(super) upc: Upc,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) name: String,
+    pub(super) location: u16,
+    #[serde(with = "as_text")]
+    pub(super) units: Units,
+}
+
+impl Line {
+    pub(super) fn new(line: &OrderLine, name: &str) -> Self {
+        Self { upc: line.upc, name: name.to_owned(), location: line.location.0, units: line.units }
+    }
+
+    pub(super) fn order_line(&self) -> OrderLine {
+        OrderLine { upc: self.upc, location: LocationId(self.location), units: self.units }
+    }
+}
+
+/// Units held of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Holding {
+    #[serde(with = "as_text")]
+    pub(super) upc: Upc,
+    pub(super) name: String,
+    #[serde(with = "as_text")]
+    pub(super) units: Units,
+}
+
+/// An order without a known outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Open {
+    #[serde(with = "as_text")]
+    pub(super) key: OrderKey,
+    pub(super) lines: Option<Vec<Line>>,
+}
+
+/// This value as a line with its checksum.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let json = serde_json::to_vec(value)?;
+    let mut line = checksum(&json).into_bytes();
+    line.push(b' ');
+    line.extend(json);
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The value of a line without its line feed; none if the line is not what was written.
+pub(super) fn decode<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+    let (sum, json) = line.split_at_checked(CHECKSUM_DIGITS)?;
+    let json = json.strip_prefix(b" ")?;
+    if checksum(json).as_bytes() != sum {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
+}
+
+const CHECKSUM_DIGITS: usize = 16;
+
+/// The first 64 bits of the BLAKE3 hash, in hexadecimal.
+fn checksum(bytes: &[u8]) -> String {
+    let mut digits = Hash::of(bytes).to_string();
+    digits.truncate(CHECKSUM_DIGITS);
+    digits
+}
+
+/// The order key that can still be read in a damaged line.
+pub(super) fn legible_key(line: &[u8]) -> Option<OrderKey> {
+    const MARK: &[u8] = b"\"key\":\"";
+    const KEY_CHARS: usize = 36;
+    let start = line.windows(MARK.len()).position(|window| window == MARK)?.checked_add(MARK.len())?;
+    let key = line.get(start..start.checked_add(KEY_CHARS)?)?;
+    std::str::from_utf8(key).ok()?.parse().ok()
+}
+
+/// Values kept as the text that people read and write.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_back_and_every_flipped_bit_is_seen() {
+        let key: OrderKey = "019a9d7c-6a00-7abc-8def-0123456789ab".parse().unwrap();
+        let line = OrderLine::new("036000291452".parse().unwrap(), Units::new(2).unwrap());
+        let entry = Entry::Ordered { key, lines: vec![Line::new(&line, "Tissues")] };
+        let bytes = encode(&entry).unwrap();
+        let (last, line) = bytes.split_last().unwrap();
+        assert_eq!(*last, b'\n');
+        assert_eq!(decode(line), Some(entry));
+        assert_eq!(legible_key(line), Some(key));
+        for at in 0..line.len() {
+            for bit in 0..8 {
+                let mut wrong = line.to_vec();
+                wrong[at] ^= 1 << bit;
+                assert_eq!(decode::<Entry>(&wrong), None, "byte {at} bit {bit}");
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The local inventory: what one user has bought from one server through this client, each order exactly once.
+//!
+//! Two files lie in the user's folder. `orders.log` is the truth: a line for every order before it is sent and a
+//! line for its outcome. `holdings.json` is the sum of the log up to some point, replaced whole after every outcome;
+//! it makes reading short, and either file mends the other. An order that has no outcome line is *open*: nobody
+//! knows what became of it until the server is asked again, with the same key.
+
+mod entry;
+mod log;
+mod store;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use store::HoldingsStore;
+
+use std::collections::BTreeMap;
+
+use inventory_core::{OneOrMany, OrderKey, OrderLine, Units, Upc, limits};
+
+use entry::{Entry, Holding};
+
+/// What one user holds, and which of their orders are open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    items: BTreeMap<Upc, Held>,
+    open: BTreeMap<OrderKey, OpenOrder>,
+}
+
+/// Units of one item that were bought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The item's name when it was bought; empty if it was not known.
+    pub name: String,
+    /// How many units.
+    pub units: Units,
+}
+
+/// An order whose outcome this client does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// Its lines; none if damage left only the key, which is enough to ask for the receipt.
+    pub lines: Option<OneOrMany<OrderLine>>,
+}
+
+impl Holdings {
+    /// What is held, in the order of the codes.
+    pub fn items(&self) -> impl Iterator<Item = (Upc, &Held)> {
+        self.items.iter().map(|(upc, held)| (*upc, held))
+    }
+
+    /// The name under which an item was bought before.
+    pub fn name(&self, upc: Upc) -> Option<&str> {
+        self.items.get(&upc).map(|held| held.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// The orders without a known outcome, oldest key first.
+    pub fn open(&self) -> &BTreeMap<OrderKey, OpenOrder> {
+        &self.open
+    }
+
+    /// Takes one line of the log into account. Each outcome is in the log once.
+    fn fold(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Ordered { key, lines } => {
+                let lines = lines.iter().map(entry::Line::order_line).collect();
+                self.open.insert(*key, OpenOrder { lines: Some(lines) });
+            }
+            Entry::Bought(bought) => {
+                self.open.remove(&bought.key);
+                for line in &bought.lines {
+                    self.add(line.upc, &line.name, line.units);
+                }
+            }
+            Entry::NotBought { key, .. } => {
+                self.open.remove(key);
+            }
+            Entry::Restored { items, open } => *self = Self::restored(items, open),
+        }
+    }
+
+    fn restored(items: &[Holding], open: &[entry::Open]) -> Self {
+        let mut holdings = Self::default();
+        for item in items {
+            holdings.add(item.upc, &item.name, item.units);
+        }
+        for order in open {
+            let lines = order.lines.as_ref().map(|lines| lines.iter().map(entry::Line::order_line).collect());
+            holdings.open.insert(order.key, OpenOrder { lines });
+        }
+        holdings
+    }
+
+    fn add(&mut self, upc: Upc, name: &str, units: Units) {
+        let held = self.items.entry(upc).or_default();
+        // More than the largest quantity cannot be shown; the receipts keep what was bought.
+        let most = Units::new(limits::UNITS_MAX).unwrap_or_default();
+        held.units = held.units.checked_add(units).unwrap_or(most);
+        if !name.is_empty() {
+            name.clone_into(&mut held.name);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The files of the holdings: read together, mended by each other, written so that a crash at any point loses
+//! nothing and counts nothing twice.
+
+use std::path::PathBuf;
+
+use inventory_core::{Order, OrderKey, Receipt, Upc};
+
+use super::entry::{self, Bought, Entry, Line};
+use super::log::LogContent;
+use super::summary::{self, Summary};
+use super::{Holdings, OpenOrder};
+use crate::notice::note;
+use crate::state::{self, Lock, StateError};
+
+/// Where one user's holdings lie. Any number of processes may use it at once.
+#[derive(Clone, Debug)]
+pub struct HoldingsStore {
+    dir: PathBuf,
+}
+
+/// Both files as they are under the lock.
+struct Loaded {
+    holdings: Holdings,
+    log: LogContent,
+    /// Length of the log.
+    log_bytes: usize,
+    _lock: Lock,
+}
+
+impl HoldingsStore {
+    /// The holdings in this folder, which is made when something is written.
+    pub const fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// What is held now. Damaged files are set aside and mended, and a note says so.
+    pub fn load(&self) -> Result<Holdings, StateError> {
+        if !self.dir.exists() {
+            return Ok(Holdings::default());
+        }
+        self.load_locked().map(|loaded| loaded.holdings)
+    }
+
+    /// Keeps an order that is about to be sent; durable when this returns. `name` knows the names of items.
+    /// Says whether the order is new here: a key given by hand may be one that was used before.
+    pub fn record_order(&self, order: &Order, name: impl Fn(Upc) -> String) -> Result<bool, StateError> {
+        state::create_dir(&self.dir)?;
+        let loaded = self.load_locked()?;
+        if loaded.holdings.open.contains_key(&order.key) || loaded.log.has_bought(order.key) {
+            return Ok(false);
+        }
+        let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
+        self.append(&Entry::Ordered { key: order.key, lines }).map(|_| true)
+    }
+
+    /// Adds what an order bought and closes it, in one step. Says whether it was not counted before.
+    pub fn record_receipt(
+        &self,
+        receipt: &Receipt,
+        name: impl Fn(Upc) -> String,
+    ) -> Result<bool, StateError> {
+        state::create_dir(&self.dir)?;
+        let loaded = self.load_locked()?;
+        // An open order was not counted yet; any other may have been, by this process or another one.
+        if !loaded.holdings.open.contains_key(&receipt.key) && loaded.log.has_bought(receipt.key) {
+            return Ok(false);
+        }
+        let known = names_of(&loaded.log, receipt.key);
+        let named = |line: &inventory_core::OrderLine| {
+            let ordered = known.iter().find(|known| known.upc == line.upc).map(|known| known.name.clone());
+            let name = ordered.filter(|name| !name.is_empty()).unwrap_or_else(|| name(line.upc));
+            Line::new(line, &name)
+        };
+        let bought = Entry::Bought(Bought {
+            key: receipt.key,
+            version: receipt.version.0,
+            at_us: receipt.at.as_micros(),
+            lines: receipt.lines.iter().map(named).collect(),
+            total: receipt.total.map(inventory_core::Money::minor),
+        });
+        self.close(loaded, &bought)?;
+        Ok(true)
+    }
+
+    /// Closes an order that bought nothing and never will. Says whether it was open.
+    pub fn record_not_bought(&self, key: OrderKey, why: &str) -> Result<bool, StateError> {
+        let loaded = self.load_locked()?;
+        if !loaded.holdings.open.contains_key(&key) {
+            return Ok(false);
+        }
+        self.close(loaded, &Entry::NotBought { key, why: why.to_owned() })?;
+        Ok(true)
+    }
+
+    fn close(&self, mut loaded: Loaded, outcome: &Entry) -> Result<(), StateError> {
+        // From here on the outcome is counted; the summary only repeats it.
+        let added = self.append(outcome)?;
+        loaded.holdings.fold(outcome);
+        self.save_summary(&loaded.holdings, loaded.log_bytes.saturating_add(added))
+    }
+
+    fn append(&self, entry: &Entry) -> Result<usize, StateError> {
+        let line = self.encoded(entry)?;
+        state::append(&self.log_file(), &line)?;
+        Ok(line.len())
+    }
+
+    fn save_summary(&self, holdings: &Holdings, log_bytes: usize) -> Result<(), StateError> {
+        let bytes = self.encoded(&Summary::new(holdings, log_bytes))?;
+        state::replace(&self.summary_file(), &bytes)
+    }
+
+    fn encoded<T: serde::Serialize>(&self, value: &T) -> Result<Vec<u8>, StateError> {
+        entry::encode(value).map_err(|e| StateError::write(&self.dir)(e.into()))
+    }
+
+    fn load_locked(&self) -> Result<Loaded, StateError> {
+        let lock = Lock::wait(&self.dir.join("lock"))?;
+        let (summary, summary_damaged) = self.read_summary()?;
+        let bytes = state::read(&self.log_file())?.unwrap_or_default();
+        let log = LogContent::read(&bytes);
+        let covered = summary.as_ref().map_or(0, |summary| summary.log_bytes);
+        let shorter = log.complete_bytes < covered;
+
+        let mut holdings = summary.as_ref().map(Summary::holdings).unwrap_or_default();
+        for (_, entry) in log.entries.iter().filter(|(end, _)| *end > covered) {
+            holdings.fold(entry);
+        }
+        if log.damaged_lines > 0 || shorter {
+            // No sum says what these lines did, but the server still knows the orders whose keys are legible.
+            for (end, key) in &log.damaged_keys {
+                if *end > covered && !log.has_bought(*key) {
+                    holdings.open.entry(*key).or_insert(OpenOrder { lines: None });
+                }
+            }
+            return self.mend_log(holdings, &log, lock);
+        }
+        let log_bytes = log.complete_bytes;
+        if log_bytes < bytes.len() {
+            state::replace(&self.log_file(), &log.whole)?;
+        }
+        if summary_damaged {
+            self.save_summary(&holdings, log_bytes)?;
+        }
+        Ok(Loaded { holdings, log, log_bytes, _lock: lock })
+    }
+
+    /// The summary, if there is a whole one, and whether there was a damaged one.
+    fn read_summary(&self) -> Result<(Option<Summary>, bool), StateError> {
+        let path = self.summary_file();
+        let Some(bytes) = state::read(&path)? else { return Ok((None, false)) };
+        if let Some(summary) = bytes.strip_suffix(b"\n").and_then(entry::decode) {
+            return Ok((Some(summary), false));
+        }
+        let aside = state::set_aside(&path)?;
+        note(format_args!(
+            "the local inventory {} is damaged; it was kept as {} and is rebuilt from the orders log",
+            path.display(),
+            aside.display()
+        ));
+        Ok((None, true))
+    }
+
+    /// Sets a damaged log aside and writes one in its place that holds its whole lines and what the holdings are.
+    fn mend_log(&self, holdings: Holdings, damaged: &LogContent, lock: Lock) -> Result<Loaded, StateError> {
+        let path = self.log_file();
+        let mut bytes = damaged.whole.clone();
+        bytes.extend(self.encoded(&summary::restored(&holdings))?);
+        let what = if path.exists() {
+            let aside = state::set_aside_and_replace(&path, &bytes)?;
+            format!("is damaged and was kept as {}", aside.display())
+        } else {
+            state::replace(&path, &bytes)?;
+            "is missing".to_owned()
+        };
+        note(format_args!(
+            "the orders log {} {what}; the local inventory is rebuilt from what is legible there, from the sums in \
+             holdings.json, and by asking the server about orders that stay unclear",
+            path.display()
+        ));
+        let log_bytes = bytes.len();
+        self.save_summary(&holdings, log_bytes)?;
+        Ok(Loaded { holdings, log: LogContent::read(&bytes), log_bytes, _lock: lock })
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.join("orders.log")
+    }
+
+    fn summary_file(&self) -> PathBuf {
+        self.dir.join("holdings.json")
+    }
+}
+
+/// The lines of this order as they were kept before it was sent.
+fn names_of(log: &LogContent, wanted: OrderKey) -> &[Line] {
+    let ordered = log.entries.iter().rev().find_map(|(_, entry)| match entry {
+        Entry::Ordered { key, lines } if *key == wanted => Some(lines.as_slice()),
+        _ => None,
+    });
+    ordered.unwrap_or_default()
+}

@@ -1,0 +1,147 @@
+//! Results on standard output: tables for people, JSON and CSV for programs.
+//!
+//! The rows are one contract for JSON and CSV: the same names, the same values. Money is an integer of minor units
+//! there, and an amount such as `3.49` in tables.
+
+mod rows;
+mod table;
+
+pub(crate) use rows::{
+    HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
+};
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use inventory_core::{LevelRow as Level, Receipt, Upc, Version};
+use serde::Serialize;
+
+use crate::holdings::Held;
+use crate::import::Imported;
+use rows::RefusalRow;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns for people.
+    #[default]
+    Table,
+    /// JSON (RFC 8259).
+    Json,
+    /// Comma-separated values with a header (RFC 4180).
+    Csv,
+}
+
+/// Where and how results go.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// Results to standard output in this format.
+    pub const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Levels of items.
+    pub(crate) fn levels(self, levels: &[Level]) -> io::Result<()> {
+        self.list(levels.iter().map(LevelRow::from), || table::levels(levels))
+    }
+
+    /// The local inventory.
+    pub(crate) fn holdings<'a>(self, items: impl Iterator<Item = (Upc, &'a Held)>) -> io::Result<()> {
+        let rows: Vec<HoldingRow> = items.map(HoldingRow::from).collect();
+        self.list(rows.iter(), || table::holdings(&rows))
+    }
+
+    /// What was bought.
+    pub(crate) fn receipt(self, receipt: &Receipt) -> io::Result<()> {
+        let row = ReceiptRow::from(receipt);
+        match self.format {
+            Format::Table => text(&table::receipt(receipt)),
+            Format::Json => json(&row),
+            Format::Csv => csv(row.flat()),
+        }
+    }
+
+    /// A login that worked.
+    pub(crate) fn logged_in(self, row: &LoggedInRow) -> io::Result<()> {
+        self.one(row, || format!("logged in as {} ({}) at {}\n", row.user, row.role, row.server))
+    }
+
+    /// A logout.
+    pub(crate) fn logged_out(self, row: &LoggedOutRow) -> io::Result<()> {
+        self.one(row, || format!("{} is logged out\n", row.user))
+    }
+
+    /// A command that says nothing but that it happened.
+    pub(crate) fn done(self, what: &str, version: Version) -> io::Result<()> {
+        self.one(&VersionRow { version: version.0 }, || format!("{what} (version {version})\n"))
+    }
+
+    /// What became of a file of items.
+    pub(crate) fn imported(self, imported: &Imported) -> io::Result<()> {
+        self.one(&ImportedRow::from(imported), || table::imported(imported))
+    }
+
+    /// A refusal, on standard error: as a sentence, or as an object if JSON was asked for.
+    pub(crate) fn refusal(self, refusal: &RefusalView<'_>, message: &str) {
+        let mut err = anstream::stderr().lock();
+        let written = match self.format {
+            Format::Json => serde_json::to_writer(&mut err, &RefusalRow::new(refusal, message))
+                .map_err(io::Error::from)
+                .and_then(|()| err.write_all(b"\n")),
+            Format::Table | Format::Csv => writeln!(err, "inventory: refused: {message}"),
+        };
+        // A refusal that cannot be written still shows in the exit code.
+        let _ = written;
+    }
+
+    fn list<R: Serialize>(
+        self,
+        rows: impl Iterator<Item = R>,
+        table: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        match self.format {
+            Format::Table => text(&table()),
+            Format::Json => json(&rows.collect::<Vec<R>>()),
+            Format::Csv => csv(rows),
+        }
+    }
+
+    fn one<R: Serialize>(self, row: &R, sentence: impl FnOnce() -> String) -> io::Result<()> {
+        match self.format {
+            Format::Table => text(&sentence()),
+            Format::Json => json(row),
+            Format::Csv => csv([row]),
+        }
+    }
+}
+
+/// Writes text at once; colours in it are dropped where they are not wanted.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn json<T: Serialize>(value: &T) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    plain(&bytes)
+}
+
+fn csv<R: Serialize>(rows: impl IntoIterator<Item = R>) -> io::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(io::Error::other)?;
+    }
+    plain(&writer.into_inner().map_err(|e| io::Error::other(e.to_string()))?)
+}
+
+fn plain(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}

@@ -1,0 +1,196 @@
+//! The rows of JSON and CSV. Their names are a contract: snapshot tests hold them.
+
+use inventory_core::{LevelRow as Level, Receipt, Refusal, Shortage, Upc};
+use serde::Serialize;
+
+use crate::holdings::Held;
+use crate::import::Imported;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LevelRow {
+    upc: String,
+    name: String,
+    location: String,
+    on_hand: u64,
+    reserved: u64,
+    available: u64,
+    price: Option<i64>,
+}
+
+impl From<&Level> for LevelRow {
+    fn from(level: &Level) -> Self {
+        Self {
+            upc: level.upc.to_string(),
+            name: level.name.to_string(),
+            location: level.location.to_string(),
+            on_hand: level.on_hand.get(),
+            reserved: level.reserved.get(),
+            available: level.available().get(),
+            price: level.price.map(inventory_core::Money::minor),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct HoldingRow {
+    pub(super) upc: String,
+    pub(super) name: String,
+    pub(super) units: u64,
+}
+
+impl From<(Upc, &Held)> for HoldingRow {
+    fn from((upc, held): (Upc, &Held)) -> Self {
+        Self { upc: upc.to_string(), name: held.name.clone(), units: held.units.get() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReceiptRow {
+    key: String,
+    version: u64,
+    user: String,
+    at: String,
+    lines: Vec<LineRow>,
+    total: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LineRow {
+    upc: String,
+    location: String,
+    units: u64,
+}
+
+/// A receipt line as a CSV row: what belongs to the receipt stands in each.
+#[derive(Debug, Serialize)]
+pub(crate) struct FlatReceiptRow<'a> {
+    key: &'a str,
+    version: u64,
+    user: &'a str,
+    at: &'a str,
+    upc: &'a str,
+    location: &'a str,
+    units: u64,
+    total: Option<i64>,
+}
+
+impl From<&Receipt> for ReceiptRow {
+    fn from(receipt: &Receipt) -> Self {
+        let line = |line: &inventory_core::OrderLine| LineRow {
+            upc: line.upc.to_string(),
+            location: line.location.to_string(),
+            units: line.units.get(),
+        };
+        Self {
+            key: receipt.key.to_string(),
+            version: receipt.version.0,
+            user: receipt.user.to_string(),
+            at: receipt.at.to_string(),
+            lines: receipt.lines.iter().map(line).collect(),
+            total: receipt.total.map(inventory_core::Money::minor),
+        }
+    }
+}
+
+impl ReceiptRow {
+    pub(super) fn flat(&self) -> impl Iterator<Item = FlatReceiptRow<'_>> {
+        self.lines.iter().map(|line| FlatReceiptRow {
+            key: &self.key,
+            version: self.version,
+            user: &self.user,
+            at: &self.at,
+            upc: &line.upc,
+            location: &line.location,
+            units: line.units,
+            total: self.total,
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LoggedInRow {
+    pub(crate) user: String,
+    pub(crate) role: String,
+    pub(crate) server: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LoggedOutRow {
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct VersionRow {
+    pub(crate) version: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ImportedRow {
+    items: usize,
+    levels_set: usize,
+    levels_left: usize,
+}
+
+impl From<&Imported> for ImportedRow {
+    fn from(imported: &Imported) -> Self {
+        Self {
+            items: imported.items,
+            levels_set: imported.levels_set,
+            levels_left: imported.levels_left.len(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RefusalRow<'a> {
+    refusal: &'a str,
+    code: u16,
+    message: &'a str,
+    lines: Vec<ShortRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShortRow {
+    upc: String,
+    location: String,
+    requested: u64,
+    available: u64,
+}
+
+/// What is shown of a refusal beside its message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusalView<'a> {
+    /// Its permanent name.
+    pub(crate) name: &'a str,
+    /// Its permanent code.
+    pub(crate) code: u16,
+    /// The short lines, if it is about stock.
+    pub(crate) shortages: &'a [Shortage],
+}
+
+impl<'a> From<&'a Refusal> for RefusalView<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        let shortages: &[Shortage] = match refusal {
+            Refusal::InsufficientStock { shortages } => shortages,
+            _ => &[],
+        };
+        Self { name: refusal.name(), code: refusal.code(), shortages }
+    }
+}
+
+impl<'a> RefusalRow<'a> {
+    pub(super) fn new(refusal: &RefusalView<'a>, message: &'a str) -> Self {
+        let short = |short: &Shortage| ShortRow {
+            upc: short.upc.to_string(),
+            location: short.location.to_string(),
+            requested: short.requested.get(),
+            available: short.available.get(),
+        };
+        Self {
+            refusal: refusal.name,
+            code: refusal.code,
+            message,
+            lines: refusal.shortages.iter().map(short).collect(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Tables and sentences for people.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, CellAlignment, Table};
+use inventory_core::{LevelRow as Level, Receipt};
+
+use super::rows::HoldingRow;
+use crate::import::Imported;
+
+const LEFT: CellAlignment = CellAlignment::Left;
+const RIGHT: CellAlignment = CellAlignment::Right;
+
+pub(super) fn levels(levels: &[Level]) -> String {
+    if levels.is_empty() {
+        return "no items\n".to_owned();
+    }
+    let columns = [
+        ("upc", LEFT),
+        ("name", LEFT),
+        ("location", LEFT),
+        ("on hand", RIGHT),
+        ("reserved", RIGHT),
+        ("available", RIGHT),
+        ("price", RIGHT),
+    ];
+    let rows = levels.iter().map(|level| {
+        vec![
+            level.upc.to_string(),
+            level.name.to_string(),
+            level.location.to_string(),
+            level.on_hand.to_string(),
+            level.reserved.to_string(),
+            level.available().to_string(),
+            level.price.map(|price| price.to_string()).unwrap_or_default(),
+        ]
+    });
+    render(&columns, rows)
+}
+
+pub(super) fn holdings(rows: &[HoldingRow]) -> String {
+    if rows.is_empty() {
+        return "nothing bought yet\n".to_owned();
+    }
+    let columns = [("upc", LEFT), ("name", LEFT), ("units", RIGHT)];
+    render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
+}
+
+pub(super) fn receipt(receipt: &Receipt) -> String {
+    let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
+    let rows = receipt.lines.iter();
+    let rows = rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]);
+    let mut text = format!("{} bought, order {}\n{}", receipt.user, receipt.key, render(&columns, rows));
+    // Writing to a string cannot fail.
+    if let Some(total) = receipt.total {
+        let _ = write!(text, "total {total}, ");
+    }
+    let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
+    text
+}
+
+pub(super) fn imported(imported: &Imported) -> String {
+    let mut text = String::new();
+    for (upc, location) in &imported.levels_left {
+        let _ = writeln!(text, "{upc} at {location}: its level was set before and is left as it is");
+    }
+    let _ = writeln!(
+        text,
+        "{} items defined, {} levels set, {} left",
+        imported.items,
+        imported.levels_set,
+        imported.levels_left.len()
+    );
+    text
+}
+
+/// Aligned columns without borders; the header is bold where styles are shown.
+fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).enforce_styling();
+    let cell = |text: String, alignment: CellAlignment| Cell::new(text).set_alignment(alignment);
+    table.set_header(
+        columns.iter().map(|(name, side)| cell((*name).to_owned(), *side).add_attribute(Attribute::Bold)),
+    );
+    for row in rows {
+        table.add_row(columns.iter().zip(row).map(|((_, side), text)| cell(text, *side)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(last) = columns.len().checked_sub(1).and_then(|last| table.column_mut(last)) {
+        last.set_padding((0, 0));
+    }
+    let lines = table.lines();
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! What people type, checked: codes, quantities, order lines. What is wrong here never reaches the server.
+
+use inventory_core::{LocationId, OrderKey, OrderLine, Units, Upc};
+
+/// What was typed cannot be a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// With this message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// A code.
+pub fn upc(text: &str) -> Result<Upc, UsageError> {
+    text.parse().map_err(|e| UsageError::new(format!("{text:?} is no UPC: {e}")))
+}
+
+/// A quantity. Zero is one: the server refuses it where it makes no sense.
+pub fn units(text: &str) -> Result<Units, UsageError> {
+    text.parse().map_err(|e| UsageError::new(format!("{text:?} is no quantity: {e}")))
+}
+
+/// An order key.
+pub fn order_key(text: &str) -> Result<OrderKey, UsageError> {
+    text.parse().map_err(|e| UsageError::new(format!("{text:?} is no order key: {e}")))
+}
+
+/// A location: `main` or its number.
+pub fn location(text: &str) -> Result<LocationId, UsageError> {
+    if text == "main" {
+        return Ok(LocationId::MAIN);
+    }
+    let number = text.parse().map(LocationId);
+    number.map_err(|_| UsageError::new(format!("{text:?} is no location: main, or a number from 0 to 65535")))
+}
+
+/// The lines of an order from `UPC QTY` pairs, at least one.
+pub fn order_lines<T: AsRef<str>>(words: &[T]) -> Result<Vec<OrderLine>, UsageError> {
+    if words.is_empty() {
+        return Err(UsageError::new(
+            "an order needs at least one UPC and its quantity, such as 036000291452 2",
+        ));
+    }
+    let pairs = words.chunks(2).map(|pair| match pair {
+        [code, quantity] => Ok(OrderLine::new(upc(code.as_ref())?, units(quantity.as_ref())?)),
+        rest => {
+            let code = rest.first().map_or("", AsRef::as_ref);
+            upc(code)?;
+            Err(UsageError::new(format!("{code} has no quantity: give UPC and quantity in pairs")))
+        }
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_make_lines() {
+        let lines = order_lines(&["036000291452", "2", "12345678905", "0"]).unwrap();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].upc.to_string(), "036000291452");
+        assert_eq!((lines[0].units.get(), lines[1].units.get()), (2, 0));
+    }
+
+    #[test]
+    fn what_is_no_order_says_why() {
+        for (words, message) in [
+            (&[][..], "at least one UPC"),
+            (&["036000291452"], "036000291452 has no quantity"),
+            (&["milk", "1"], "\"milk\" is no UPC"),
+            (&["milk"], "\"milk\" is no UPC"),
+            (&["036000291452", "-1"], "\"-1\" is no quantity: a quantity is a whole number"),
+            (&["036000291452", "two"], "\"two\" is no quantity"),
+            (&["036000291452", "99999999999999999999"], "a quantity is at most 4611686018427387903 units"),
+            (&["036000291452", "1", "012345678905"], "012345678905 has no quantity"),
+        ] {
+            let error = order_lines(words).unwrap_err().to_string();
+            assert!(error.contains(message), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_main_or_a_number() {
+        assert_eq!(location("main"), Ok(LocationId::MAIN));
+        assert_eq!(location("7"), Ok(LocationId(7)));
+        assert!(location("70000").is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! A server on a data directory: file journal, engine and listeners put together.
+
+use std::fs::DirBuilder;
+use std::future::Future;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{self, Path};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use inventory_core::Version;
+use inventory_net::server::{Server, ServerOptions};
+use inventory_net::service::{Service, ServiceOptions};
+use inventory_net::transport::{Address, BindOptions};
+use inventory_store::{FileJournal, FileJournalOptions};
+use tokio::runtime::{Builder, Runtime};
+
+use super::first_start;
+
+/// The runtime of servers and clients alike: one thread.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// The address of the Unix socket in a data directory.
+pub(crate) fn socket_address(data: &Path) -> anyhow::Result<Address> {
+    let path = path::absolute(data)?.join("inventory.sock");
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8: name an address", path.display()))?;
+    Ok(format!("unix://{text}").parse()?)
+}
+
+/// A server on a data directory.
+#[derive(Debug)]
+pub(crate) struct Node {
+    service: Service,
+    server: Server,
+}
+
+impl Node {
+    /// Opens the data directory, which is made if it is not there, and replays its journal.
+    pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+        made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
+        let journal = FileJournal::open(data, FileJournalOptions::default())
+            .with_context(|| format!("cannot open the data directory {}", data.display()))?;
+        let service = Service::open(Arc::new(journal), ServiceOptions::default())
+            .await
+            .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
+        let bind = BindOptions { allow_plain_tcp };
+        let options = ServerOptions { bind, ..ServerOptions::default() };
+        let server = Server::new(service.clone(), options)?;
+        Ok(Self { service, server })
+    }
+
+    /// Listens on an address too; gives it with the port that was chosen.
+    pub(crate) async fn bind(&mut self, address: &Address) -> anyhow::Result<Address> {
+        Ok(self.server.bind(address).await?)
+    }
+
+    /// Gives an empty journal its first users, and items if wanted. One that is not empty is left as it is.
+    pub(crate) async fn start_first_time(&self, demo_data: bool) -> anyhow::Result<()> {
+        if self.service.version() > Version::ZERO {
+            if demo_data {
+                tracing::info!("the data directory is not empty: it is used as it is, without new demo data");
+            }
+            return Ok(());
+        }
+        if demo_data {
+            first_start::add_demo_data(&self.service, self.server.passwords()).await
+        } else {
+            first_start::add_administrator(&self.service, self.server.passwords()).await
+        }
+    }
+
+    /// Serves until `shutdown` is done, then answers what was received and saves a snapshot.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.server.run(shutdown).await.context("the server did not close in full")
+    }
+}

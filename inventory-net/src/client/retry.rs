@@ -1,0 +1,60 @@
+//! When to ask again: what is safe to repeat, and how long to wait in between.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::message::Op;
+
+/// The first pause; each further one is twice as long, up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Whether a request may be sent again although the first may have been carried out.
+///
+/// A purchase may, under its key: that is what the key is for. Whoever sets a level twice is refused the second
+/// time and cannot tell whether by his own first; whoever logs in twice has two sessions.
+pub(super) const fn is_repeatable(op: Op) -> bool {
+    match op {
+        Op::Hello
+        | Op::Resume
+        | Op::LogOut
+        | Op::WhoAmI
+        | Op::Levels
+        | Op::Item
+        | Op::Purchase
+        | Op::Receipt
+        | Op::DefineItem => true,
+        Op::LogIn | Op::SetInitialLevel | Op::AddUser => false,
+    }
+}
+
+/// The pauses between attempts, until there is no more time. Time counts from the first failure.
+pub(super) struct Pauses {
+    retry_for: Duration,
+    until: Option<Instant>,
+    next: Duration,
+}
+
+impl Pauses {
+    pub(super) const fn new(retry_for: Duration) -> Self {
+        Self { retry_for, until: None, next: PAUSE_MIN }
+    }
+
+    /// Waits before the next attempt; false, at once, if the time is up.
+    ///
+    /// Somewhere between half and all of the pause, so that clients that failed together do not return together.
+    pub(super) async fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert_with(|| now.checked_add(self.retry_for).unwrap_or(now));
+        let half = self.next / 2;
+        let share = getrandom::u32().unwrap_or(u32::MAX) >> 16;
+        let wake = now + half + half * share / (1 << 16);
+        if wake >= until {
+            return false;
+        }
+        self.next = self.next.saturating_mul(2).min(PAUSE_MAX);
+        sleep_until(wake).await;
+        true
+    }
+}

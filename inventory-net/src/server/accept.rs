@@ -1,0 +1,51 @@
+//! Accepting: first a free place, then a connection. Nothing that goes wrong here ends the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Phase, Shared, connection};
+use crate::transport::{Incoming, Listener};
+
+/// How long to wait after an error: doubled with each one that follows, up to a second.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// One message in this time, however many errors.
+const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Accepts connections, and starts a task for each, until the server drains.
+pub(super) async fn run(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
+    let mut phase = shared.phase.subscribe();
+    tokio::select! {
+        // The sender lives in `shared`: it cannot be gone.
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
+        () = accept_all(&shared, &mut *listener) => {}
+    }
+}
+
+async fn accept_all(shared: &Arc<Shared>, listener: &mut dyn Listener) {
+    let mut pause = PAUSE_MIN;
+    let mut logged: Option<Instant> = None;
+    loop {
+        let Ok(place) = Arc::clone(&shared.places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok(Incoming { stream, peer }) => {
+                pause = PAUSE_MIN;
+                let shared = Arc::clone(shared);
+                tokio::spawn(async move {
+                    connection::run(shared, stream, &peer).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                if logged.is_none_or(|at| at.elapsed() >= ERROR_LOG_INTERVAL) {
+                    tracing::error!("cannot accept a connection on {}: {error}", listener.address());
+                    logged = Some(Instant::now());
+                }
+                sleep(pause).await;
+                pause = pause.saturating_mul(2).min(PAUSE_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Logging in and adding users: what needs a password, and so a place among the few that are hashed at once.
+
+use inventory_core::{Actor, Answer, Command, Identity, Query, Refusal, Reply, Role};
+use zeroize::Zeroizing;
+
+use super::{Outcome, Shared};
+use crate::message::{Password, ReplyBody, Token, Unavailable};
+use crate::password::PasswordError;
+
+impl Shared {
+    /// Starts a session.
+    pub(super) async fn log_in(&self, actor: Actor, name: Box<str>, password: Password) -> Outcome {
+        match self.try_log_in(actor, name, password).await {
+            Ok((token, identity)) => Outcome::LoggedIn(token, identity),
+            Err(body) => Outcome::Other(body),
+        }
+    }
+
+    /// Adds a user.
+    pub(super) async fn add_user(
+        &self,
+        actor: Actor,
+        name: Box<str>,
+        password: Password,
+        role: Role,
+    ) -> Outcome {
+        match self.try_add_user(actor, name, password, role).await {
+            Ok(reply) => Outcome::Engine(reply),
+            Err(body) => Outcome::Other(body),
+        }
+    }
+
+    /// Whoever is unknown waits as long, and is told the same, as whoever errs in the password.
+    async fn try_log_in(
+        &self,
+        actor: Actor,
+        name: Box<str>,
+        password: Password,
+    ) -> Result<(Token, Identity), ReplyBody> {
+        if matches!(actor, Actor::Session(_)) && self.identity(actor).await.is_ok() {
+            return Err(ReplyBody::Refused(Refusal::AlreadyLoggedIn));
+        }
+        let credential = match self.service.call(Actor::System, Query::Credential { name }).await {
+            Reply::Answered(Answer::Credential(credential)) => credential,
+            reply => return Err(not_done(reply)),
+        };
+        // A user without a password hash cannot log in.
+        let hash = credential.as_ref().map(|found| found.password_hash.clone());
+        let hash = hash.filter(|hash| !hash.is_empty());
+        let fits =
+            self.passwords.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
+        let Some(user) = credential.filter(|_| fits).map(|found| found.user) else {
+            return Err(ReplyBody::Refused(Refusal::BadCredentials));
+        };
+        let token = Token::generate().map_err(|error| {
+            tracing::error!("no session can be started, the system gives no random bits: {error}");
+            ReplyBody::Unavailable(Unavailable::Overloaded)
+        })?;
+        let command = Command::LogIn { user, session: token.session() };
+        match self.service.call(Actor::System, command).await {
+            Reply::Answered(Answer::Identity(identity)) => Ok((token, identity)),
+            reply => Err(not_done(reply)),
+        }
+    }
+
+    /// Asks for permission before it spends time on the password.
+    async fn try_add_user(
+        &self,
+        actor: Actor,
+        name: Box<str>,
+        password: Password,
+        role: Role,
+    ) -> Result<Reply, ReplyBody> {
+        if self.identity(actor).await?.role != Role::Administrator {
+            return Err(ReplyBody::Refused(Refusal::NotPermitted));
+        }
+        let password_hash =
+            self.passwords.hash(secret(&password)).await.map_err(|error| unavailable(&error))?;
+        Ok(self.service.call(actor, Command::AddUser { name, password_hash, role }).await)
+    }
+
+    async fn identity(&self, actor: Actor) -> Result<Identity, ReplyBody> {
+        match self.service.call(actor, Query::WhoAmI).await {
+            Reply::Answered(Answer::Identity(identity)) => Ok(identity),
+            reply => Err(not_done(reply)),
+        }
+    }
+}
+
+fn secret(password: &Password) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(password.reveal().into())
+}
+
+fn unavailable(error: &PasswordError) -> ReplyBody {
+    if *error != PasswordError::Overloaded {
+        tracing::error!("{error}");
+    }
+    ReplyBody::Unavailable(Unavailable::Overloaded)
+}
+
+/// The reply to a step that did not go as asked. An answer of another kind never happens.
+fn not_done(reply: Reply) -> ReplyBody {
+    ReplyBody::from_engine(reply).unwrap_or(ReplyBody::Unavailable(Unavailable::Poisoned))
+}

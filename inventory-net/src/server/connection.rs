@@ -1,0 +1,251 @@
+//! One connection's life: bytes in, requests to the engine, replies out, until it ends.
+//!
+//! One task owns it all and turns one crank: replies that came are encoded, requests that arrived are started, what
+//! is to be sent is written in as few calls as the socket takes, and only then it reads again. So the replies of
+//! one group commit leave in one write, and the requests of one read enter the same group.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use inventory_core::{Actor, SessionId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::requests::{Outcome, Turn};
+use super::{Delivery, Outbox, Phase, Shared};
+use crate::connection::ServerConnection;
+use crate::message::{Done, Op, ReplyBody, Request, RequestBody, Unavailable};
+use crate::transport::Stream;
+
+/// How long to wait for the peer to close after the last byte was sent. Closing a socket that still holds unread
+/// bytes would reset it, and the peer would lose what was sent to it.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves one connection until it ends. `peer` names it in the log.
+pub(super) async fn run(shared: Arc<Shared>, stream: Box<dyn Stream>, peer: &str) {
+    let mut phase = shared.phase.subscribe();
+    let mut connection = Connection::new(Arc::clone(&shared), stream);
+    let mut ended = tokio::select! {
+        biased;
+        ended = connection.serve() => Some(ended),
+        () = wait_for(&mut phase, Phase::Draining) => None,
+    };
+    if ended.is_none() {
+        connection.wire.stop_reading();
+        ended = tokio::select! {
+            biased;
+            ended = connection.serve() => Some(ended),
+            () = wait_for(&mut phase, Phase::Cut) => None,
+        };
+    }
+    match ended {
+        Some(Ok(())) => connection.linger().await,
+        Some(Err(error)) => tracing::debug!("the connection from {peer} ended: {error}"),
+        None => tracing::debug!("the connection from {peer} was cut"),
+    }
+}
+
+async fn wait_for(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // The sender lives in what all connections share: it cannot be gone.
+    drop(phase.wait_for(|phase| *phase >= wanted).await);
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    stream: Box<dyn Stream>,
+    wire: ServerConnection,
+    outbox: Arc<Outbox>,
+    deliveries: Vec<Delivery>,
+    actor: Actor,
+    awaited: Awaited,
+    began: Instant,
+    alarm: Pin<Box<Sleep>>,
+    /// When the alarm rings; it may be earlier than needed, never later.
+    alarm_us: Option<u64>,
+}
+
+/// Whether the next request must wait until it is clear who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    Actor {
+        /// The session that the connection is bound to if a resume succeeds.
+        resumed: Option<SessionId>,
+    },
+}
+
+impl Connection {
+    fn new(shared: Arc<Shared>, stream: Box<dyn Stream>) -> Self {
+        let began = Instant::now();
+        Self {
+            wire: ServerConnection::new(shared.options.connection.clone(), 0),
+            shared,
+            stream,
+            outbox: Arc::default(),
+            deliveries: Vec::new(),
+            actor: Actor::Anonymous,
+            awaited: Awaited::Nothing,
+            began,
+            alarm: Box::pin(sleep_until(began)),
+            alarm_us: None,
+        }
+    }
+
+    /// Serves until all is said and sent, or the stream fails. May be dropped and called again.
+    async fn serve(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_serve(cx)).await
+    }
+
+    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let now_us = self.now_us();
+            self.take_replies(cx, now_us);
+            self.start_requests(now_us);
+            self.poll_write(cx, now_us)?;
+            if self.wire.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+            // Sending may have made room for requests that were read before.
+            if self.start_requests(now_us) {
+                continue;
+            }
+            if self.poll_read(cx)?.is_pending() {
+                ready!(self.poll_alarm(cx));
+            }
+        }
+    }
+
+    fn take_replies(&mut self, cx: &Context<'_>, now_us: u64) {
+        if self.outbox.poll_take(cx, &mut self.deliveries).is_pending() {
+            return;
+        }
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        for Delivery { id, op, outcome } in deliveries.drain(..) {
+            let body = self.settle(op, outcome);
+            self.wire.reply(id, &body, now_us);
+        }
+        self.deliveries = deliveries;
+    }
+
+    /// Follows what an outcome says about who is at the other end, and gives the reply.
+    fn settle(&mut self, op: Op, outcome: Outcome) -> ReplyBody {
+        let body = match outcome {
+            Outcome::LoggedIn(token, identity) => {
+                self.actor = Actor::Session(token.session());
+                ReplyBody::Done(Done::LoggedIn { token, account: identity.into() })
+            }
+            Outcome::Other(body) => body,
+            Outcome::Engine(reply) => match (op, ReplyBody::from_engine(reply)) {
+                (Op::LogOut, Some(ReplyBody::Done(_))) => {
+                    self.actor = Actor::Anonymous;
+                    ReplyBody::Done(Done::LoggedOut)
+                }
+                (_, Some(body)) => body,
+                // Never happens: no operation asks for what is not offered on the wire.
+                (_, None) => ReplyBody::Unavailable(Unavailable::Poisoned),
+            },
+        };
+        if matches!(op, Op::LogIn | Op::Resume | Op::LogOut) {
+            if let Awaited::Actor { resumed: Some(session) } = self.awaited {
+                let is_done = matches!(body, ReplyBody::Done(_));
+                self.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };
+            }
+            self.awaited = Awaited::Nothing;
+        }
+        body
+    }
+
+    /// Starts the requests that have arrived; says whether there was any.
+    fn start_requests(&mut self, now_us: u64) -> bool {
+        let mut any = false;
+        while self.awaited == Awaited::Nothing {
+            let Some(request) = self.wire.poll_request(now_us) else { break };
+            self.start(request);
+            any = true;
+        }
+        any
+    }
+
+    fn start(&mut self, request: Request) {
+        let resumed = match &request.body {
+            RequestBody::Resume { token } => Some(token.session()),
+            _ => None,
+        };
+        if self.shared.start(self.actor, &self.outbox, request) == Turn::Wait {
+            self.awaited = Awaited::Actor { resumed };
+        }
+    }
+
+    /// Writes as much as the stream takes.
+    fn poll_write(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<()> {
+        while !self.wire.output().is_empty() {
+            match Pin::new(&mut *self.stream).poll_write(cx, self.wire.output())? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(bytes) => self.wire.sent(bytes, now_us),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once, if there is room for what may come.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        if self.awaited != Awaited::Nothing || !self.wire.wants_read() {
+            return Ok(Poll::Pending);
+        }
+        let buffer = self.wire.read_buffer();
+        let read = pin!(self.stream.read_buf(buffer)).poll(cx)?;
+        if read == Poll::Ready(0) {
+            // The peer may still want the replies to what it has sent.
+            self.wire.stop_reading();
+        }
+        Ok(read.map(drop))
+    }
+
+    /// Ready when a deadline has passed and was acted on.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline_us) = self.wire.deadline_us() else { return Poll::Pending };
+        // Deadlines mostly move away: the alarm is left to ring early instead of being set at every request.
+        if self.alarm_us.is_none_or(|alarm_us| alarm_us > deadline_us) {
+            self.set_alarm(deadline_us);
+        }
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            let now_us = self.now_us();
+            match self.wire.deadline_us() {
+                Some(deadline_us) if deadline_us > now_us => self.set_alarm(deadline_us),
+                _ => {
+                    self.alarm_us = None;
+                    self.wire.handle_timeout(now_us);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, deadline_us: u64) {
+        self.alarm_us = Some(deadline_us);
+        self.alarm.as_mut().reset(self.began + Duration::from_micros(deadline_us));
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Ends the stream so that the peer gets all that was sent.
+    async fn linger(mut self) {
+        let discard_rest = async {
+            self.stream.shutdown().await?;
+            let mut rest = [0; 4 << 10];
+            while self.stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Either way the connection is over.
+        let _ended = timeout(LINGER, discard_rest).await;
+    }
+}

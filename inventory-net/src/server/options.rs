@@ -1,0 +1,53 @@
+//! The server's settings and their defaults.
+
+use std::time::Duration;
+
+use crate::connection::ServerConfig;
+use crate::password::PasswordOptions;
+use crate::transport::BindOptions;
+
+/// Settings of a [`Server`](super::Server).
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Most connections at once; more wait to be accepted. Lowered to what the system's limit on open files leaves.
+    pub connections_max: usize,
+    /// What listeners are allowed.
+    pub bind: BindOptions,
+    /// How passwords are worked on.
+    pub passwords: PasswordOptions,
+    /// What is allowed on each connection.
+    pub connection: ServerConfig,
+    /// How long the connections may take to be answered and closed when the server stops.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            bind: BindOptions::default(),
+            passwords: PasswordOptions::default(),
+            connection: ServerConfig::default(),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Files that the process needs beside its connections: the journal, listeners, the runtime.
+const OTHER_FILES: u64 = 64;
+
+impl ServerOptions {
+    /// The most connections that the setting and the limit on open files allow.
+    pub(super) fn connections_allowed(&self) -> usize {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let allowed = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
+        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+        if allowed < self.connections_max {
+            tracing::warn!(
+                "the limit on open files leaves room for {allowed} connections instead of {}: raise it (ulimit -n)",
+                self.connections_max
+            );
+        }
+        self.connections_max.min(allowed).clamp(1, tokio::sync::Semaphore::MAX_PERMITS)
+    }
+}

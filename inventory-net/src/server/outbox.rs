@@ -1,0 +1,49 @@
+//! Replies on their way to one connection. Nothing is allocated for a reply beside the reply; however many come at
+//! once, the connection wakes once.
+
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+use super::requests::Outcome;
+use crate::message::{Op, RequestId};
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: RequestId,
+    pub(crate) op: Op,
+    pub(crate) outcome: Outcome,
+}
+
+/// Where replies wait for their connection.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Vec<Delivery>>,
+    connection: AtomicWaker,
+}
+
+impl Outbox {
+    pub(crate) fn put(&self, delivery: Delivery) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = waiting.is_empty();
+        waiting.push(delivery);
+        drop(waiting);
+        if first {
+            self.connection.wake();
+        }
+    }
+
+    /// Moves what waits into `taken`, which is empty; pending, and to be woken, if nothing does.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>, taken: &mut Vec<Delivery>) -> Poll<()> {
+        self.connection.register(cx.waker());
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() {
+            return Poll::Pending;
+        }
+        // The two lists change places: neither grows anew with every batch.
+        std::mem::swap(&mut *waiting, taken);
+        Poll::Ready(())
+    }
+}

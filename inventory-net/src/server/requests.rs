@@ -1,0 +1,88 @@
+//! What each request means: the one place where operations become the engine's commands and queries.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use inventory_core::limits::LEVELS_PAGE_MAX;
+use inventory_core::{Action, Actor, Command, Identity, Query, Reply};
+
+use super::{Delivery, Outbox, Shared};
+use crate::message::{Op, ReplyBody, Request, RequestBody, RequestId, Token};
+use crate::service::ReplyTo;
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The engine's reply.
+    Engine(Reply),
+    /// A login: the connection becomes the new session's.
+    LoggedIn(Token, Identity),
+    /// Another reply.
+    Other(ReplyBody),
+}
+
+/// Whether a request decides who the actor of the connection is: later ones wait for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It does not.
+    Next,
+    /// It does.
+    Wait,
+}
+
+impl Shared {
+    /// Starts a request; its reply comes through the outbox.
+    pub(super) fn start(self: &Arc<Self>, actor: Actor, outbox: &Arc<Outbox>, request: Request) -> Turn {
+        let Request { id, body } = request;
+        let op = body.op();
+        let reply_to = ReplyTo::Connection { outbox: Arc::clone(outbox), id, op };
+        let (actor, action, turn): (_, Action, _) =
+            match body {
+                RequestBody::Purchase(order) => (actor, Command::Purchase(order).into(), Turn::Next),
+                RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Turn::Next),
+                RequestBody::Levels { after, limit } => {
+                    let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));
+                    (actor, Query::Levels { after, limit }.into(), Turn::Next)
+                }
+                RequestBody::Item { upc } => (actor, Query::Item { upc }.into(), Turn::Next),
+                RequestBody::WhoAmI => (actor, Query::WhoAmI.into(), Turn::Next),
+                RequestBody::DefineItem { upc, name, price } => {
+                    (actor, Command::DefineItem { upc, name, price }.into(), Turn::Next)
+                }
+                RequestBody::SetInitialLevel { upc, location, units } => {
+                    (actor, Command::SetInitialLevel { upc, location, units }.into(), Turn::Next)
+                }
+                RequestBody::LogOut => (actor, Command::LogOut.into(), Turn::Wait),
+                RequestBody::Resume { token } => {
+                    (Actor::Session(token.session()), Query::WhoAmI.into(), Turn::Wait)
+                }
+                RequestBody::LogIn { user, password } => {
+                    let shared = Arc::clone(self);
+                    answer_later(outbox, id, op, async move { shared.log_in(actor, user, password).await });
+                    return Turn::Wait;
+                }
+                RequestBody::AddUser { name, password, role } => {
+                    let shared = Arc::clone(self);
+                    answer_later(outbox, id, op, async move {
+                        shared.add_user(actor, name, password, role).await
+                    });
+                    return Turn::Next;
+                }
+                // Answered by the connection's protocol machine, which never gives it out.
+                RequestBody::Hello(_) => return Turn::Next,
+            };
+        self.service.submit(actor, action, reply_to);
+        turn
+    }
+}
+
+/// Answers a request that takes more than one step, in a task of its own.
+fn answer_later(
+    outbox: &Arc<Outbox>,
+    id: RequestId,
+    op: Op,
+    steps: impl Future<Output = Outcome> + Send + 'static,
+) {
+    let outbox = Arc::clone(outbox);
+    tokio::spawn(async move { outbox.put(Delivery { id, op, outcome: steps.await }) });
+}

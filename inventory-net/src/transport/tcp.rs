@@ -1,0 +1,82 @@
+//! Plain TCP. On addresses that other machines reach only if that is allowed explicitly.
+
+use std::io;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+use super::{Address, BindError, BindOptions, Incoming, Listener, Stream, Transport, bind_error};
+
+/// Connections that may wait to be accepted: a burst of clients must not meet a full queue.
+const BACKLOG: u32 = 4_096;
+
+pub(super) struct Tcp;
+
+struct TcpAccept {
+    listener: TcpListener,
+    address: Address,
+}
+
+#[async_trait]
+impl Transport for Tcp {
+    fn scheme(&self) -> &'static str {
+        "tcp"
+    }
+
+    fn form(&self) -> &'static str {
+        "tcp://host:port"
+    }
+
+    fn check(&self, rest: &str) -> Result<(), &'static str> {
+        let (host, port) = rest.rsplit_once(':').ok_or("the port is missing")?;
+        if host.is_empty() {
+            return Err("the host is missing");
+        }
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+            return Err("an IPv6 address stands in brackets");
+        }
+        port.parse::<u16>().map_err(|_| "the port is no number from 0 to 65535").map(|_| ())
+    }
+
+    async fn bind(&self, address: &Address, options: BindOptions) -> Result<Box<dyn Listener>, BindError> {
+        let failed = |source| bind_error(address, source);
+        let places: Vec<SocketAddr> = lookup_host(address.rest()).await.map_err(failed)?.collect();
+        // All of them, so that a name that also means a public address is not taken by chance.
+        if !options.allow_plain_tcp && places.iter().any(|place| !place.ip().is_loopback()) {
+            return Err(BindError::PlainTcp(address.clone()));
+        }
+        let no_place = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+        let place = places.first().copied().ok_or_else(no_place).map_err(failed)?;
+        let listener = listen(place).map_err(failed)?;
+        let actual = listener.local_addr().map_err(failed)?;
+        Ok(Box::new(TcpAccept { listener, address: address.with_rest(actual.to_string()) }))
+    }
+
+    async fn connect(&self, rest: &str) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(rest).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+}
+
+fn listen(place: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if place.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server takes its address back while old connections still linger in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(place)?;
+    socket.listen(BACKLOG)
+}
+
+#[async_trait]
+impl Listener for TcpAccept {
+    async fn accept(&mut self) -> io::Result<Incoming> {
+        let (stream, peer) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(Incoming { stream: Box::new(stream), peer: format!("tcp://{peer}") })
+    }
+
+    fn address(&self) -> Address {
+        self.address.clone()
+    }
+}

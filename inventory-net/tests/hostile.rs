@@ -1,0 +1,230 @@
+//! Peers that break the contract, or only sit there: the server says what is wrong, ends the connection, and
+//! serves the others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use common::{MILK, Running, options, order, serve};
+use inventory_core::journal::MemoryJournal;
+use inventory_net::client::{Client, ClientOptions, new_order_key};
+use inventory_net::frame;
+use inventory_net::limits::FRAME_BYTES_MAX;
+use inventory_net::message::{
+    ClientHello, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, decode_reply,
+    encode_request,
+};
+use inventory_net::transport::{Stream, connect};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn raw(server: &Running) -> Box<dyn Stream> {
+    connect(&server.address).await.unwrap()
+}
+
+fn request(id: u32, body: &RequestBody) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    let id = RequestId::new(id).unwrap();
+    frame::append(&mut bytes, FRAME_BYTES_MAX, |to| encode_request(to, id, body)).unwrap();
+    bytes
+}
+
+fn hello() -> RequestBody {
+    let frame_bytes_max = u32::try_from(FRAME_BYTES_MAX).unwrap();
+    RequestBody::Hello(ClientHello { protocol: vec![1], client: "test".into(), frame_bytes_max })
+}
+
+/// Reads to the end of the connection; its last frame is the protocol error that ended it.
+async fn broken_off(mut stream: Box<dyn Stream>) -> ProtocolError {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let mut rest = &bytes[..];
+    let mut last = None;
+    while let Some(payload) = frame::first_payload(rest, FRAME_BYTES_MAX).unwrap() {
+        last = Some(decode_reply(payload, |_| Some(Op::Hello)).unwrap());
+        rest = &rest[4 + payload.len()..];
+    }
+    match last.expect("a reply").body {
+        ReplyBody::ProtocolError(error) => error,
+        other => panic!("no protocol error: {other:?}"),
+    }
+}
+
+async fn is_alive(server: &Running) {
+    let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
+    client.log_in("alice", "alice-secret").await.unwrap();
+    client.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_break_the_contract_are_answered_with_what_is_wrong() {
+    let server = serve("memory://garbage", Arc::new(MemoryJournal::new()), options()).await;
+    let too_new = RequestBody::Hello(ClientHello {
+        protocol: vec![99],
+        client: "test".into(),
+        frame_bytes_max: 1 << 20,
+    });
+    let unknown_op = [0, 0, 0, 5, 0x83, 0x01, 0x18, 0x63, 0xa0];
+    let cases: [(&[u8], ProtocolErrorCode); 7] = [
+        (b"GET / HTTP/1.1\r\n\r\n", ProtocolErrorCode::FrameTooLarge),
+        (&[0xff; 64], ProtocolErrorCode::FrameTooLarge),
+        (&[0; 64], ProtocolErrorCode::FrameEmpty),
+        (&[0, 0, 0, 3, 1, 2, 3], ProtocolErrorCode::Malformed),
+        (&unknown_op, ProtocolErrorCode::UnknownOp),
+        (&request(1, &RequestBody::WhoAmI), ProtocolErrorCode::HelloExpected),
+        (&request(1, &too_new), ProtocolErrorCode::UnsupportedProtocol),
+    ];
+    for (bytes, code) in cases {
+        let mut stream = raw(&server).await;
+        stream.write_all(bytes).await.unwrap();
+        let error = broken_off(stream).await;
+        assert!(error.is(code), "{error}");
+        is_alive(&server).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_frame_then_silence_ends_the_connection_in_time() {
+    let server = serve("memory://half", Arc::new(MemoryJournal::new()), options()).await;
+    let mut stream = raw(&server).await;
+    stream.write_all(&request(1, &hello())[..7]).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert!(broken_off(stream).await.is(ProtocolErrorCode::TimedOut));
+    let took = began.elapsed();
+    assert!((Duration::from_secs(30)..Duration::from_secs(32)).contains(&took), "{took:?}");
+    is_alive(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_trickles_bytes_has_no_more_time_than_others() {
+    let server = serve("memory://trickle", Arc::new(MemoryJournal::new()), options()).await;
+    let mut stream = raw(&server).await;
+    let began = tokio::time::Instant::now();
+    for byte in &request(1, &hello())[..12] {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(broken_off(stream).await.is(ProtocolErrorCode::TimedOut));
+    assert!(began.elapsed() < Duration::from_secs(65));
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_before_a_login_is_sent_away() {
+    let server = serve("memory://silent", Arc::new(MemoryJournal::new()), options()).await;
+    let mut stream = raw(&server).await;
+    stream.write_all(&request(1, &hello())).await.unwrap();
+    assert!(broken_off(stream).await.is(ProtocolErrorCode::TimedOut));
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_logged_in_may_be_silent() {
+    let server = serve("memory://patient", Arc::new(MemoryJournal::new()), options()).await;
+    let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
+    client.log_in("alice", "alice-secret").await.unwrap();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(&*client.who_am_i().await.unwrap().user, "alice");
+    server.stop().await;
+}
+
+/// Pipelines page requests and never reads an answer. Gives how many the server took before it stopped reading.
+async fn never_reads(stream: &mut Box<dyn Stream>, token: RequestBody) -> u32 {
+    stream.write_all(&request(1, &hello())).await.unwrap();
+    stream.write_all(&request(2, &token)).await.unwrap();
+    let page = RequestBody::Levels { after: None, limit: None };
+    for id in 3.. {
+        let bytes = request(id, &page);
+        let written = stream.write_all(&bytes);
+        if tokio::time::timeout(Duration::from_secs(1), written).await.is_err() {
+            return id;
+        }
+    }
+    0
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_are_never_read_are_bounded_and_end_the_connection() {
+    let mut options = options();
+    options.connection.output_bytes_target = 4 << 10;
+    let server = serve("memory://unread", Arc::new(MemoryJournal::new()), options).await;
+    let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
+    let token = client.log_in("alice", "alice-secret").await.unwrap().token;
+    let mut stream = raw(&server).await;
+    // 64 KiB of pipe in each direction and a reply of about 80 bytes to a request of 5: a few thousand fit.
+    let accepted = never_reads(&mut stream, RequestBody::Resume { token }).await;
+    assert!((100..20_000).contains(&accepted), "{accepted}");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let gone = stream.write_all(&vec![0; 1 << 20]).await;
+    assert!(gone.is_err(), "the server has closed");
+    is_alive(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_beyond_the_limit_wait_until_there_is_room() {
+    let mut options = options();
+    options.connections_max = 2;
+    let server = serve("memory://limit", Arc::new(MemoryJournal::new()), options).await;
+    let (first, second) = (raw(&server).await, raw(&server).await);
+    let mut third = raw(&server).await;
+    third.write_all(&request(1, &hello())).await.unwrap();
+    let mut byte = [0];
+    let waits = tokio::time::timeout(Duration::from_secs(5), third.read(&mut byte)).await;
+    assert!(waits.is_err(), "there is no room for a third");
+    drop(first);
+    assert_eq!(third.read(&mut byte).await.unwrap(), 1);
+    drop((second, third));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_length_of_4_gib_is_refused_at_once_over_tcp() {
+    let server = serve("tcp://127.0.0.1:0", Arc::new(MemoryJournal::new()), options()).await;
+    let mut stream = raw(&server).await;
+    stream.write_all(&[0xff, 0xff, 0xff, 0xff]).await.unwrap();
+    stream.write_all(&vec![0x61; 60_000]).await.unwrap();
+    assert!(broken_off(stream).await.is(ProtocolErrorCode::FrameTooLarge));
+    is_alive(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_behind_a_login_on_the_same_connection_wait_for_it() {
+    let server = serve("memory://pipelined", Arc::new(MemoryJournal::new()), options()).await;
+    let mut stream = raw(&server).await;
+    let password = inventory_net::message::Password::new("alice-secret").unwrap();
+    let mut bytes = request(1, &hello());
+    bytes.unsplit(request(2, &RequestBody::LogIn { user: "alice".into(), password }));
+    let milk = order(new_order_key().unwrap(), MILK, 1);
+    bytes.unsplit(request(3, &RequestBody::Purchase(milk)));
+    bytes.unsplit(request(4, &RequestBody::LogOut));
+    bytes.unsplit(request(5, &RequestBody::WhoAmI));
+    stream.write_all(&bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answered = Vec::new();
+    stream.read_to_end(&mut answered).await.unwrap();
+    let ops = [Op::Hello, Op::LogIn, Op::Purchase, Op::LogOut, Op::WhoAmI];
+    let mut rest = &answered[..];
+    let mut statuses = Vec::new();
+    while let Some(payload) = frame::first_payload(rest, FRAME_BYTES_MAX).unwrap() {
+        let reply = decode_reply(payload, |id| ops.get(id.get() as usize - 1).copied()).unwrap();
+        statuses.push((reply.id.unwrap().get(), reply.body.status().name()));
+        rest = &rest[4 + payload.len()..];
+    }
+    let done = |id| (id, "done");
+    assert_eq!(statuses, [done(1), done(2), done(3), done(4), (5, "refused")]);
+    server.stop().await;
+}

@@ -1,0 +1,199 @@
+//! The engine on a runtime: what is answered when, and what a misbehaving journal does to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{BREAD, MILK, ManualClock, Scripted, add_user, on_hand, open, open_at, order, stock};
+use inventory_core::journal::{Append, Journal, MemoryJournal};
+use inventory_core::{
+    Actor, Answer, Command, EngineConfig, Query, Receipt, Refusal, Reply, Role, Unavailable,
+};
+use inventory_net::clock::Clock;
+use inventory_net::service::{CloseError, Service, ServiceOptions};
+
+fn receipt(reply: Reply) -> Receipt {
+    match reply {
+        Reply::Answered(Answer::Receipt(receipt)) => receipt,
+        other => panic!("no receipt: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_retry_returns_the_same_receipt_also_after_reopening() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let service = open_at(journal.clone(), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let milk = order(clock.key(1), MILK, 2);
+    let first = receipt(service.call(alice, Command::Purchase(milk.clone())).await);
+    assert_eq!(receipt(service.call(alice, Command::Purchase(milk.clone())).await), first);
+    service.close().await.unwrap();
+
+    let reopened = open_at(journal, clock).await;
+    assert_eq!(receipt(reopened.call(alice, Command::Purchase(milk)).await), first);
+    assert_eq!(on_hand(&reopened, MILK), 98);
+}
+
+#[tokio::test]
+async fn closing_saves_a_snapshot_once_something_happened() {
+    let journal = Arc::new(MemoryJournal::new());
+    let service = open(journal.clone()).await;
+    service.close().await.unwrap();
+    assert!(journal.load_snapshot().await.unwrap().is_none());
+
+    let service = open(journal.clone()).await;
+    stock(&service).await;
+    service.close().await.unwrap();
+    let snapshot = journal.load_snapshot().await.unwrap().unwrap();
+    assert_eq!(snapshot.tip(), journal.tip().await.unwrap());
+    let late = service.call(Actor::System, Query::Item { upc: common::upc(MILK) }).await;
+    assert_eq!(late, Reply::Unavailable(Unavailable::Overloaded));
+}
+
+#[tokio::test]
+async fn requests_made_together_share_a_group() {
+    let journal = Arc::new(MemoryJournal::new());
+    let service = open(journal.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let groups = |groups: Vec<_>| groups.len();
+    let before = groups(journal.read(inventory_core::Version::ZERO, usize::MAX).await.unwrap());
+    let key = |n| inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), n);
+    let calls = (0..50).map(|n| service.call(alice, Command::Purchase(order(key(n), MILK, 1))));
+    for reply in futures_util::future::join_all(calls).await {
+        receipt(reply);
+    }
+    let after = groups(journal.read(inventory_core::Version::ZERO, usize::MAX).await.unwrap());
+    assert_eq!(after, before + 1);
+}
+
+#[tokio::test]
+async fn a_definite_failure_is_answered_and_forgotten() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let bread =
+        order(inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), 7), BREAD, 3);
+    journal.answer([Append::Failed("no space left".into())]);
+    let failed = service.call(alice, Command::Purchase(bread.clone())).await;
+    assert_eq!(failed, Reply::Unavailable(Unavailable::NotWritten));
+    assert_eq!(on_hand(&service, BREAD), 3);
+    receipt(service.call(alice, Command::Purchase(bread)).await);
+    assert_eq!(on_hand(&service, BREAD), 0);
+}
+
+#[tokio::test]
+async fn an_unclear_write_that_stays_unclear_poisons() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    stock(&service).await;
+    journal.answer(std::iter::repeat_n(Append::Unknown("fsync failed".into()), 16));
+    let define = Command::DefineItem { upc: common::upc(1), name: "Salt".into(), price: None };
+    let poisoned = Reply::Unavailable(Unavailable::Poisoned);
+    assert_eq!(service.call(Actor::System, define).await, poisoned);
+    let read = service.call(Actor::System, Query::Item { upc: common::upc(MILK) }).await;
+    assert_eq!(read, poisoned);
+    assert!(matches!(service.close().await, Err(CloseError::Poisoned)));
+}
+
+#[tokio::test]
+async fn an_unclear_write_that_turns_out_well_is_acknowledged() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    journal.answer([Append::Unknown("connection lost".into())]);
+    stock(&service).await;
+    assert_eq!(on_hand(&service, MILK), 100);
+}
+
+#[tokio::test]
+async fn two_services_on_one_journal_never_sell_a_unit_twice() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let one = open_at(journal.clone(), clock.clone()).await;
+    stock(&one).await;
+    let alice = Actor::User(add_user(&one, "alice", "", Role::Buyer).await);
+    let other = open_at(journal.clone(), clock.clone()).await;
+    let mut sold = 0;
+    for n in 0..6 {
+        let service = if n % 2 == 0 { &one } else { &other };
+        match service.call(alice, Command::Purchase(order(clock.key(n), BREAD, 1))).await {
+            Reply::Answered(_) => sold += 1,
+            Reply::Refused(Refusal::InsufficientStock { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(sold, 3);
+}
+
+#[tokio::test]
+async fn several_groups_in_flight_fail_and_recover_together() {
+    let journal = Arc::new(Scripted::default());
+    let engine = EngineConfig { groups_in_flight_max: 4, ..EngineConfig::default() };
+    let options = ServiceOptions { engine, ..ServiceOptions::default() };
+    let service = Service::open(journal.clone(), options).await.unwrap();
+    stock(&service).await;
+    journal.answer([Append::Failed("no space left".into())]);
+    let define = |n| Command::DefineItem { upc: common::upc(n), name: "Salt".into(), price: None };
+    let replies =
+        futures_util::future::join_all((1..20).map(|n| service.call(Actor::System, define(n)))).await;
+    assert!(replies.contains(&Reply::Unavailable(Unavailable::NotWritten)));
+    stock_again(&service).await;
+    service.close().await.unwrap();
+}
+
+async fn stock_again(service: &Service) {
+    let define = Command::DefineItem { upc: common::upc(5), name: "Pepper".into(), price: None };
+    common::done(service, define).await;
+}
+
+#[tokio::test]
+async fn a_retry_after_a_week_finds_its_receipt_in_the_journal() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let service = open_at(journal.clone(), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let bob = Actor::User(add_user(&service, "bob", "", Role::Buyer).await);
+    let milk = order(clock.key(1), MILK, 2);
+    let too_much = order(clock.key(2), BREAD, 9);
+    let never_sent = order(clock.key(3), MILK, 1);
+    let first = receipt(service.call(alice, Command::Purchase(milk.clone())).await);
+    let refused = service.call(alice, Command::Purchase(too_much.clone())).await;
+    clock.advance_hours(7 * 24);
+
+    assert_eq!(receipt(service.call(alice, Command::Purchase(milk.clone())).await), first);
+    assert_eq!(receipt(service.call(alice, Query::Receipt { key: milk.key }).await), first);
+    assert_eq!(receipt(service.call(Actor::System, Query::Receipt { key: milk.key }).await), first);
+    assert_eq!(service.call(alice, Command::Purchase(too_much)).await, refused);
+    let key_too_old = Reply::Refused(Refusal::KeyTooOld);
+    assert_eq!(service.call(alice, Command::Purchase(never_sent)).await, key_too_old);
+    assert_eq!(service.call(bob, Query::Receipt { key: milk.key }).await, key_too_old);
+    let another = order(milk.key, MILK, 3);
+    assert_eq!(service.call(alice, Command::Purchase(another)).await, Reply::Refused(Refusal::KeyReused));
+    assert_eq!(on_hand(&service, MILK), 98);
+}
+
+#[test]
+fn a_service_is_used_from_another_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let service = runtime.block_on(open(Arc::new(MemoryJournal::new())));
+    let (done, finished) = tokio::sync::oneshot::channel();
+    let elsewhere = service.clone();
+    let thread = std::thread::spawn(move || {
+        pollster::block_on(stock(&elsewhere));
+        done.send(()).unwrap();
+    });
+    runtime.block_on(finished).unwrap();
+    thread.join().unwrap();
+    assert_eq!(on_hand(&service, MILK), 100);
+}

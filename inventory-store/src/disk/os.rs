@@ -1,0 +1,118 @@
+//! The operating system's files.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Disk, DiskFile};
+
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
+/// A directory of the operating system.
+#[derive(Clone, Debug)]
+pub struct OsDisk {
+    root: PathBuf,
+}
+
+impl OsDisk {
+    /// This directory; it is not made.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// This directory; made durably if it is not there, with the directories above it, for its owner only.
+    pub fn create(root: &Path) -> io::Result<Self> {
+        if !root.is_dir() {
+            DirBuilder::new().mode(DIR_MODE).recursive(true).create(root)?;
+            sync_parents(root)?;
+        }
+        Ok(Self::new(root))
+    }
+}
+
+/// Makes the names of a new directory and of those above it durable, as far up as this user may look.
+fn sync_parents(path: &Path) -> io::Result<()> {
+    for dir in fs::canonicalize(path)?.ancestors().skip(1) {
+        match File::open(dir).and_then(|dir| dir.sync_all()) {
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+impl Disk for OsDisk {
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        let path = self.path(dir);
+        match DirBuilder::new().mode(DIR_MODE).create(&path) {
+            Ok(()) => File::open(&self.root)?.sync_all(),
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        match fs::read_dir(self.path(dir)) {
+            Ok(entries) => {
+                entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+            }
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(File::open(self.path(name))?)))
+    }
+
+    fn open_to_write(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
+        Ok(Arc::new(OsFile(options.open(self.path(name))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.path(dir))?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+
+    fn write_at(&self, from: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(from, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

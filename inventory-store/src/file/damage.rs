@@ -1,0 +1,57 @@
+//! What can be wrong with a data directory, said so that a person can act on it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Stored bytes that are not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in the file, in bytes from its beginning.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}: {}", self.path.display(), self.offset, self.what)
+    }
+}
+
+/// Why a file journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another journal is open on this directory.
+    #[error(
+        "the data directory {} is in use by {}: stop it, or use another directory", dir.display(), shown(*holder)
+    )]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The process that holds it, if that is known; it may be this one.
+        holder: Option<u32>,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot open the journal: {}: {why}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        why: io::Error,
+    },
+    /// Durable bytes were changed or are missing. Nothing was changed by trying to open it.
+    #[error("the journal is damaged and was left as it is: {0}. Restore the directory from a copy")]
+    Damaged(Damage),
+}
+
+fn shown(holder: Option<u32>) -> String {
+    match holder {
+        Some(pid) if pid == std::process::id() => "this same process".to_owned(),
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,324 @@
+//! The file journal: a directory with `journal/` (segments), `snapshots/` and `lock`.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `record` | the bytes of one durable write, and why they are as they are |
+//! | `segment` | the bytes and names of the files that hold records |
+//! | `recovery` | what is there, and cutting the torn end |
+//! | `writer` | the thread that appends |
+//! | `reader`, `cursor`, `index` | finding and reading groups |
+//! | `spare` | segments made ahead of need |
+//! | `snapshots`, `lock`, `damage` | what the names say |
+
+mod cursor;
+mod damage;
+mod index;
+mod lock;
+mod reader;
+mod record;
+mod recovery;
+mod report;
+mod segment;
+mod shared;
+mod snapshots;
+mod spare;
+mod writer;
+
+pub use damage::{Damage, OpenError};
+pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use inventory_core::Version;
+use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use tokio::sync::oneshot;
+
+use self::index::{Entry, Index};
+use self::lock::{Lock, LockError};
+use self::recovery::{Scope, Survey, failed};
+use self::shared::Shared;
+use self::spare::{RECYCLED, Spares};
+use self::writer::{Failure, LastSegment, Request, Writer};
+use crate::disk::{Disk, OsDisk};
+
+/// The size of the first segment, if segments are not smaller anyway: a new journal opens quickly.
+const FIRST_SEGMENT_BYTES: u64 = 4 << 20;
+/// The smallest segment.
+const SEGMENT_BYTES_MIN: u64 = 8 << 10;
+
+/// The settings of a file journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileJournalOptions {
+    /// Size of a new segment in bytes, at least 8 KiB and rounded up to a multiple of 4 KiB. A group that is larger gets
+    /// a larger one. Segments that are there keep theirs.
+    pub segment_bytes: u64,
+    /// Whether the next segment is made in another thread when the last one is half full. Without it every
+    /// operation on the disk is made in the order of the calls, which a simulation needs.
+    pub prepare_ahead: bool,
+}
+
+impl Default for FileJournalOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, prepare_ahead: true }
+    }
+}
+
+/// A journal in the files of one directory. See the crate's `file` module for the layout.
+///
+/// All groups that wait at the same time are written and synced together. Reading does not wait for writing.
+/// Dropping it answers all appends made, closes the files and releases the directory.
+///
+/// ```
+/// use inventory_core::{journal::{Append, Journal}, testing::Chain};
+/// use inventory_store::{FileJournal, FileJournalOptions};
+/// # let parent = tempfile::tempdir()?;
+/// # let dir = &parent.path().join("data");
+/// let journal = FileJournal::open(dir, FileJournalOptions::default())?;
+/// let mut chain = Chain::new(1);
+/// let appended = pollster::block_on(journal.append(chain.next(1_000)));
+/// assert_eq!(appended, Append::Done);
+/// drop(journal);
+///
+/// let journal = FileJournal::open(dir, FileJournalOptions::default())?;
+/// assert_eq!(pollster::block_on(journal.tip()), Ok(chain.tip()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileJournal {
+    shared: Arc<Shared>,
+    segment_bytes: u64,
+    /// None only while it is dropped.
+    requests: Option<Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl FileJournal {
+    /// Opens the journal in this directory, alone; makes both if they are not there.
+    ///
+    /// First looks at what is there without changing anything. If durable bytes were changed or are missing, that is the
+    /// answer. The torn end of a write that was never answered is cut.
+    pub fn open(dir: &Path, options: FileJournalOptions) -> Result<Self, OpenError> {
+        let io = |why| OpenError::Io { path: dir.to_path_buf(), why };
+        let disk = OsDisk::create(dir).map_err(io)?;
+        let lock = Lock::take(dir).map_err(|why| match why {
+            LockError::Held(holder) => OpenError::InUse { dir: dir.to_path_buf(), holder },
+            LockError::Io(why) => io(why),
+        })?;
+        Self::start(Arc::new(disk), options, Some(lock))
+    }
+
+    /// Opens the journal on this disk. The caller sees to it that no other is open on it.
+    pub fn open_on(disk: Arc<dyn Disk>, options: FileJournalOptions) -> Result<Self, OpenError> {
+        Self::start(disk, options, None)
+    }
+
+    fn start(
+        disk: Arc<dyn Disk>,
+        options: FileJournalOptions,
+        lock: Option<Lock>,
+    ) -> Result<Self, OpenError> {
+        for dir in [segment::DIR, snapshots::DIR] {
+            disk.make_dir(dir).map_err(|why| failed(&*disk, dir, why))?;
+        }
+        let mut survey = recovery::survey(&*disk, Scope::AfterSnapshot)?;
+        if let Some(damage) = survey.damage.take() {
+            return Err(OpenError::Damaged(damage));
+        }
+        for damage in &survey.snapshots.damaged {
+            tracing::warn!(%damage, "ignored a damaged snapshot: the journal still holds what it covers");
+        }
+        let last = open_last(&*disk, &survey)?;
+        let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
+        let Survey { segments, snapshots, tip, .. } = survey;
+        let segments = segments.into_iter().map(|segment| Entry {
+            number: segment.header.number,
+            base: segment.header.base.version,
+            bytes: segment.header.bytes,
+            positions: segment.positions,
+        });
+        let index = Index { segments: segments.collect(), tip };
+        let shared = Arc::new(Shared::new(Arc::clone(&disk), index, snapshots.newest, lock));
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            spares: Spares::new(Arc::clone(&disk)),
+            tip,
+            last,
+            segment_bytes,
+            prepare_ahead: options.prepare_ahead,
+            buffer: Vec::new(),
+        };
+        let (requests, writer) = start_writer(writer).map_err(|why| failed(&*disk, segment::DIR, why))?;
+        Ok(Self { shared, segment_bytes, requests: Some(requests), writer: Some(writer) })
+    }
+}
+
+/// Opens the last segment for writing and cuts its torn end.
+fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, OpenError> {
+    let Some(header) = survey.segments.last().map(|segment| segment.header) else { return Ok(None) };
+    let name = segment::name(header.number);
+    let io = |why| failed(disk, &name, why);
+    let file = disk.open_to_write(&name).map_err(io)?;
+    if let Some(torn) = survey.torn {
+        tracing::warn!(
+            path = %disk.path(&name).display(), offset = torn.offset, bytes = torn.bytes, version = %survey.tip.version,
+            "cut the torn end of a write that was never acknowledged"
+        );
+        recovery::cut(&*file, torn).map_err(io)?;
+    }
+    let (number, bytes) = (header.number, header.bytes);
+    Ok(Some(LastSegment { file, number, bytes, position: survey.position, marked: survey.marked }))
+}
+
+/// Makes the first segment if there is none, leaves a mark behind what was recovered, and starts the thread.
+fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<()>)> {
+    if writer.last.is_none() {
+        let bytes = writer.segment_bytes.min(FIRST_SEGMENT_BYTES);
+        writer.begin_segment(bytes).map_err(io::Error::other)?;
+    }
+    match writer.mark() {
+        Ok(()) => {}
+        Err(why @ Failure::Definite(_)) => tracing::warn!(%why, "cannot mark the journal's end"),
+        Err(why @ Failure::Unclear(_)) => return Err(io::Error::other(why)),
+    }
+    let (requests, received) = channel();
+    let thread =
+        thread::Builder::new().name("journal-writer".to_owned()).spawn(move || writer.run(&received))?;
+    Ok((requests, thread))
+}
+
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        self.requests = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the journal's writer panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for FileJournal {
+    async fn load_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
+        self.off_this_thread(|shared, _| load_snapshot(shared)).await
+    }
+
+    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        self.shared.check_poison()?;
+        reader::read(&self.shared, after, bytes_max)
+    }
+
+    // Written without `async`, so that the append takes its place when it is called, not when it is first polled.
+    fn append<'this, 'answer>(
+        &'this self,
+        group: Group,
+    ) -> Pin<Box<dyn Future<Output = Append> + Send + 'answer>>
+    where
+        'this: 'answer,
+        Self: 'answer,
+    {
+        let (answer, answered) = oneshot::channel();
+        let request = Request { group, answer };
+        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
+        Box::pin(async move {
+            match answered.await {
+                Ok(answer) if sent => answer,
+                _ => Append::Unknown("the journal's writer has ended".to_owned()),
+            }
+        })
+    }
+
+    async fn tip(&self) -> Result<Tip, JournalError> {
+        self.shared.check_poison()?;
+        Ok(self.shared.index().tip)
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
+        self.off_this_thread(move |shared, _| save_snapshot(shared, &snapshot)).await
+    }
+
+    async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
+        self.off_this_thread(move |shared, segment_bytes| discard_through(shared, segment_bytes, version))
+            .await
+    }
+}
+
+impl FileJournal {
+    /// Does what may take long in a thread of its own: it comes seldom and must not hold up the caller's other tasks.
+    async fn off_this_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, u64) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.shared.check_poison()?;
+        let (answer, answered) = oneshot::channel();
+        let (shared, segment_bytes) = (Arc::clone(&self.shared), self.segment_bytes);
+        let thread = thread::Builder::new().name("journal-keeper".to_owned());
+        // Nobody waits for an answer that is not received.
+        let spawned = thread.spawn(move || drop(answer.send(work(&shared, segment_bytes))));
+        spawned.map_err(|why| JournalError::Unreachable(format!("cannot start a thread: {why}")))?;
+        answered.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))?
+    }
+}
+
+fn load_snapshot(shared: &Shared) -> Result<Option<Snapshot>, JournalError> {
+    let mut known = shared.housekeeping();
+    if let Some(snapshot) = known.opened.take() {
+        return Ok(Some(snapshot));
+    }
+    let found = snapshots::find(&*shared.disk).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
+    let covered = found.newest.as_ref().map(|snapshot| snapshot.tip().version);
+    known.newest = covered;
+    match found.damaged.first() {
+        Some(damage) if covered.unwrap_or_default() < shared.index().start() => {
+            Err(JournalError::Damaged(damage.to_string()))
+        }
+        _ => Ok(found.newest),
+    }
+}
+
+fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalError> {
+    let mut known = shared.housekeeping();
+    let (version, end) = (snapshot.tip().version, shared.index().tip.version);
+    if version > end {
+        let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
+        return Err(JournalError::Damaged(what));
+    }
+    if known.newest.is_some_and(|newest| version <= newest) {
+        return Ok(());
+    }
+    snapshots::save(&*shared.disk, snapshot).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
+    (known.opened, known.newest) = (None, Some(version));
+    Ok(())
+}
+
+/// Oldest first, each made durable before the next: whatever a crash leaves has no hole.
+fn discard_through(shared: &Shared, segment_bytes: u64, version: Version) -> Result<(), JournalError> {
+    let known = shared.housekeeping();
+    let covered = version.min(known.newest.unwrap_or_default());
+    let disk = &*shared.disk;
+    loop {
+        let first = {
+            let mut index = shared.index();
+            match index.segments.get(1) {
+                Some(second) if second.base <= covered => index.segments.remove(0),
+                _ => return Ok(()),
+            }
+        };
+        let name = segment::name(first.number);
+        let recycle = first.bytes == segment_bytes && disk.open_to_read(RECYCLED).is_err();
+        let gone = if recycle { disk.rename(&name, RECYCLED) } else { disk.remove(&name) };
+        let gone = gone.and_then(|()| disk.sync_dir(segment::DIR));
+        if let Err(why) = gone {
+            // It is no longer read, but it is still there: opening the journal anew finds it.
+            return Err(unreachable(shared, &name, &why));
+        }
+    }
+}
+
+fn unreachable(shared: &Shared, name: &str, why: &io::Error) -> JournalError {
+    JournalError::Unreachable(format!("{}: {why}", shared.disk.path(name).display()))
+}

@@ -1,0 +1,348 @@
+//! Recovery: first a survey that only reads and says what is there, then one action, cutting the torn end.
+//!
+//! Segments are walked in order. Each must follow the one before it by number, version and hash, and each group the group
+//! before it. Where no whole record begins, the segment should be at its end:
+//!
+//! - In a segment that has a successor, the successor's header says where it ended; anything else is damage.
+//! - In the last segment, a whole record further on means damage (see `record`). Otherwise what is there, if it is not
+//!   zeros, is the torn end of a write that was never answered.
+
+use std::io;
+use std::sync::Arc;
+
+use inventory_core::Version;
+use inventory_core::journal::{Group, Snapshot, Tip};
+
+use super::cursor::Cursor;
+use super::damage::{Damage, OpenError};
+use super::index::Positions;
+use super::record::{self, ALIGNMENT_BYTES, Content};
+use super::segment::{self, Header};
+use super::snapshots;
+use crate::disk::{Disk, DiskFile, read_full, write_zeros};
+
+/// How far a survey looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// At every record.
+    Everything,
+    /// At every header, and at the records of the segments that hold anything after the newest snapshot.
+    AfterSnapshot,
+}
+
+/// What is in a data directory.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) segments: Vec<Segment>,
+    pub(super) snapshots: snapshots::Found,
+    /// The end of the last whole group.
+    pub(super) tip: Tip,
+    /// Where the next record goes in the last segment.
+    pub(super) position: u64,
+    /// Whether the last record is a mark, or there is none.
+    pub(super) marked: bool,
+    pub(super) torn: Option<Torn>,
+    pub(super) damage: Option<Damage>,
+}
+
+/// A segment that was found.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) header: Header,
+    /// Where some of its records are; none if they were not looked at.
+    pub(super) positions: Option<Positions>,
+    /// How many groups it holds; 0 if they were not looked at.
+    pub(super) groups: u64,
+}
+
+/// What a write left that was never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Torn {
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+}
+
+/// Why a survey ends early.
+enum Stop {
+    Damage(Damage),
+    Error(OpenError),
+}
+
+impl From<OpenError> for Stop {
+    fn from(why: OpenError) -> Self {
+        Self::Error(why)
+    }
+}
+
+/// Says what is in the directory. Changes nothing. Damage is part of the answer.
+pub(super) fn survey(disk: &dyn Disk, scope: Scope) -> Result<Survey, OpenError> {
+    let snapshots = snapshots::find(disk).map_err(|why| failed(disk, snapshots::DIR, why))?;
+    let mut surveyor = Surveyor { disk, survey: Survey { snapshots, marked: true, ..Survey::default() } };
+    match surveyor.run(scope) {
+        Ok(()) => {}
+        Err(Stop::Damage(damage)) => surveyor.survey.damage = Some(damage),
+        Err(Stop::Error(why)) => return Err(why),
+    }
+    Ok(surveyor.survey)
+}
+
+/// Overwrites a torn end with zeros, durably.
+pub(super) fn cut(file: &dyn DiskFile, torn: Torn) -> io::Result<()> {
+    write_zeros(file, torn.offset, torn.bytes, || true)?;
+    file.sync_data()
+}
+
+pub(super) fn failed(disk: &dyn Disk, name: &str, why: io::Error) -> OpenError {
+    OpenError::Io { path: disk.path(name), why }
+}
+
+struct Surveyor<'a> {
+    disk: &'a dyn Disk,
+    survey: Survey,
+}
+
+impl Surveyor<'_> {
+    fn run(&mut self, scope: Scope) -> Result<(), Stop> {
+        self.read_headers()?;
+        self.check_start()?;
+        let first = match scope {
+            Scope::Everything => 0,
+            Scope::AfterSnapshot => self.first_after_snapshot(),
+        };
+        self.survey.tip = self.survey.segments.get(first).map(|s| s.header.base).unwrap_or_default();
+        for at in first..self.survey.segments.len() {
+            self.walk(at)?;
+        }
+        self.check_end()
+    }
+
+    fn read_headers(&mut self) -> Result<(), Stop> {
+        let mut numbers = Vec::new();
+        for file in self.disk.list(segment::DIR).map_err(|why| failed(self.disk, segment::DIR, why))? {
+            match segment::number(&file) {
+                Some(number) => numbers.push(number),
+                None if super::spare::is_ours(&file) => {}
+                None => {
+                    let path = self.disk.path(segment::DIR).join(file);
+                    tracing::warn!(path = %path.display(), "ignored: this is no segment");
+                }
+            }
+        }
+        numbers.sort_unstable();
+        for number in numbers {
+            let header = self.read_header(number)?;
+            if let Some(previous) = self.survey.segments.last().map(|segment| segment.header) {
+                if previous.number + 1 != number {
+                    let missing = segment::name(previous.number + 1);
+                    return Err(self.damage(&missing, 0, "the segment is missing".to_owned()));
+                }
+                if header.base.version < previous.base.version {
+                    let what = "the segment begins before the one in front of it".to_owned();
+                    return Err(self.damage(&segment::name(number), 0, what));
+                }
+            }
+            self.survey.segments.push(Segment { header, positions: None, groups: 0 });
+        }
+        Ok(())
+    }
+
+    fn read_header(&self, number: u64) -> Result<Header, Stop> {
+        let name = segment::name(number);
+        let io = |why| Stop::Error(failed(self.disk, &name, why));
+        let file = self.disk.open_to_read(&name).map_err(io)?;
+        let mut block = vec![0; segment::HEADER_BYTES];
+        let count = read_full(&*file, &mut block, 0).map_err(io)?;
+        block.truncate(count);
+        let header = Header::decode(&block).map_err(|why| self.damage(&name, 0, why.to_string()))?;
+        let bytes = file.len().map_err(io)?;
+        if header.number != number {
+            return Err(self.damage(&name, 0, format!("it is segment {} by its header", header.number)));
+        }
+        if bytes != header.bytes {
+            let what = format!("the segment has {bytes} bytes instead of {}", header.bytes);
+            return Err(self.damage(&name, bytes.min(header.bytes), what));
+        }
+        Ok(header)
+    }
+
+    /// What the journal no longer holds is in a snapshot.
+    fn check_start(&self) -> Result<(), Stop> {
+        let covered = self.survey.snapshots.newest.as_ref().map(Snapshot::tip);
+        match (self.survey.segments.first().map(|segment| segment.header), covered) {
+            (None, None) if self.survey.snapshots.damaged.is_empty() => Ok(()),
+            (None, _) => {
+                Err(self.damage(segment::DIR, 0, "there are snapshots and no segment at all".to_owned()))
+            }
+            (Some(first), covered) => {
+                let covered = covered.map_or(Version::ZERO, |tip| tip.version);
+                if first.base.version <= covered {
+                    return Ok(());
+                }
+                if let Some(damage) = self.survey.snapshots.damaged.first() {
+                    return Err(Stop::Damage(damage.clone()));
+                }
+                let start = first.base.version;
+                let what = format!(
+                    "the journal begins after version {start}, but its newest snapshot is of {covered}: \
+                     what is between is missing"
+                );
+                Err(self.damage(&segment::name(first.number), 0, what))
+            }
+        }
+    }
+
+    fn first_after_snapshot(&self) -> usize {
+        let Some(snapshot) = &self.survey.snapshots.newest else { return 0 };
+        let version = snapshot.tip().version;
+        let begun = self.survey.segments.partition_point(|segment| segment.header.base.version <= version);
+        begun.saturating_sub(1)
+    }
+
+    /// Looks at every record of a segment.
+    fn walk(&mut self, at: usize) -> Result<(), Stop> {
+        let Some(header) = self.survey.segments.get(at).map(|segment| segment.header) else { return Ok(()) };
+        let name = segment::name(header.number);
+        if header.base != self.survey.tip {
+            // The segment before it ends where its successor does not begin. Where it ends is where the damage is.
+            let damaged = segment::name(header.number - 1);
+            let what = format!(
+                "the segment ends at version {}, but the next one begins after {}, or after another group",
+                self.survey.tip.version, header.base.version
+            );
+            return Err(self.damage(&damaged, self.survey.position, what));
+        }
+        self.check_snapshot(&name, segment::FIRST_RECORD)?;
+        let io = |why| Stop::Error(failed(self.disk, &name, why));
+        let file = self.disk.open_to_read(&name).map_err(io)?;
+        let (mut positions, mut groups) = (Positions::default(), 0);
+        let mut cursor = Cursor::new(Arc::clone(&file), header.number, segment::FIRST_RECORD);
+        self.survey.position = cursor.position();
+        self.survey.marked = true;
+        while let Some(record) = cursor.next().map_err(io)? {
+            let offset = self.survey.position;
+            let tip = self.survey.tip;
+            if record.base != tip.version {
+                let what = format!("a record follows version {} instead of {}", record.base, tip.version);
+                return Err(self.damage(&name, offset, what));
+            }
+            match record.content {
+                Content::Groups(content) => {
+                    positions.push(tip.version, offset);
+                    for group in content {
+                        let group = group.map_err(|why| self.damage(&name, offset, why.to_string()))?;
+                        self.follow(&name, offset, &group)?;
+                        groups += 1;
+                    }
+                    self.survey.marked = false;
+                }
+                Content::Mark(hash) if hash == tip.hash => self.survey.marked = true,
+                Content::Mark(_) => {
+                    return Err(self.damage(&name, offset, "a mark follows another group".to_owned()));
+                }
+            }
+            self.survey.position += record.bytes as u64;
+        }
+        let is_last = at + 1 == self.survey.segments.len();
+        if let Some(segment) = self.survey.segments.get_mut(at) {
+            (segment.positions, segment.groups) = (Some(positions), groups);
+        }
+        if is_last { self.look_behind_end(&*file, header) } else { Ok(()) }
+    }
+
+    fn follow(&mut self, name: &str, offset: u64, group: &Group) -> Result<(), Stop> {
+        let tip = self.survey.tip;
+        if group.base() != tip.version || group.previous() != tip.hash {
+            let what =
+                format!("the group after version {} does not follow the group before it", group.base());
+            return Err(self.damage(name, offset, what));
+        }
+        let end = Tip { version: group.last(), hash: group.hash() };
+        let snapshot = self.survey.snapshots.newest.as_ref().map(Snapshot::tip);
+        if snapshot.is_some_and(|at| tip.version < at.version && at.version < end.version) {
+            return Err(self.foreign_snapshot(name, offset));
+        }
+        self.survey.tip = end;
+        self.check_snapshot(name, offset)
+    }
+
+    /// The snapshot stands at the end of a group of this journal.
+    fn check_snapshot(&self, name: &str, offset: u64) -> Result<(), Stop> {
+        let tip = self.survey.tip;
+        match self.survey.snapshots.newest.as_ref().map(Snapshot::tip) {
+            Some(at) if at.version == tip.version && at.hash != tip.hash => {
+                Err(self.foreign_snapshot(name, offset))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn foreign_snapshot(&self, name: &str, offset: u64) -> Stop {
+        self.damage(name, offset, "the newest snapshot is of another journal".to_owned())
+    }
+
+    /// In the last segment, where no whole record begins: is it the end?
+    fn look_behind_end(&mut self, file: &dyn DiskFile, header: Header) -> Result<(), Stop> {
+        let name = segment::name(header.number);
+        let (offset, tip) = (self.survey.position, self.survey.tip);
+        let rest = read_up_to_zeros(file, offset).map_err(|why| failed(self.disk, &name, why))?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let whole = (ALIGNMENT_BYTES..rest.len()).step_by(ALIGNMENT_BYTES).find(|at| {
+            let record = rest.get(*at..).and_then(|bytes| record::parse(bytes, header.number));
+            record.is_some_and(|record| record.base >= tip.version)
+        });
+        if let Some(at) = whole {
+            let what = format!(
+                "the record after version {} cannot be read, and a whole one follows it at byte {}",
+                tip.version,
+                offset + at as u64
+            );
+            return Err(self.damage(&name, offset, what));
+        }
+        self.survey.torn = Some(Torn { offset, bytes: rest.len() as u64 });
+        Ok(())
+    }
+
+    fn check_end(&self) -> Result<(), Stop> {
+        let tip = self.survey.tip;
+        let Some(snapshot) = self.survey.snapshots.newest.as_ref().map(Snapshot::tip) else { return Ok(()) };
+        if snapshot.version <= tip.version {
+            return Ok(());
+        }
+        let last = self.survey.segments.last().map_or(0, |segment| segment.header.number);
+        let what = format!(
+            "the journal ends at version {}, before its snapshot of version {}: its end is missing",
+            tip.version, snapshot.version
+        );
+        Err(self.damage(&segment::name(last), self.survey.position, what))
+    }
+
+    fn damage(&self, name: &str, offset: u64, what: String) -> Stop {
+        Stop::Damage(Damage { path: self.disk.path(name), offset, what })
+    }
+}
+
+/// The file's bytes from `offset` to the last one that is not zero, rounded up to whole alignment.
+fn read_up_to_zeros(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
+    const PIECE_BYTES: usize = 1 << 20;
+    let mut end = offset;
+    let mut at = offset;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = read_full(file, &mut piece, at)?;
+        let read = piece.get(..count).unwrap_or_default();
+        if let Some(last) = read.iter().rposition(|byte| *byte != 0) {
+            end = at + last as u64 + 1;
+        }
+        at += count as u64;
+        if count < PIECE_BYTES {
+            break;
+        }
+    }
+    let bytes = usize::try_from(end - offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut rest = vec![0; bytes.next_multiple_of(ALIGNMENT_BYTES)];
+    let count = read_full(file, &mut rest, offset)?;
+    rest.truncate(count);
+    Ok(rest)
+}
