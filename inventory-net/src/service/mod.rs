@@ -123,6 +123,9 @@ impl ReplyTo {
 
 impl Service {
     /// Replays the journal and runs the engine on it, in tasks of the current runtime, until [`close`](Self::close).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn open(journal: Arc<dyn Journal>, options: ServiceOptions) -> Result<Self, OpenError> {
         let (state, tip) = replay(&*journal, getrandom::u64()?).await?;
         let first_append = random_u128()?;
