@@ -30,11 +30,7 @@ pub struct TestServer {
 
 impl TestServer {
     /// Starts a server on this journal, listening on these addresses (port 0 takes any).
-    pub fn start(
-        journal: Arc<dyn Journal>,
-        items: u64,
-        addresses: Vec<Address>,
-    ) -> Result<Self, AnyError> {
+    pub fn start(journal: Arc<dyn Journal>, items: u64, addresses: Vec<Address>) -> Result<Self, AnyError> {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || -> Result<(), AnyError> {
