@@ -16,6 +16,7 @@ use crate::parse;
     name = "inventory",
     version,
     about,
+    args_conflicts_with_subcommands = true,
     after_help = "Without a command, on a terminal: the shell.\n\n\
         Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the server cannot be reached or talked to, 4 failure."
 )]

@@ -1,5 +1,6 @@
 //! Bringing a list of items into the inventory: over the wire as an administrator, or directly into a new server.
 
+use futures_util::future::try_join_all;
 use inventory_core::{LocationId, Upc};
 
 use crate::items::ItemRow;
@@ -24,16 +25,22 @@ pub(crate) trait ImportTarget {
     async fn set_initial_level(&self, item: &ItemRow) -> anyhow::Result<bool>;
 }
 
+/// How many items are on their way at once: enough to share durable writes.
+const AT_ONCE: usize = 256;
+
 /// Defines the items and sets their levels. Repeating it changes nothing more; so does going on where it broke off.
 pub(crate) async fn import(items: &[ItemRow], target: &impl ImportTarget) -> anyhow::Result<Imported> {
     let mut imported = Imported::default();
-    for item in items {
-        target.define_item(item).await?;
-        imported.items = imported.items.saturating_add(1);
-        if target.set_initial_level(item).await? {
-            imported.levels_set = imported.levels_set.saturating_add(1);
-        } else {
-            imported.levels_left.push((item.upc, LocationId::MAIN));
+    for items in items.chunks(AT_ONCE) {
+        try_join_all(items.iter().map(|item| target.define_item(item))).await?;
+        imported.items = imported.items.saturating_add(items.len());
+        let set = try_join_all(items.iter().map(|item| target.set_initial_level(item))).await?;
+        for (item, set) in items.iter().zip(set) {
+            if set {
+                imported.levels_set = imported.levels_set.saturating_add(1);
+            } else {
+                imported.levels_left.push((item.upc, LocationId::MAIN));
+            }
         }
     }
     Ok(imported)

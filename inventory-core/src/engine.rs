@@ -6,7 +6,7 @@ use core::mem;
 use crate::command::{Action, Actor, Command, OrderLine};
 use crate::event::{Event, Record};
 use crate::id::{AppendId, Version};
-use crate::journal::{Group, GroupBuilder, ReplayError, Tip, apply_group};
+use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
 use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::machine::{Decision, apply, decide};
 use crate::query;
@@ -36,7 +36,7 @@ impl Default for EngineConfig {
 /// Call order: [`submit`](Self::submit) requests as they come. Write what [`poll_append`](Self::poll_append) gives
 /// to the journal, in order, and say of each group, oldest first, what became of it:
 /// [`appended`](Self::appended), [`conflicted`](Self::conflicted), [`append_failed`](Self::append_failed) or
-/// [`poison`](Self::poison). After each of these calls send what [`poll_reply`](Self::poll_reply) gives. If a group was
+/// [`poison`](Self::poison). After each of these calls, and after `submit`, send what [`poll_reply`](Self::poll_reply) gives. If a group was
 /// not written, those behind it cannot be either: wait for their answers too before saying so.
 ///
 /// The working state runs ahead of the journal; no reply leaves before everything it rests on is durable, be it an
@@ -115,7 +115,8 @@ impl<T> Engine<T> {
 
     /// Takes a request: decides it at once; the reply waits until what it rests on is durable.
     ///
-    /// Time never goes backwards: a `now` before that of the last event counts as that.
+    /// Time never goes backwards: a `now` before that of the last event counts as that. So a clock that once ran ahead
+    /// stays ahead: a caller checks its clock before it opens a journal, and keeps it from jumping afterwards.
     pub fn submit(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
         if self.poisoned {
             self.ready.push_back((ticket, Reply::Unavailable(Unavailable::Poisoned)));
@@ -130,7 +131,7 @@ impl<T> Engine<T> {
     ///
     /// `append_id` is random, or part of a random sequence; it is used only if a group is given.
     pub fn poll_append(&mut self, append_id: AppendId) -> Option<Group> {
-        if self.poisoned || self.in_flight.len() >= self.config.groups_in_flight_max {
+        if self.poisoned || self.in_flight.len() >= self.config.groups_in_flight_max.max(1) {
             return None;
         }
         let group = self.open.pop_front()?;
@@ -208,7 +209,13 @@ impl<T> Engine<T> {
         self.durable
     }
 
-    /// Whether everything is said and done: no reply waits and nothing is left to write.
+    /// A snapshot of the state; none while anything is undurable or unsaid, or once poisoned.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        (self.is_idle() && !self.poisoned).then(|| Snapshot::of(&self.state, self.durable.hash))
+    }
+
+    /// Whether everything is said and done: no reply waits and nothing is left to write. Never again once poisoned with a
+    /// group in flight.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.ready.is_empty()

@@ -40,8 +40,7 @@ impl Node {
     pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
         made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
-        let journal = FileJournal::open(data, FileJournalOptions::default())
-            .with_context(|| format!("cannot open the data directory {}", data.display()))?;
+        let journal = FileJournal::open(data, FileJournalOptions::default())?;
         let service = Service::open(Arc::new(journal), ServiceOptions::default())
             .await
             .with_context(|| format!("cannot replay the journal in {}", data.display()))?;

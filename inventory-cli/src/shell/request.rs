@@ -22,8 +22,7 @@ pub(super) const WORDS: [&str; 9] =
     ["login", "stock", "mine", "buy", "receipt", "logout", "menu", "help", "quit"];
 
 /// What can be done, and how to say it.
-pub(super) const MENU: &str = "\
-  1  log in                  login USER
+pub(super) const MENU: &str = "  1  log in                  login USER
   2  view server inventory   stock [UPC...]
   3  view local inventory    mine
   4  purchase                buy UPC QTY [UPC QTY]...

@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 
 use crate::event::{Line, OrderDigest};
 use crate::id::{OrderKey, UserId, Version};
-use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_COUNT_MAX};
+use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_COUNT_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
@@ -111,6 +111,12 @@ impl Orders {
         Time::from_micros(self.floor_at(now).saturating_mul(1_000_000))
     }
 
+    /// Whether one more outcome can be recorded at `now`: there is room, or the oldest second may leave to make it.
+    pub fn has_room(&self, now: Time) -> bool {
+        let oldest = self.buckets.first_key_value();
+        self.count < ORDER_WINDOW_COUNT_MAX || oldest.is_some_and(|(second, _)| may_leave(*second, now))
+    }
+
     /// What became of the order with this key, as known at `now`.
     pub fn look_up(&self, key: OrderKey, now: Time) -> Lookup<'_> {
         let second = second_of(key.time());
@@ -186,7 +192,8 @@ impl Orders {
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
             let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
-            if !too_old && self.count <= ORDER_WINDOW_COUNT_MAX {
+            let too_many = self.count > ORDER_WINDOW_COUNT_MAX && may_leave(second, now);
+            if !too_old && !too_many {
                 break;
             }
             // Not further: what is too old and has not left yet lies above the floor.
@@ -225,6 +232,11 @@ impl Bucket {
 
 fn row_at(rows: &[OutcomeRow], place: u32) -> Option<&OutcomeRow> {
     rows.get(usize::try_from(place).ok()?)
+}
+
+/// Whether keys of this second are old enough at `now` to leave for want of room.
+const fn may_leave(second: u64, now: Time) -> bool {
+    second < second_of(now.minus_micros(ORDER_WINDOW_AGE_US_MIN))
 }
 
 const fn second_of(time: Time) -> u64 {
@@ -286,21 +298,25 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_second_leaves_when_there_are_too_many_outcomes() {
+    fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
         let full = u128::try_from(ORDER_WINDOW_COUNT_MAX).unwrap() - 2;
         let third = NOW.plus_micros(2_000_000);
         for random in 0..full {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
         }
-        assert!(orders.advance(NOW).is_none());
+        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
+        assert!(!orders.has_room(NOW) && orders.has_room(later));
+        assert!(orders.advance(later).is_none());
         orders.record(row(OrderKey::from_parts(third, u128::MAX)));
-        let before = orders.advance(NOW).unwrap();
+        assert!(orders.advance(NOW).is_none());
+        let before = orders.advance(later).unwrap();
         assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX);
-        assert_eq!(orders.look_up(keys[0], NOW), Lookup::TooOld);
-        assert!(matches!(orders.look_up(keys[1], NOW), Lookup::Decided(_)));
+        assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
+        assert!(matches!(orders.look_up(keys[1], later), Lookup::Decided(_)));
+        assert!(!orders.has_room(later), "the next second is young still");
         orders.undo_advance(before);
-        assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
+        assert!(matches!(orders.look_up(keys[0], later), Lookup::Decided(_)));
         assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX + 1);
     }
 

@@ -1,0 +1,18 @@
+//! The `inventory` command as its users meet it: whole processes, each test in its own directory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod bad_input;
+mod contract;
+mod crashes;
+mod demo;
+mod harness;
+mod local_files;
+mod proxy;
+mod server;
+mod shell;

@@ -1,0 +1,67 @@
+//! The shell on a pipe, against a server that comes and goes.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
+use crate::harness::{BANANAS, Place, Ran, TISSUES, piped};
+
+#[test]
+fn the_shell_and_the_one_shot_commands_share_the_session() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let script = format!("buy {TISSUES} 1 {BANANAS} 1\nlogin bob\nbob-demo\nmine\n");
+    let ran = piped(client.command(&["shell"]), &script).exits(0);
+    ran.shows("logged in as alice").shows("total 3.28").tells("already logged in as alice");
+    assert_eq!((client.held(TISSUES), client.held(BANANAS)), (1, 1));
+    piped(client.command(&["shell"]), "logout\n").exits(0);
+    client.run(&["mine"]).exits(1);
+}
+
+#[test]
+fn receipts_are_shown_by_key() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let bought = client.run(&["buy", TISSUES, "1", "--format", "json"]).json();
+    let key = bought["key"].as_str().unwrap();
+    piped(client.command(&["shell"]), &format!("receipt {key}\nreceipt\n{key}\n"))
+        .exits(0)
+        .shows("total 2.49");
+}
+
+#[test]
+fn the_shell_outlives_its_server() {
+    let place = Place::new();
+    let server = place.serve();
+    let client = place.logged_in("alice");
+    let mut shell = client.command(&["shell"]);
+    let mut shell =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    let mut out = BufReader::new(shell.stdout.take().unwrap());
+    let mut wait_for = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "{text}");
+        }
+    };
+    writeln!(input, "buy {TISSUES} 1").unwrap();
+    wait_for("total 2.49");
+    server.kill();
+    let _server = place.serve();
+    writeln!(input, "buy {TISSUES} 2").unwrap();
+    wait_for("total 4.98");
+    drop(input);
+    Ran::from(shell.wait_with_output().unwrap()).exits(0);
+    assert_eq!((client.held(TISSUES), client.available(TISSUES)), (3, 97));
+}
+
+#[test]
+fn without_a_server_the_shell_says_so_and_goes_on() {
+    let place = Place::new();
+    let client = place.client("alice");
+    let ran = piped(client.command(&["shell"]), "login alice\nalice-demo\nstock\n");
+    ran.exits(1).tells("cannot reach the server").tells("not logged in");
+}
