@@ -1,5 +1,7 @@
 //! Shared set-up of the benches: shops of any size, and orders for them.
 
+pub mod server;
+
 use std::error::Error;
 
 use inventory_core::journal::Tip;

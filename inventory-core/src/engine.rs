@@ -3,15 +3,15 @@
 use alloc::collections::VecDeque;
 use core::mem;
 
-use crate::command::{Action, Actor};
+use crate::command::{Action, Actor, Command, OrderLine};
 use crate::event::{Event, Record};
 use crate::id::{AppendId, Version};
-use crate::journal::{Group, GroupBuilder, ReplayError, Tip, apply_group};
-use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX};
+use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
+use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::machine::{Decision, apply, decide};
 use crate::query;
-use crate::refusal::Refusal;
-use crate::reply::{Answer, Reply, Unavailable};
+use crate::refusal::{Refusal, Shortage};
+use crate::reply::{Answer, LevelRow, Reply, Unavailable};
 use crate::state::State;
 use crate::time::Time;
 
@@ -36,7 +36,7 @@ impl Default for EngineConfig {
 /// Call order: [`submit`](Self::submit) requests as they come. Write what [`poll_append`](Self::poll_append) gives
 /// to the journal, in order, and say of each group, oldest first, what became of it:
 /// [`appended`](Self::appended), [`conflicted`](Self::conflicted), [`append_failed`](Self::append_failed) or
-/// [`poison`](Self::poison). After each of these calls send what [`poll_reply`](Self::poll_reply) gives. If a group was
+/// [`poison`](Self::poison). After each of these calls, and after `submit`, send what [`poll_reply`](Self::poll_reply) gives. If a group was
 /// not written, those behind it cannot be either: wait for their answers too before saying so.
 ///
 /// The working state runs ahead of the journal; no reply leaves before everything it rests on is durable, be it an
@@ -53,6 +53,7 @@ pub struct Engine<T> {
     in_flight_bytes: usize,
     /// Requests whose replies rest on something undurable, oldest first.
     waiting: VecDeque<Waiting<T>>,
+    waiting_bytes: usize,
     /// Replies that may leave.
     ready: VecDeque<(T, Reply)>,
     poisoned: bool,
@@ -68,6 +69,30 @@ struct Waiting<T> {
     rests_on: Version,
 }
 
+impl<T> Waiting<T> {
+    /// About how much memory the lists in it take.
+    fn bytes(&self) -> usize {
+        let lines = match &self.action {
+            Action::Command(Command::Purchase(order)) => order.lines.len(),
+            _ => 0,
+        };
+        let reply_bytes = match &self.reply {
+            Reply::Answered(Answer::Levels(page)) => {
+                let names: usize = page.levels.iter().map(|row| row.name.len()).sum();
+                names.saturating_add(page.levels.len().saturating_mul(size_of::<LevelRow>()))
+            }
+            Reply::Answered(Answer::Receipt(receipt)) => {
+                receipt.lines.len().saturating_mul(size_of::<OrderLine>())
+            }
+            Reply::Refused(Refusal::InsufficientStock { shortages }) => {
+                shortages.len().saturating_mul(size_of::<Shortage>())
+            }
+            _ => 0,
+        };
+        lines.saturating_mul(size_of::<OrderLine>()).saturating_add(reply_bytes)
+    }
+}
+
 impl<T> Engine<T> {
     /// An engine that goes on from this state, all of which is durable; `tip` is the journal's end there.
     pub fn new(mut state: State, tip: Tip, config: EngineConfig) -> Self {
@@ -81,6 +106,7 @@ impl<T> Engine<T> {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             ready: VecDeque::new(),
             state,
             poisoned: false,
@@ -89,7 +115,8 @@ impl<T> Engine<T> {
 
     /// Takes a request: decides it at once; the reply waits until what it rests on is durable.
     ///
-    /// Time never goes backwards: a `now` before that of the last event counts as that.
+    /// Time never goes backwards: a `now` before that of the last event counts as that. So a clock that once ran ahead
+    /// stays ahead: a caller checks its clock before it opens a journal, and keeps it from jumping afterwards.
     pub fn submit(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
         if self.poisoned {
             self.ready.push_back((ticket, Reply::Unavailable(Unavailable::Poisoned)));
@@ -104,7 +131,7 @@ impl<T> Engine<T> {
     ///
     /// `append_id` is random, or part of a random sequence; it is used only if a group is given.
     pub fn poll_append(&mut self, append_id: AppendId) -> Option<Group> {
-        if self.poisoned || self.in_flight.len() >= self.config.groups_in_flight_max {
+        if self.poisoned || self.in_flight.len() >= self.config.groups_in_flight_max.max(1) {
             return None;
         }
         let group = self.open.pop_front()?;
@@ -140,6 +167,7 @@ impl<T> Engine<T> {
     ///
     /// An error says that their groups make no sense; the engine is poisoned then.
     pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {
+        self.release_durable();
         self.roll_back();
         for group in theirs {
             if let Err(error) = apply_group(&mut self.state, &mut self.durable, group) {
@@ -149,7 +177,7 @@ impl<T> Engine<T> {
         }
         self.state.forget_undo_through(self.durable.version);
         self.open = VecDeque::from([GroupBuilder::new(self.durable.version)]);
-        for Waiting { ticket, actor, action, .. } in mem::take(&mut self.waiting) {
+        for Waiting { ticket, actor, action, .. } in self.take_waiting() {
             self.process(now, ticket, actor, action);
         }
         Ok(())
@@ -158,6 +186,7 @@ impl<T> Engine<T> {
     /// The oldest group in flight was not written, for certain. All undurable effects are rolled back and the
     /// requests that rest on them answered `NotWritten`; the engine goes on.
     pub fn append_failed(&mut self) {
+        self.release_durable();
         self.roll_back();
         self.answer_waiting(Unavailable::NotWritten);
     }
@@ -166,18 +195,13 @@ impl<T> Engine<T> {
     /// those that wait, is answered `Poisoned`.
     pub fn poison(&mut self) {
         self.poisoned = true;
+        self.release_durable();
         self.answer_waiting(Unavailable::Poisoned);
     }
 
     /// The next reply that may leave.
     pub fn poll_reply(&mut self) -> Option<(T, Reply)> {
-        if let Some(ready) = self.ready.pop_front() {
-            return Some(ready);
-        }
-        let durable = self.durable.version;
-        let Waiting { ticket, reply, .. } =
-            self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
-        Some((ticket, reply))
+        self.ready.pop_front().or_else(|| self.pop_durable())
     }
 
     /// The end of what is durable.
@@ -185,7 +209,13 @@ impl<T> Engine<T> {
         self.durable
     }
 
-    /// Whether everything is said and done: no reply waits and nothing is left to write.
+    /// A snapshot of the state; none while anything is undurable or unsaid, or once poisoned.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        (self.is_idle() && !self.poisoned).then(|| Snapshot::of(&self.state, self.durable.hash))
+    }
+
+    /// Whether everything is said and done: no reply waits and nothing is left to write. Never again once poisoned with a
+    /// group in flight.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.ready.is_empty()
@@ -212,6 +242,7 @@ impl<T> Engine<T> {
     fn is_full(&self) -> bool {
         self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
             || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX
+            || self.waiting_bytes >= WAITING_BYTES_MAX
     }
 
     fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
@@ -227,7 +258,9 @@ impl<T> Engine<T> {
         if rests_on <= self.durable.version {
             self.ready.push_back((ticket, reply));
         } else {
-            self.waiting.push_back(Waiting { ticket, actor, action, reply, rests_on });
+            let waiting = Waiting { ticket, actor, action, reply, rests_on };
+            self.waiting_bytes = self.waiting_bytes.saturating_add(waiting.bytes());
+            self.waiting.push_back(waiting);
         }
     }
 
@@ -246,6 +279,26 @@ impl<T> Engine<T> {
         reply_to(&self.state, version, record)
     }
 
+    /// The oldest reply that waited and need not any more.
+    fn pop_durable(&mut self) -> Option<(T, Reply)> {
+        let durable = self.durable.version;
+        let waiting = self.waiting.pop_front_if(|waiting| waiting.rests_on <= durable)?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes());
+        Some((waiting.ticket, waiting.reply))
+    }
+
+    fn take_waiting(&mut self) -> VecDeque<Waiting<T>> {
+        self.waiting_bytes = 0;
+        mem::take(&mut self.waiting)
+    }
+
+    /// Parts the replies that became durable and were not taken yet from those that a failure is about.
+    fn release_durable(&mut self) {
+        while let Some(reply) = self.pop_durable() {
+            self.ready.push_back(reply);
+        }
+    }
+
     fn roll_back(&mut self) {
         self.state.roll_back_to(self.durable.version);
         self.in_flight.clear();
@@ -254,7 +307,7 @@ impl<T> Engine<T> {
     }
 
     fn answer_waiting(&mut self, why: Unavailable) {
-        let tickets = mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.ticket);
+        let tickets = self.take_waiting().into_iter().map(|waiting| waiting.ticket);
         self.ready.extend(tickets.map(|ticket| (ticket, Reply::Unavailable(why))));
     }
 }

@@ -189,10 +189,12 @@ impl OrderKey {
         }
     }
 
-    /// A key of this time (whole milliseconds are kept) with these random bits, of which 74 are used.
+    /// A key of this time (whole milliseconds are kept; times from the year 10889 on count as its end) with these
+    /// random bits, of which 74 are used.
     pub const fn from_parts(time: Time, random: u128) -> Self {
         let mut bytes = random.to_be_bytes();
-        let ms = (time.as_micros() / 1_000).to_be_bytes();
+        let ms = time.as_micros() / 1_000;
+        let ms = if ms >> 48 == 0 { ms } else { (1 << 48) - 1 }.to_be_bytes();
         [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]] =
             [ms[2], ms[3], ms[4], ms[5], ms[6], ms[7]];
         bytes[6] = 0x70 | (bytes[6] & 0x0f);

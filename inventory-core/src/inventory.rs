@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use crate::command::{Action, Actor, Command, Order, Query, Role};
 use crate::engine::{Engine, EngineConfig};
-use crate::id::{AppendId, LocationId, OrderKey, Upc, UserId};
-use crate::journal::{Commit, Group, Journal, ReplayError, Snapshot, commit, replay};
+use crate::id::{AppendId, Hash, LocationId, OrderKey, Upc, UserId};
+use crate::journal::{Commit, Group, Journal, ReplayError, commit, commit_again, replay};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
@@ -78,8 +78,9 @@ impl<J: Journal> Inventory<J> {
     ///
     /// `random` is 128 random bits, new ones at every opening.
     pub async fn open(journal: J, random: u128) -> Result<Self, InventoryError> {
-        let bytes = random.to_le_bytes();
-        let hash_seed = bytes.first_chunk().map_or(0, |seed| u64::from_le_bytes(*seed));
+        // Append ids are written down: the seed must not be read off them.
+        let hash_seed =
+            Hash::of(&random.to_le_bytes()).0.first_chunk().map_or(0, |seed| u64::from_le_bytes(*seed));
         let (state, tip) = replay(&journal, hash_seed).await?;
         let engine = Engine::new(state, tip, EngineConfig::default());
         Ok(Self { journal, engine, committing: None, append_id: random, ticket: 0 })
@@ -110,7 +111,8 @@ impl<J: Journal> Inventory<J> {
 
     /// Writes the next group; gives the reason if that failed.
     async fn commit_next(&mut self, now: Time) -> Result<String, InventoryError> {
-        if self.committing.is_none() {
+        let left_behind = self.committing.is_some();
+        if !left_behind {
             self.append_id = self.append_id.wrapping_add(1);
             self.committing = self.engine.poll_append(AppendId(self.append_id));
         }
@@ -119,9 +121,13 @@ impl<J: Journal> Inventory<J> {
             self.engine.poison();
             return Ok(String::new());
         };
-        let commit = commit(&self.journal, group).await;
+        let committed = if left_behind {
+            commit_again(&self.journal, group).await
+        } else {
+            commit(&self.journal, group).await
+        };
         self.committing = None;
-        match commit {
+        match committed {
             Commit::Done => self.engine.appended(),
             Commit::Conflict(theirs) => self.engine.conflicted(now, &theirs)?,
             Commit::Failed(why) => {
@@ -182,7 +188,8 @@ impl<J: Journal> Inventory<J> {
         self.engine.state().users().id(&name).ok_or(InventoryError::Refused(Refusal::InvalidName))
     }
 
-    /// Buys. Repeating the same order gives the same receipt and buys nothing more.
+    /// Buys. Repeating the same order gives the same receipt and buys nothing more. An order that left the outcome window
+    /// ([`limits`](crate::limits)) is refused `KeyTooOld` and buys nothing more either.
     pub async fn purchase(
         &mut self,
         now: Time,
@@ -215,12 +222,9 @@ impl<J: Journal> Inventory<J> {
 
     /// Saves a snapshot in the journal, so that the next opening need not replay what is in it.
     pub async fn save_snapshot(&mut self) -> Result<(), InventoryError> {
-        if !self.engine.is_idle() || self.engine.is_poisoned() {
-            return Err(InventoryError::NotWritten(
-                "an earlier call was not finished: repeat it first".into(),
-            ));
-        }
-        let snapshot = Snapshot::of(self.engine.state(), self.engine.durable().hash);
+        let unfinished =
+            || InventoryError::NotWritten("an earlier call was not finished: repeat it first".into());
+        let snapshot = self.engine.snapshot().ok_or_else(unfinished)?;
         self.journal.save_snapshot(snapshot).await.map_err(|error| ReplayError::from(error).into())
     }
 

@@ -29,7 +29,10 @@ pub const SESSIONS_PER_USER_MAX: usize = 64;
 /// How long the outcome of an order is kept for retries, in microseconds of the order key's own time.
 pub const ORDER_WINDOW_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
 /// How many outcomes are kept at most; beyond it the oldest second of keys leaves the window.
-pub const ORDER_WINDOW_COUNT_MAX: usize = 1 << 21;
+pub const ORDER_WINDOW_COUNT_MAX: usize = 1 << 22;
+/// Keys younger than this never leave the window for want of room, in microseconds: new orders are answered
+/// `Overloaded` instead. So a flood of keys, also of keys ahead of the clock, cannot make honest ones too old.
+pub const ORDER_WINDOW_AGE_US_MIN: u64 = 4 * 1_000_000;
 /// How far ahead of the server's clock an order key may be, in microseconds.
 pub const ORDER_KEY_FUTURE_US_MAX: u64 = 60 * 1_000_000;
 
@@ -37,6 +40,8 @@ pub const ORDER_KEY_FUTURE_US_MAX: u64 = 60 * 1_000_000;
 pub const INBOX_REQUESTS_MAX: usize = 1 << 16;
 /// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`.
 pub const UNDURABLE_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`.
+pub const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Size at which an open group takes no further event, in bytes.
 pub const GROUP_BYTES_TARGET: usize = 1 << 20;
 /// Largest encoded event, in bytes.
@@ -59,6 +64,7 @@ const _: () = {
     assert!(GROUP_BYTES_MAX <= UNDURABLE_BYTES_MAX);
     assert!(UNITS_MAX <= u64::MAX / 2);
     assert!(ORDER_KEY_FUTURE_US_MAX < ORDER_WINDOW_AGE_US);
+    assert!(ORDER_WINDOW_AGE_US_MIN < ORDER_WINDOW_AGE_US);
     // Rows are numbered in 32 bits, with one number to spare.
     assert!(ITEMS_MAX < ROWS_MAX);
     assert!(USERS_MAX < ROWS_MAX);

@@ -38,6 +38,10 @@ fn levels(state: &State, after: Option<Upc>, limit: u32) -> LevelsPage {
     let mut page = LevelsPage::default();
     for item in items.by_ref().take(limit) {
         page.levels.extend(rows(state, item));
+        // Items at many locations make a page full earlier.
+        if page.levels.len() >= LEVELS_PAGE_MAX {
+            break;
+        }
     }
     if items.peek().is_some() {
         page.next = page.levels.last().map(|row| row.upc);

@@ -66,7 +66,8 @@ pub enum Refusal {
 
     /// The key belongs to another order, or to another user's order.
     KeyReused,
-    /// The key is older than the outcome window: the order is not executed, now or later.
+    /// The key is older than the outcome window: the order is not carried out now or later. Whether it was before
+    /// is for the journal to say; a server has looked there.
     KeyTooOld,
     /// The key's time is too far ahead of the server's clock.
     KeyFromFuture,
@@ -180,8 +181,8 @@ impl fmt::Display for Refusal {
             Self::EmptyOrder => f.write_str("the order has no lines"),
             Self::KeyReused => f.write_str("the order key belongs to another order: make a new key"),
             Self::KeyTooOld => f.write_str(
-                "the order key is too old: this order is not executed, and never will be; \
-                 look for its receipt, or make a new key",
+                "the order key is too old: the order is not carried out now; whether it was before, its receipt \
+                 tells",
             ),
             Self::KeyFromFuture => f.write_str("the order key is from the future: set this machine's clock"),
             Self::UnknownOrder => f.write_str("no order of yours has this key"),

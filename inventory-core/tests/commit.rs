@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use inventory_core::journal::{
     Append, Commit, Group, GroupBuilder, Journal, JournalError, MemoryJournal, Snapshot, Tip, commit,
+    commit_again,
 };
 use inventory_core::{AppendId, Event, Hash, Record, SessionId, Time, Version};
 use pollster::block_on;
@@ -150,10 +151,21 @@ fn another_writers_group_in_its_place_is_a_conflict() {
 
 #[test]
 fn a_group_committed_again_after_a_cancelled_call_is_done() {
-    let journal = Scripted::new(&[], 0);
-    assert_eq!(journal.commit(&group(1)), Commit::Done);
-    assert_eq!(journal.commit(&group(1)), Commit::Done);
-    assert_eq!(journal.groups(), [group(1)]);
+    for (steps, reads_fail) in [(&[][..], 0), (&[], 1), (&[Step::Fail], 0), (&[Step::Fail], 1)] {
+        let journal = Scripted::new(steps, reads_fail);
+        block_on(journal.journal.append(group(1)));
+        assert_eq!(block_on(commit_again(&journal, &group(1))), Commit::Done);
+        assert_eq!(journal.groups(), [group(1)]);
+    }
+}
+
+#[test]
+fn a_group_committed_again_is_never_said_to_have_failed() {
+    for steps in [&[][..], &[Step::Fail; 3]] {
+        let journal = Scripted::new(steps, 3);
+        block_on(journal.journal.append(group(1)));
+        assert!(matches!(block_on(commit_again(&journal, &group(1))), Commit::Unknown(_)));
+    }
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //! another writer's groups come before ours.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use inventory_core::journal::{Group, Tip};
-use inventory_core::limits::GROUP_BYTES_TARGET;
+use inventory_core::journal::{Group, GroupBuilder, Tip};
+use inventory_core::limits::{GROUP_BYTES_TARGET, WAITING_BYTES_MAX};
 use inventory_core::state::State;
 use inventory_core::{
-    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, LocationId, Order, OrderKey, OrderLine,
-    Query, Receipt, Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId,
+    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
+    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -225,6 +225,41 @@ fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
 }
 
 #[test]
+fn what_is_durable_is_acknowledged_whatever_becomes_of_the_next_group() {
+    let their_group = |bench: &mut Bench| {
+        let (durable, now) = (bench.engine.durable(), bench.engine.state().now());
+        let mut group = GroupBuilder::new(durable.version);
+        let (upc, name) = (Upc::new(1).unwrap(), "theirs".into());
+        group.push(&Record {
+            at: now,
+            event: Event::ItemDefined { by: UserId::SYSTEM, upc, name, price: None },
+        });
+        group.seal(AppendId(99), durable.hash).unwrap()
+    };
+    let what_becomes: [fn(&mut Bench, &Group); 3] = [
+        |bench, _| bench.engine.append_failed(),
+        |bench, _| bench.engine.poison(),
+        |bench, theirs| bench.engine.conflicted(NOW, std::slice::from_ref(theirs)).unwrap(),
+    ];
+    for what in what_becomes {
+        let mut bench = Bench::with_groups_in_flight(2);
+        let (name, password_hash) = ("bob".into(), "".into());
+        let add = Command::AddUser { name, password_hash, role: Role::Buyer };
+        bench.engine.submit(NOW, 1, Actor::System, add.into());
+        bench.submit(2, buy(1, 2));
+        let first = bench.group().unwrap();
+        bench.submit(3, buy(2, 2));
+        bench.group().unwrap();
+        bench.engine.appended();
+        let theirs = their_group(&mut bench);
+        what(&mut bench, &theirs);
+        let replies = bench.replies();
+        assert_eq!(replies[0], (1, Reply::Answered(Answer::Done(first.base().plus(1)))));
+        assert_eq!(receipt(&replies[1].1).version, first.last());
+    }
+}
+
+#[test]
 fn a_poisoned_engine_acknowledges_nothing() {
     let mut bench = Bench::new(EngineConfig::default());
     bench.submit(1, buy(1, 2));
@@ -301,6 +336,34 @@ fn a_full_inbox_answers_overloaded_and_does_not_execute() {
     assert_eq!(bench.tickets(), [1, 2]);
     bench.submit(4, look());
     assert_eq!(on_hand(&bench.replies()[0].1), 8);
+}
+
+#[test]
+fn reads_that_wait_are_bounded_by_their_size_also() {
+    let mut bench = Bench::new(EngineConfig::default());
+    for upc in 0..999 {
+        let define =
+            Command::DefineItem { upc: Upc::new(upc).unwrap(), name: "n".repeat(256).into(), price: None };
+        bench.engine.submit(NOW, 0, Actor::System, define.into());
+    }
+    bench.write();
+    bench.replies();
+    bench.submit(1, buy(1, 1));
+    let page = || Query::Levels { after: None, limit: 1_000 };
+    let mut pages = 0;
+    let overloaded = loop {
+        bench.submit(2, page().into());
+        match bench.engine.poll_reply() {
+            Some((_, reply)) => break reply,
+            None => pages += 1,
+        }
+        assert!(pages * 1_000 * 256 < 2 * WAITING_BYTES_MAX, "{pages} pages wait");
+    };
+    assert!(is(&overloaded, Unavailable::Overloaded));
+    bench.write();
+    assert_eq!(bench.replies().len(), 1 + pages);
+    bench.submit(3, page().into());
+    assert!(matches!(bench.replies()[..], [(3, Reply::Answered(_))]));
 }
 
 #[test]

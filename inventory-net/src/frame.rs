@@ -1,4 +1,19 @@
 //! Frames: a payload behind its length. Knows nothing of what a payload holds.
+//!
+//! ```
+//! use bytes::{BufMut, BytesMut};
+//! use inventory_net::frame::{self, FrameError};
+//!
+//! let mut bytes = BytesMut::new();
+//! frame::append(&mut bytes, 100, |to| {
+//!     to.put_slice(b"payload");
+//!     Ok::<(), FrameError>(())
+//! })?;
+//! assert_eq!(&bytes[..4], [0, 0, 0, 7]);
+//! assert_eq!(frame::first_payload(&bytes, 100)?, Some(&b"payload"[..]));
+//! assert_eq!(frame::first_payload(&bytes[..9], 100)?, None, "incomplete");
+//! # Ok::<(), FrameError>(())
+//! ```
 
 use bytes::{BufMut, BytesMut};
 

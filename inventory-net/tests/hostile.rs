@@ -23,6 +23,7 @@ use inventory_net::message::{
     ClientHello, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, decode_reply,
     encode_request,
 };
+use inventory_net::server::Server;
 use inventory_net::transport::{Stream, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -188,6 +189,23 @@ async fn connections_beyond_the_limit_wait_until_there_is_room() {
     assert_eq!(third.read(&mut byte).await.unwrap(), 1);
     drop((second, third));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_quiet_listener_keeps_no_place_from_a_busy_one() {
+    let service = common::open(Arc::new(MemoryJournal::new())).await;
+    let mut options = options();
+    options.connections_max = 1;
+    let mut server = Server::new(service, options).unwrap();
+    for address in ["memory://quiet", "memory://busy"] {
+        server.bind(&address.parse().unwrap()).await.unwrap();
+    }
+    let running = tokio::spawn(server.run(std::future::pending()));
+    for address in ["memory://busy", "memory://quiet", "memory://busy"] {
+        let client = Client::connect(&address.parse().unwrap(), ClientOptions::default()).await.unwrap();
+        client.close().await;
+    }
+    running.abort();
 }
 
 #[tokio::test]

@@ -238,6 +238,25 @@ async fn many_requests_are_in_flight_on_one_connection() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_connections_on_many_threads_never_sell_a_unit_twice() {
+    let server = serve("memory://threads", Arc::new(MemoryJournal::new()), options()).await;
+    let mut buyers = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let client = alice(&server).await;
+        buyers.spawn(async move {
+            let mut bought = 0;
+            for _ in 0..12 {
+                let milk = order(new_order_key().unwrap(), MILK, 1);
+                bought += u64::from(client.purchase(&milk).await.is_ok());
+            }
+            bought
+        });
+    }
+    assert_eq!(buyers.join_all().await.iter().sum::<u64>(), 100);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_forgotten() {
     let journal = Arc::new(Scripted::default());

@@ -26,9 +26,19 @@ pub enum Commit {
 /// Appends a group and finds out what became of it, as the obligations of [`Journal`] allow: an unknown outcome is
 /// resolved by reading the place the group wanted, and by sending the same bytes again while nothing is there.
 ///
-/// Calling it again with a group whose earlier call was cancelled is safe: a group that is there already is done.
+/// For the first attempt only; [`commit_again`] is for a group whose earlier call was cancelled.
 pub async fn commit(journal: &(impl Journal + ?Sized), group: &Group) -> Commit {
-    let mut unknown = None;
+    resolve(journal, group, None).await
+}
+
+/// Like [`commit`], for a group that was sent before and whose outcome was not learned. A group that is there already
+/// is done; since the earlier attempt may have taken effect, none is said to have failed.
+pub async fn commit_again(journal: &(impl Journal + ?Sized), group: &Group) -> Commit {
+    resolve(journal, group, Some("an earlier attempt to write was cancelled".into())).await
+}
+
+/// `unknown` says why an earlier attempt may have taken effect, if there was one.
+async fn resolve(journal: &(impl Journal + ?Sized), group: &Group, mut unknown: Option<String>) -> Commit {
     for _ in 0..ATTEMPTS {
         let conflict = match journal.append(group.clone()).await {
             Append::Done => return Commit::Done,

@@ -10,7 +10,7 @@ mod replay;
 mod snapshot;
 
 pub use bytes::Malformed;
-pub use commit::{Commit, commit};
+pub use commit::{Commit, commit, commit_again};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};
 pub use memory::MemoryJournal;
 pub(crate) use replay::apply_group;

@@ -16,6 +16,7 @@ use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::query;
 use crate::refusal::{Refusal, Shortage};
+use crate::reply::{Reply, Unavailable};
 use crate::state::{Lookup, State};
 use crate::time::Time;
 
@@ -34,6 +35,9 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
             Ok(Decision::Stands(query::outcome(state, row)))
         }
         Lookup::Decided(_) => Err(Refusal::KeyReused),
+        Lookup::Undecided if !state.orders.has_room(now) => {
+            Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
+        }
         Lookup::Undecided => Ok(Decision::Happens(match fill(state, &order.lines) {
             Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
             Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },

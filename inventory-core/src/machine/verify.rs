@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::event::{Event, Line, Record};
 use crate::id::{ItemId, OrderKey, SessionId, UserId};
+use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::state::{Lookup, State};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
@@ -20,8 +21,10 @@ pub enum Impossible {
     /// It adds a user whose name is taken.
     #[error("it adds a user whose name is taken")]
     UserExists,
-    /// It starts a session that exists, or ends one that does not.
-    #[error("it starts a session that exists, or ends one that does not")]
+    /// It starts a session that exists or is one too many, or ends one that does not exist or is another user's.
+    #[error(
+        "it starts a session that exists or is one too many, or ends one that does not exist or is another user's"
+    )]
     Session,
     /// It sets an initial level a second time.
     #[error("it sets the initial level of item row {} a second time", .0.0)]
@@ -29,6 +32,9 @@ pub enum Impossible {
     /// It takes more units than are available.
     #[error("it takes more units of item row {} than are available", .0.0)]
     Oversold(ItemId),
+    /// It is a purchase without lines, or with a line of zero units.
+    #[error("it is a purchase without lines, or with a line of zero units")]
+    NothingTaken,
     /// It decides an order key that was decided, or that had left the window.
     #[error("it decides order {0} a second time or too late")]
     Decided(OrderKey),
@@ -60,11 +66,14 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
         Event::LoggedIn { user, session, displaced } => {
             user_exists(state, *user)?;
             session_is(state, *session, false)?;
-            displaced.map_or(Ok(()), |displaced| session_is(state, displaced, true))
+            has_room(state, *user, *displaced)
         }
         Event::LoggedOut { session } => session_is(state, *session, true),
         Event::Purchased { key, user, lines, .. } => {
             undecided(state, record, *key, *user)?;
+            if lines.is_empty() || lines.iter().any(|line| line.units.is_zero()) {
+                return Err(Impossible::NothingTaken);
+            }
             lines.iter().try_for_each(|line| can_take(state, line))?;
             each_once(lines)
         }
@@ -111,6 +120,16 @@ fn user_exists(state: &State, user: UserId) -> Result<(), Impossible> {
 
 fn actor_exists(state: &State, user: UserId) -> Result<(), Impossible> {
     if user == UserId::SYSTEM { Ok(()) } else { user_exists(state, user) }
+}
+
+/// Whether the user may have one more session once this one of the user's own is ended.
+fn has_room(state: &State, user: UserId, displaced: Option<SessionId>) -> Result<(), Impossible> {
+    let count = state.users.user(user).map_or(0, |user| user.sessions.len());
+    let fits = match displaced {
+        Some(session) => state.users.session(session) == Some(user) && count <= SESSIONS_PER_USER_MAX,
+        None => count < SESSIONS_PER_USER_MAX,
+    };
+    if fits { Ok(()) } else { Err(Impossible::Session) }
 }
 
 fn session_is(state: &State, session: SessionId, there: bool) -> Result<(), Impossible> {

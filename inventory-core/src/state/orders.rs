@@ -16,11 +16,14 @@ use hashbrown::HashTable;
 
 use crate::event::{Line, OrderDigest};
 use crate::id::{OrderKey, UserId, Version};
-use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_COUNT_MAX};
+use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_COUNT_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
 use crate::time::Time;
+
+/// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
+const SECONDS_LEAVING_MAX: usize = 4;
 
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +111,12 @@ impl Orders {
         Time::from_micros(self.floor_at(now).saturating_mul(1_000_000))
     }
 
+    /// Whether one more outcome can be recorded at `now`: there is room, or the oldest second may leave to make it.
+    pub fn has_room(&self, now: Time) -> bool {
+        let oldest = self.buckets.first_key_value();
+        self.count < ORDER_WINDOW_COUNT_MAX || oldest.is_some_and(|(second, _)| may_leave(*second, now))
+    }
+
     /// What became of the order with this key, as known at `now`.
     pub fn look_up(&self, key: OrderKey, now: Time) -> Lookup<'_> {
         let second = second_of(key.time());
@@ -140,8 +149,9 @@ impl Orders {
             Entry::Occupied(bucket) => bucket.into_mut(),
             Entry::Vacant(_) => {
                 // A second holds about as many orders as the one before it: growing would copy them again and again.
-                let before = self.buckets.range(..second).next_back();
-                let capacity = before.map_or(0, |(_, bucket)| bucket.rows.len());
+                // Not more than one second looks at any other, or keys of many seconds could claim room many times.
+                let before = second.checked_sub(1).and_then(|before| self.buckets.get(&before));
+                let capacity = before.map_or(0, |bucket| bucket.rows.len());
                 self.buckets.entry(second).or_insert_with(|| Bucket::with_capacity(capacity))
             }
         };
@@ -173,28 +183,26 @@ impl Orders {
         self.count = self.count.saturating_sub(1);
     }
 
-    /// Lets the buckets leave that are too old at `now`, and the oldest while there are too many outcomes.
-    /// None if nothing changed.
+    /// Lets the oldest buckets leave: a few of those that are too old at `now`, so that no call pays for a whole night, and
+    /// as many as it takes while there are too many outcomes. None if nothing changed.
     pub(crate) fn advance(&mut self, now: Time) -> Option<WindowBefore> {
         let before_floor = self.floor;
         let mut evicted = Vec::new();
-        let mut floor = self.floor_at(now);
+        let start = self.floor_at(now);
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
-            if second >= floor && self.count <= ORDER_WINDOW_COUNT_MAX {
+            let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
+            let too_many = self.count > ORDER_WINDOW_COUNT_MAX && may_leave(second, now);
+            if !too_old && !too_many {
                 break;
             }
-            floor = floor.max(second.saturating_add(1));
+            // Not further: what is too old and has not left yet lies above the floor.
+            self.floor = second.saturating_add(1);
             let bucket = oldest.remove();
             self.count = self.count.saturating_sub(bucket.rows.len());
             evicted.push((second, bucket));
         }
-        // Without outcomes below it a higher floor says nothing new: `floor_at` gives it from the time alone.
-        if evicted.is_empty() {
-            return None;
-        }
-        self.floor = floor;
-        Some(WindowBefore { floor: before_floor, evicted })
+        if evicted.is_empty() { None } else { Some(WindowBefore { floor: before_floor, evicted }) }
     }
 
     pub(super) fn undo_advance(&mut self, before: WindowBefore) {
@@ -224,6 +232,11 @@ impl Bucket {
 
 fn row_at(rows: &[OutcomeRow], place: u32) -> Option<&OutcomeRow> {
     rows.get(usize::try_from(place).ok()?)
+}
+
+/// Whether keys of this second are old enough at `now` to leave for want of room.
+const fn may_leave(second: u64, now: Time) -> bool {
+    second < second_of(now.minus_micros(ORDER_WINDOW_AGE_US_MIN))
 }
 
 const fn second_of(time: Time) -> u64 {
@@ -266,6 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn a_night_without_orders_leaves_a_few_seconds_at_a_time() {
+        let (mut orders, keys) = window(10);
+        let later = NOW.plus_micros(2 * ORDER_WINDOW_AGE_US);
+        let mut left = Vec::new();
+        while orders.advance(later).is_some() {
+            assert!(keys.iter().all(|key| orders.look_up(*key, later) == Lookup::TooOld));
+            left.push(orders.len());
+        }
+        assert_eq!(left, [6, 2, 0]);
+    }
+
+    #[test]
     fn what_left_stays_away_when_the_clock_is_asked_about_an_earlier_time() {
         let (mut orders, keys) = window(3);
         orders.advance(NOW.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000));
@@ -273,22 +298,39 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_second_leaves_when_there_are_too_many_outcomes() {
+    fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
         let full = u128::try_from(ORDER_WINDOW_COUNT_MAX).unwrap() - 2;
         let third = NOW.plus_micros(2_000_000);
         for random in 0..full {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
         }
-        assert!(orders.advance(NOW).is_none());
+        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
+        assert!(!orders.has_room(NOW) && orders.has_room(later));
+        assert!(orders.advance(later).is_none());
         orders.record(row(OrderKey::from_parts(third, u128::MAX)));
-        let before = orders.advance(NOW).unwrap();
+        assert!(orders.advance(NOW).is_none());
+        let before = orders.advance(later).unwrap();
         assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX);
-        assert_eq!(orders.look_up(keys[0], NOW), Lookup::TooOld);
-        assert!(matches!(orders.look_up(keys[1], NOW), Lookup::Decided(_)));
+        assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
+        assert!(matches!(orders.look_up(keys[1], later), Lookup::Decided(_)));
+        assert!(!orders.has_room(later), "the next second is young still");
         orders.undo_advance(before);
-        assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
+        assert!(matches!(orders.look_up(keys[0], later), Lookup::Decided(_)));
         assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX + 1);
+    }
+
+    #[test]
+    fn room_is_claimed_once_whatever_the_order_of_the_keys() {
+        let mut orders = Orders::new(1);
+        for random in 0..1_000u128 {
+            orders.record(row(OrderKey::from_parts(NOW, random << 8)));
+        }
+        for second in (1..=100).rev() {
+            orders.record(row(OrderKey::from_parts(NOW.plus_micros(second * 1_000_000), 0)));
+        }
+        let room: usize = orders.buckets.values().map(|bucket| bucket.rows.capacity()).sum();
+        assert!(room < 3_000, "room for {room} outcomes, and there are {}", orders.len());
     }
 
     #[test]

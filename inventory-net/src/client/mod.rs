@@ -67,6 +67,9 @@ pub struct Client {
 
 impl Client {
     /// Connects to a server. This first connection is tried once, so that a server that is not there is told at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and IO enabled.
     pub async fn connect(address: &Address, options: ClientOptions) -> Result<Self, ClientError> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(Driver::new(address.clone(), options.clone(), waiting).run());

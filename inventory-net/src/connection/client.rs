@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
-use inventory_core::{OrderKey, Refusal};
+use inventory_core::OrderKey;
 use zeroize::Zeroize;
 
 use super::buffer;
+use super::login::Login;
 use crate::frame::{self, FrameError};
 use crate::limits::{
     ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES, PROTOCOL_VERSION,
@@ -61,7 +62,7 @@ pub struct ClientConnection {
     in_flight: HashMap<RequestId, InFlight>,
     last_id: u32,
     server: Option<ServerHello>,
-    logged_in: bool,
+    login: Login,
     ended: Option<ClientError>,
 }
 
@@ -70,6 +71,7 @@ struct InFlight {
     op: Op,
     /// The order that the request is about: its receipt carries this key.
     key: Option<OrderKey>,
+    asked_under: Login,
 }
 
 impl ClientConnection {
@@ -81,7 +83,7 @@ impl ClientConnection {
             in_flight: HashMap::new(),
             last_id: 0,
             server: None,
-            logged_in: false,
+            login: Login::default(),
             ended: None,
         };
         let hello = ClientHello {
@@ -97,6 +99,11 @@ impl ClientConnection {
     /// What the server said; none before its hello.
     pub const fn server(&self) -> Option<&ServerHello> {
         self.server.as_ref()
+    }
+
+    /// Whether the connection has a session, as far as the replies have told.
+    pub const fn is_logged_in(&self) -> bool {
+        self.login.is_live()
     }
 
     /// How many requests wait for their replies.
@@ -169,7 +176,9 @@ impl ClientConnection {
 
     fn send(&mut self, body: &RequestBody) -> Result<RequestId, SendError> {
         let limit = match &self.server {
-            Some(server) if self.logged_in => usize::try_from(server.frame_bytes_max).unwrap_or(usize::MAX),
+            Some(server) if self.is_logged_in() => {
+                usize::try_from(server.frame_bytes_max).unwrap_or(usize::MAX)
+            }
             _ => ANONYMOUS_FRAME_BYTES_MAX,
         };
         let id = self.next_id();
@@ -184,7 +193,7 @@ impl ClientConnection {
             RequestBody::Receipt { key } => Some(*key),
             _ => None,
         };
-        self.in_flight.insert(id, InFlight { op: body.op(), key });
+        self.in_flight.insert(id, InFlight { op: body.op(), key, asked_under: self.login });
         Ok(id)
     }
 
@@ -214,10 +223,10 @@ impl ClientConnection {
             {
                 return Err(lie("the receipt is of another order"));
             }
-            ReplyBody::Done(_) if matches!(op, Some(Op::LogIn | Op::Resume)) => self.logged_in = true,
-            ReplyBody::Done(_) if op == Some(Op::LogOut) => self.logged_in = false,
-            ReplyBody::Refused(Refusal::NotLoggedIn) => self.logged_in = false,
             _ => {}
+        }
+        if let Some(InFlight { op, asked_under, .. }) = asked {
+            self.login.follow(op, asked_under, body);
         }
         Ok(Kind::Answer)
     }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
-use inventory_core::Refusal;
 use zeroize::Zeroize;
 
 use super::buffer;
+use super::login::Login;
 use crate::frame;
 use crate::limits::{
     ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
@@ -67,8 +67,7 @@ pub struct ServerConnection {
     output: BytesMut,
     in_flight: HashMap<RequestId, InFlight>,
     phase: Phase,
-    /// Counts the logins of this connection; odd while it has a session.
-    login: u32,
+    login: Login,
     /// Largest payload that the client takes.
     peer_frame_bytes_max: usize,
     reading: bool,
@@ -92,8 +91,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     op: Op,
-    /// The count of logins when the request came.
-    login: u32,
+    asked_under: Login,
 }
 
 impl ServerConnection {
@@ -105,7 +103,7 @@ impl ServerConnection {
             output: BytesMut::new(),
             in_flight: HashMap::new(),
             phase: Phase::New,
-            login: 0,
+            login: Login::default(),
             peer_frame_bytes_max: FRAME_BYTES_MIN,
             reading: true,
             frame_began_us: None,
@@ -164,12 +162,12 @@ impl ServerConnection {
     /// Answers a request that [`poll_request`](Self::poll_request) gave. A second answer, or one after the
     /// connection broke off, is dropped.
     pub fn reply(&mut self, id: RequestId, body: &ReplyBody, now_us: u64) {
-        let Some(InFlight { op, login }) = self.in_flight.remove(&id) else { return };
+        let Some(InFlight { op, asked_under }) = self.in_flight.remove(&id) else { return };
         if self.phase == Phase::Closing {
             return;
         }
         self.idle_since_us = now_us;
-        self.follow_session(op, login, body);
+        self.login.follow(op, asked_under, body);
         self.send(Some(id), body, now_us);
         if let ReplyBody::ProtocolError(_) = body {
             self.phase = Phase::Closing;
@@ -184,7 +182,11 @@ impl ServerConnection {
     /// The first `bytes` bytes of the output were sent.
     pub fn sent(&mut self, bytes: usize, now_us: u64) {
         self.output.advance(bytes.min(self.output.len()));
-        self.stalled_since_us = if self.output.is_empty() { None } else { Some(now_us) };
+        if self.output.is_empty() {
+            self.stalled_since_us = None;
+        } else if bytes > 0 {
+            self.stalled_since_us = Some(now_us);
+        }
         buffer::let_go(&mut self.output);
     }
 
@@ -206,7 +208,7 @@ impl ServerConnection {
     /// Whether the connection has a session: its last answered login or resume was not followed by a logout
     /// or by `not_logged_in`.
     pub const fn is_logged_in(&self) -> bool {
-        self.login % 2 == 1
+        self.login.is_live()
     }
 
     /// How many requests wait for their replies.
@@ -306,7 +308,7 @@ impl ServerConnection {
                 self.send(Some(id), &ReplyBody::Done(Done::Hello(answer)), now_us);
             }
             Ok(body) => {
-                self.in_flight.insert(id, InFlight { op: body.op(), login: self.login });
+                self.in_flight.insert(id, InFlight { op: body.op(), asked_under: self.login });
                 return Ok(Some(Request { id, body }));
             }
         }
@@ -350,19 +352,6 @@ impl ServerConnection {
             in_flight_max: number(self.config.in_flight_max.max(1)),
             order_lines_max: number(inventory_core::limits::ORDER_LINES_MAX),
         })
-    }
-
-    /// What an answer says about the session of this connection.
-    fn follow_session(&mut self, op: Op, login: u32, body: &ReplyBody) {
-        let (starts, ends) = match body {
-            ReplyBody::Done(_) => (matches!(op, Op::LogIn | Op::Resume), op == Op::LogOut),
-            // Asked under the session of now, so that session has ended elsewhere.
-            ReplyBody::Refused(Refusal::NotLoggedIn) => (false, login == self.login),
-            _ => (false, false),
-        };
-        if (starts && !self.is_logged_in()) || (ends && self.is_logged_in()) {
-            self.login = self.login.wrapping_add(1);
-        }
     }
 
     fn send(&mut self, id: Option<RequestId>, body: &ReplyBody, now_us: u64) {

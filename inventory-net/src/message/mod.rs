@@ -1,7 +1,8 @@
 //! Messages: CBOR on one side, the core's types on the other. Nowhere else do they meet.
 //!
 //! A request is `[id, op, body]`, a reply `[id, status, body]`; PROTOCOL.md has the grammar. What is written is
-//! deterministic CBOR (RFC 8949, section 4.2.1); what is read may be any CBOR of the right [shape](envelope).
+//! deterministic CBOR (RFC 8949, section 4.2.1); what is read may be any CBOR of the same values within the
+//! profile that PROTOCOL.md sets, and is checked against it before anything is decoded.
 
 mod envelope;
 mod error;

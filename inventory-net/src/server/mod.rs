@@ -19,7 +19,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::password::{PasswordError, Passwords};
@@ -102,14 +101,11 @@ impl Server {
     /// connections and the service.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), CloseError> {
         let Self { shared, listeners, connections_max } = self;
-        let mut accepting = JoinSet::new();
-        for listener in listeners {
-            accepting.spawn(accept::run(Arc::clone(&shared), listener));
-        }
+        let accepting = tokio::spawn(accept::run(Arc::clone(&shared), listeners));
         shutdown.await;
         shared.phase.send_replace(Phase::Draining);
-        // Each ends by itself, and drops its listener.
-        while accepting.join_next().await.is_some() {}
+        // It ends by itself, and drops the listeners.
+        drop(accepting.await);
         shared.drain(connections_max).await;
         shared.service.close().await
     }

@@ -1,7 +1,6 @@
 //! The task that writes groups and delivers replies. While a group is under way, requests gather in the next one:
 //! under load groups grow by themselves, and a lone request waits for nobody.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use inventory_core::journal::{Commit, Group, commit};
+use inventory_core::journal::{Commit, Group, commit, commit_again};
 use inventory_core::{AppendId, Refusal, Reply};
 use tokio::time::Instant;
 
@@ -87,24 +86,31 @@ impl Committer {
         if committed == Commit::Done {
             return lock(&self.shared.desk).engine.appended();
         }
-        // Groups behind one that was not written answer for themselves only once it is clear what became of it:
-        // each is committed again, in order, until one is not written. One that is there already is done.
-        let mut behind = VecDeque::new();
-        while let Some((group, _)) = self.commits.next().await {
-            behind.push_back(group);
+        let mut behind = Vec::new();
+        while let Some(answered) = self.commits.next().await {
+            behind.push(answered);
         }
-        let mut committed = committed;
-        if !behind.is_empty() {
-            behind.push_front(group);
-            for group in behind {
-                committed = commit(&*self.shared.journal, &group).await;
-                if committed != Commit::Done {
-                    break;
-                }
-                lock(&self.shared.desk).engine.appended();
+        let verdict = match committed {
+            Commit::Unknown(_) => self.find_out(group, behind).await,
+            // A journal compares and sets: nothing can stand behind a group that is not there.
+            definite if behind.iter().all(|(_, committed)| *committed != Commit::Done) => definite,
+            _ => Commit::Unknown("the journal took a group whose predecessor it had refused".into()),
+        };
+        self.tell_not_written(verdict);
+    }
+
+    /// Sends a group whose outcome is unknown again, then those behind it, until one is not written; gives what became of
+    /// that one. One that is there already is done.
+    async fn find_out(&mut self, group: Group, behind: Vec<(Group, Commit)>) -> Commit {
+        let behind = behind.into_iter().map(|(group, _)| group);
+        for group in std::iter::once(group).chain(behind) {
+            let committed = commit_again(&*self.shared.journal, &group).await;
+            if committed != Commit::Done {
+                return committed;
             }
+            lock(&self.shared.desk).engine.appended();
         }
-        self.tell_not_written(committed);
+        Commit::Done
     }
 
     fn tell_not_written(&mut self, committed: Commit) {

@@ -7,7 +7,7 @@ mod history;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use inventory_core::journal::{Journal, JournalError, ReplayError, Snapshot, Tip, replay};
+use inventory_core::journal::{Journal, JournalError, ReplayError, Tip, replay};
 use inventory_core::state::State;
 use inventory_core::{
     Action, Actor, Command, Engine, EngineConfig, OrderDigest, OrderKey, Query, Reply, Role, Time,
@@ -123,6 +123,9 @@ impl ReplyTo {
 
 impl Service {
     /// Replays the journal and runs the engine on it, in tasks of the current runtime, until [`close`](Self::close).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn open(journal: Arc<dyn Journal>, options: ServiceOptions) -> Result<Self, OpenError> {
         let (state, tip) = replay(&*journal, getrandom::u64()?).await?;
         let first_append = random_u128()?;
@@ -203,13 +206,10 @@ impl Service {
     async fn save_snapshot(&self) -> Result<(), CloseError> {
         let snapshot = {
             let desk = lock(&self.shared.desk);
-            if desk.engine.is_poisoned() {
-                return Err(CloseError::Poisoned);
-            }
             if desk.engine.state().version() == self.shared.opened_at {
                 return Ok(());
             }
-            Snapshot::of(desk.engine.state(), desk.engine.durable().hash)
+            desk.engine.snapshot().ok_or(CloseError::Poisoned)?
         };
         Ok(self.shared.journal.save_snapshot(snapshot).await?)
     }

@@ -1,6 +1,6 @@
 //! Where bytes come from and go to: listeners and streams behind one trait, picked by an address's scheme.
 //!
-//! A new transport is a file beside this one and a line in [`TRANSPORTS`].
+//! A new transport is a file beside this one and a line in `TRANSPORTS`.
 
 mod address;
 mod memory;

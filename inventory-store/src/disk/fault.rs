@@ -414,3 +414,6 @@ impl DiskFile for FaultFile {
         begun
     }
 }
+
+#[cfg(test)]
+mod tests;

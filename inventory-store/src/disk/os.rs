@@ -25,23 +25,16 @@ impl OsDisk {
 
     /// This directory; made durably if it is not there, with the directories above it, for its owner only.
     pub fn create(root: &Path) -> io::Result<Self> {
+        let missing: Vec<&Path> = root.ancestors().take_while(|dir| !dir.exists()).collect();
         if !root.is_dir() {
             DirBuilder::new().mode(DIR_MODE).recursive(true).create(root)?;
-            sync_parents(root)?;
+        }
+        for made in missing {
+            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(Self::new(root))
     }
-}
-
-/// Makes the names of a new directory and of those above it durable, as far up as this user may look.
-fn sync_parents(path: &Path) -> io::Result<()> {
-    for dir in fs::canonicalize(path)?.ancestors().skip(1) {
-        match File::open(dir).and_then(|dir| dir.sync_all()) {
-            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => break,
-            synced => synced?,
-        }
-    }
-    Ok(())
 }
 
 impl Disk for OsDisk {

@@ -43,6 +43,14 @@ pub enum OpenError {
         /// The system's error.
         why: io::Error,
     },
+    /// A segment was written by a newer program.
+    #[error("{} is of format {format}, which this program does not know: use a newer one", path.display())]
+    UnknownFormat {
+        /// The segment.
+        path: PathBuf,
+        /// Its format.
+        format: u16,
+    },
     /// Durable bytes were changed or are missing. Nothing was changed by trying to open it.
     #[error("the journal is damaged and was left as it is: {0}. Restore the directory from a copy")]
     Damaged(Damage),

@@ -104,11 +104,10 @@ impl FileJournal {
     /// First looks at what is there without changing anything. If durable bytes were changed or are missing, that is the
     /// answer. The torn end of a write that was never answered is cut.
     pub fn open(dir: &Path, options: FileJournalOptions) -> Result<Self, OpenError> {
-        let io = |why| OpenError::Io { path: dir.to_path_buf(), why };
-        let disk = OsDisk::create(dir).map_err(io)?;
+        let disk = OsDisk::create(dir).map_err(|why| OpenError::Io { path: dir.to_path_buf(), why })?;
         let lock = Lock::take(dir).map_err(|why| match why {
             LockError::Held(holder) => OpenError::InUse { dir: dir.to_path_buf(), holder },
-            LockError::Io(why) => io(why),
+            LockError::Io(why) => OpenError::Io { path: dir.to_path_buf(), why },
         })?;
         Self::start(Arc::new(disk), options, Some(lock))
     }
@@ -143,17 +142,18 @@ impl FileJournal {
             positions: segment.positions,
         });
         let index = Index { segments: segments.collect(), tip };
-        let shared = Arc::new(Shared::new(Arc::clone(&disk), index, snapshots.newest, lock));
+        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, lock));
         let writer = Writer {
             shared: Arc::clone(&shared),
-            spares: Spares::new(Arc::clone(&disk)),
+            spares: Spares::new(Arc::clone(&shared.disk)),
             tip,
             last,
             segment_bytes,
             prepare_ahead: options.prepare_ahead,
             buffer: Vec::new(),
         };
-        let (requests, writer) = start_writer(writer).map_err(|why| failed(&*disk, segment::DIR, why))?;
+        let (requests, writer) =
+            start_writer(writer).map_err(|why| failed(&*shared.disk, segment::DIR, why))?;
         Ok(Self { shared, segment_bytes, requests: Some(requests), writer: Some(writer) })
     }
 }

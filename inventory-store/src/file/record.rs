@@ -182,7 +182,9 @@ mod tests {
         let groups = vec![chain.next(101), chain.next(82)];
         let mut buffer = vec![7; 3];
         begin(&mut buffer);
-        groups.iter().for_each(|group| push_group(&mut buffer, group));
+        for group in &groups {
+            push_group(&mut buffer, group);
+        }
         seal_groups(&mut buffer, segment, Version(9));
         (buffer, groups)
     }

@@ -6,6 +6,9 @@
 //! - In a segment that has a successor, the successor's header says where it ended; anything else is damage.
 //! - In the last segment, a whole record further on means damage (see `record`). Otherwise what is there, if it is not
 //!   zeros, is the torn end of a write that was never answered.
+//!
+//! What cannot be seen: a change in the last record between a crash and the next opening (see `record`), and the removal
+//! of the last segments if no snapshot stands in them.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use super::cursor::Cursor;
 use super::damage::{Damage, OpenError};
 use super::index::Positions;
 use super::record::{self, ALIGNMENT_BYTES, Content};
-use super::segment::{self, Header};
+use super::segment::{self, Header, HeaderError};
 use super::snapshots;
 use crate::disk::{Disk, DiskFile, read_full, write_zeros};
 
@@ -153,7 +156,12 @@ impl Surveyor<'_> {
         let mut block = vec![0; segment::HEADER_BYTES];
         let count = read_full(&*file, &mut block, 0).map_err(io)?;
         block.truncate(count);
-        let header = Header::decode(&block).map_err(|why| self.damage(&name, 0, why.to_string()))?;
+        let header = Header::decode(&block).map_err(|why| match why {
+            HeaderError::UnknownFormat(format) => {
+                Stop::Error(OpenError::UnknownFormat { path: self.disk.path(&name), format })
+            }
+            HeaderError::Checksum => self.damage(&name, 0, why.to_string()),
+        })?;
         let bytes = file.len().map_err(io)?;
         if header.number != number {
             return Err(self.damage(&name, 0, format!("it is segment {} by its header", header.number)));

@@ -14,6 +14,7 @@ use std::sync::mpsc::Receiver;
 
 use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Tip};
+use inventory_core::limits::GROUP_BYTES_MAX;
 use tokio::sync::oneshot;
 
 use super::index::{Entry, Positions};
@@ -25,6 +26,10 @@ use crate::disk::{Disk, DiskFile, write_full};
 
 /// Sizes of segments are multiples of this.
 const SEGMENT_STEP_BYTES: u64 = 4096;
+
+/// The next segment is made when one part in this many of the last one is used: early, because filling it with zeros takes
+/// about as long as filling the last one with large groups.
+const PREPARE_FRACTION: u64 = 8;
 
 /// One append, and where its answer goes.
 #[derive(Debug)]
@@ -120,13 +125,18 @@ impl Writer {
             let group = &request.group;
             let follows = group.base() == tip.version && group.previous() == tip.hash;
             let full = !answers.is_empty() && !self.takes(group);
-            if !follows && answers.is_empty() {
-                let answer = self.shared.poison().map_or(Append::Conflict, Append::Unknown);
+            let too_large = group.bytes().len() > GROUP_BYTES_MAX;
+            if (!follows || too_large) && answers.is_empty() {
+                let answer = match self.shared.poison() {
+                    Some(why) => Append::Unknown(why),
+                    None if too_large => Append::Failed(format!("a group of {} bytes", group.bytes().len())),
+                    None => Append::Conflict,
+                };
                 // Nobody waits for an answer that is not received.
                 let _ = request.answer.send(answer);
                 return;
             }
-            if !follows || full {
+            if !follows || too_large || full {
                 waiting.push_front(request);
                 break;
             }
@@ -211,7 +221,9 @@ impl Writer {
     }
 
     fn prepare_next_segment(&mut self) {
-        if self.prepare_ahead && self.last.as_ref().is_some_and(|last| last.position > last.bytes / 2) {
+        if self.prepare_ahead
+            && self.last.as_ref().is_some_and(|last| last.position > last.bytes / PREPARE_FRACTION)
+        {
             self.spares.prepare(self.segment_bytes);
         }
     }
@@ -235,4 +247,74 @@ fn write(last: &LastSegment, record: &[u8]) -> Result<(), Failure> {
 
 fn told(disk: &dyn Disk, name: &str, why: &io::Error) -> String {
     format!("{}: {why}", disk.path(name).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FaultDisk;
+    use crate::file::index::Index;
+    use inventory_core::testing::Chain;
+    use std::sync::mpsc::channel;
+
+    fn writer(disk: &FaultDisk) -> Writer {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let index = Index { segments: Vec::new(), tip: Tip::default() };
+        let mut writer = Writer {
+            shared: Arc::new(Shared::new(Arc::clone(&disk), index, None, None)),
+            spares: Spares::new(disk),
+            tip: Tip::default(),
+            last: None,
+            segment_bytes: 1 << 20,
+            prepare_ahead: false,
+            buffer: Vec::new(),
+        };
+        writer.begin_segment(1 << 20).unwrap();
+        writer
+    }
+
+    /// Lets the writer find these groups all waiting; gives its answers.
+    fn answers(writer: Writer, groups: impl IntoIterator<Item = Group>) -> Vec<Append> {
+        let (requests, received) = channel();
+        let mut answered = Vec::new();
+        for group in groups {
+            let (answer, waits) = oneshot::channel();
+            requests.send(Request { group, answer }).unwrap();
+            answered.push(waits);
+        }
+        drop(requests);
+        writer.run(&received);
+        answered.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect()
+    }
+
+    #[test]
+    fn appends_that_wait_together_share_one_write_and_one_sync() {
+        let disk = FaultDisk::new();
+        let writer = writer(&disk);
+        let before = disk.operations();
+        let mut chain = Chain::new(1);
+        let answers = answers(writer, (0..100).map(|_| chain.next(1_000)));
+        assert_eq!(answers, vec![Append::Done; 100]);
+        let mark = 2;
+        assert_eq!(disk.operations() - before, 2 + mark);
+    }
+
+    #[test]
+    fn a_conflict_between_appends_that_wait_is_judged_by_what_was_written() {
+        let mut chain = Chain::new(1);
+        let (first, second, third) = (chain.next(100), chain.next(100), chain.next(100));
+        let groups = [first.clone(), first, third.clone(), second, third];
+        let wanted = [Append::Done, Append::Conflict, Append::Conflict, Append::Done, Append::Done];
+        assert_eq!(answers(writer(&FaultDisk::new()), groups), wanted);
+    }
+
+    #[test]
+    fn waiting_appends_larger_than_a_segment_go_on_in_the_next() {
+        let disk = FaultDisk::new();
+        let mut chain = Chain::new(1);
+        let answers = answers(writer(&disk), (0..30).map(|_| chain.next(100_000)));
+        assert_eq!(answers, vec![Append::Done; 30]);
+        let segments = disk.names().iter().filter(|name| name.contains(".seg")).count();
+        assert_eq!(segments, 3);
+    }
 }

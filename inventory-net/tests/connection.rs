@@ -1,0 +1,461 @@
+//! The two ends of a connection, without a socket: order, bounds, deadlines, sessions and lies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use bytes::BytesMut;
+use inventory_core::{
+    LevelRow, LevelsPage, LocationId, OneOrMany, Order, OrderKey, OrderLine, Receipt, Refusal, Role, Time,
+    Units, Upc, Version,
+};
+use inventory_net::connection::{ClientConnection, ClientError, SendError, ServerConfig, ServerConnection};
+use inventory_net::frame::{self, FrameError};
+use inventory_net::limits::{ANONYMOUS_DEADLINE_US, FRAME_BYTES_MIN, FRAME_DEADLINE_US};
+use inventory_net::message::{
+    Account, ClientHello, Done, EncodeError, Password, ProtocolError, ProtocolErrorCode, Reply, ReplyBody,
+    Request, RequestBody, RequestId, Token, Unavailable, encode_reply, encode_request,
+};
+use proptest::prelude::*;
+
+fn key(number: u128) -> OrderKey {
+    OrderKey::from_parts(Time::from_micros(1_763_650_000_000_000), number)
+}
+
+fn purchase(number: u128) -> RequestBody {
+    let line = OrderLine::new(Upc::new(36_000_291_452).unwrap(), Units::new(2).unwrap());
+    RequestBody::Purchase(Order { key: key(number), lines: line.into() })
+}
+
+fn receipt(number: u128) -> ReplyBody {
+    ReplyBody::Done(Done::Receipt(Receipt {
+        key: key(number),
+        version: Version(9),
+        user: "alice".into(),
+        at: Time::from_micros(1_763_650_000_000_123),
+        lines: OneOrMany::One(OrderLine::new(Upc::new(36_000_291_452).unwrap(), Units::new(2).unwrap())),
+        total: None,
+    }))
+}
+
+fn log_in() -> RequestBody {
+    RequestBody::LogIn { user: "alice".into(), password: Password::new("alice-demo").unwrap() }
+}
+
+fn logged_in() -> ReplyBody {
+    let account = Account { user: "alice".into(), role: Role::Buyer };
+    ReplyBody::Done(Done::LoggedIn { token: Token::new([7; 32]), account })
+}
+
+/// Both ends, and the wire between them.
+struct Ends {
+    client: ClientConnection,
+    server: ServerConnection,
+    now_us: u64,
+}
+
+impl Ends {
+    /// Two ends that have said nothing yet.
+    fn silent(config: ServerConfig) -> Self {
+        Self {
+            client: ClientConnection::new("test/1.0"),
+            server: ServerConnection::new(config, 0),
+            now_us: 0,
+        }
+    }
+
+    /// Two ends that have said hello.
+    fn greeted(config: ServerConfig) -> Self {
+        let mut ends = Self::silent(config);
+        assert_eq!(ends.at_server(), []);
+        assert_eq!(ends.at_client(), []);
+        assert!(ends.client.server().is_some());
+        ends
+    }
+
+    /// Two ends with a session.
+    fn with_session(config: ServerConfig) -> Self {
+        let mut ends = Self::greeted(config);
+        ends.exchange(&log_in(), &logged_in());
+        assert!(ends.server.is_logged_in());
+        ends
+    }
+
+    /// Carries the client's output over, and gives the requests that come out.
+    fn at_server(&mut self) -> Vec<Request> {
+        let bytes = self.client.output().to_vec();
+        self.client.sent(bytes.len());
+        self.server.read_buffer().extend_from_slice(&bytes);
+        std::iter::from_fn(|| self.server.poll_request(self.now_us)).collect()
+    }
+
+    /// Carries the server's output over, and gives the replies that come out.
+    fn at_client(&mut self) -> Vec<Reply> {
+        let bytes = self.server.output().to_vec();
+        self.server.sent(bytes.len(), self.now_us);
+        self.client.read_buffer().extend_from_slice(&bytes);
+        std::iter::from_fn(|| self.client.poll_reply().unwrap()).collect()
+    }
+
+    /// One request and its reply, all the way.
+    fn exchange(&mut self, body: &RequestBody, answer: &ReplyBody) -> RequestId {
+        let id = self.client.request(body).unwrap();
+        assert_eq!(self.at_server(), [Request { id, body: body.clone() }]);
+        self.server.reply(id, answer, self.now_us);
+        assert_eq!(self.at_client(), [Reply { id: Some(id), body: answer.clone() }]);
+        id
+    }
+}
+
+fn request_frame(id: u32, body: &RequestBody) -> BytesMut {
+    let mut out = BytesMut::new();
+    let id = RequestId::new(id).unwrap();
+    frame::append(&mut out, usize::MAX, |to| encode_request(to, id, body)).unwrap();
+    out
+}
+
+fn protocol_error(server: &ServerConnection) -> String {
+    assert!(server.is_closing());
+    String::from_utf8_lossy(server.output()).into_owned()
+}
+
+#[test]
+fn hello_then_requests_then_replies_in_any_order() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let ids: Vec<_> = (0..3).map(|number| ends.client.request(&purchase(number)).unwrap()).collect();
+    let requests = ends.at_server();
+    assert_eq!(requests.iter().map(|request| request.id).collect::<Vec<_>>(), ids);
+    for number in [2, 0, 1] {
+        ends.server.reply(ids[number], &receipt(number as u128), 0);
+    }
+    let answered: Vec<_> = ends.at_client().into_iter().map(|reply| reply.id).collect();
+    assert_eq!(answered, [Some(ids[2]), Some(ids[0]), Some(ids[1])]);
+    assert_eq!((ends.client.in_flight(), ends.server.in_flight()), (0, 0));
+}
+
+#[test]
+fn a_client_waits_for_the_hello() {
+    let mut client = ClientConnection::new("test/1.0");
+    assert_eq!(client.request(&RequestBody::WhoAmI), Err(SendError::NotReady));
+}
+
+#[test]
+fn hello_comes_first_and_once() {
+    let mut server = ServerConnection::new(ServerConfig::default(), 0);
+    server.read_buffer().extend_from_slice(&request_frame(1, &RequestBody::WhoAmI));
+    assert_eq!(server.poll_request(0), None);
+    assert!(protocol_error(&server).contains("the first request of a connection is hello"));
+
+    let mut ends = Ends::greeted(ServerConfig::default());
+    let hello = ClientHello { protocol: vec![1], client: "test/1.0".into(), frame_bytes_max: u32::MAX };
+    ends.server.read_buffer().extend_from_slice(&request_frame(9, &RequestBody::Hello(hello)));
+    assert_eq!(ends.server.poll_request(0), None);
+    assert!(protocol_error(&ends.server).contains("hello is said once"));
+}
+
+#[test]
+fn a_client_of_another_version_is_told_which_are_served() {
+    let mut server = ServerConnection::new(ServerConfig::default(), 0);
+    let hello = ClientHello { protocol: vec![2, 3], client: "new/2".into(), frame_bytes_max: 1 << 20 };
+    server.read_buffer().extend_from_slice(&request_frame(1, &RequestBody::Hello(hello)));
+    assert_eq!(server.poll_request(0), None);
+    assert!(protocol_error(&server).contains("none of the client's protocol versions is served"));
+
+    let mut client = ClientConnection::new("test/1.0");
+    client.read_buffer().extend_from_slice(server.output());
+    let error = client.poll_reply().unwrap_err();
+    assert_eq!(error, ClientError::BrokenOff(ProtocolError::unsupported_protocol()));
+    assert_eq!(client.request(&RequestBody::WhoAmI), Err(SendError::Ended));
+}
+
+#[test]
+fn a_client_that_takes_too_small_frames_is_refused() {
+    let mut server = ServerConnection::new(ServerConfig::default(), 0);
+    let hello = ClientHello { protocol: vec![1], client: "tiny/1".into(), frame_bytes_max: 65_535 };
+    server.read_buffer().extend_from_slice(&request_frame(1, &RequestBody::Hello(hello)));
+    assert_eq!(server.poll_request(0), None);
+    assert!(protocol_error(&server).contains("frame_bytes_max is at least 65536"));
+}
+
+#[test]
+fn a_newer_client_may_say_more_in_its_hello() {
+    let hello =
+        b"\x83\x01\x00\xa4\x66client\x61n\x68protocol\x83\x01\x02\x1b\xff\xff\xff\xff\xff\xff\xff\xff\
+        \x6fframe_bytes_max\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x69languages\x82\x62en\x62de";
+    let mut server = ServerConnection::new(ServerConfig::default(), 0);
+    let length = u32::try_from(hello.len()).unwrap().to_be_bytes();
+    server.read_buffer().extend_from_slice(&[&length[..], hello].concat());
+    assert_eq!(server.poll_request(0), None);
+    assert!(!server.is_closing() && !server.output().is_empty());
+}
+
+#[test]
+fn no_more_is_read_while_too_many_wait() {
+    let config = ServerConfig { in_flight_max: 2, ..ServerConfig::default() };
+    let mut ends = Ends::with_session(config);
+    let bytes: Vec<u8> = (11..14).flat_map(|id| request_frame(id, &purchase(id.into()))).collect();
+    ends.server.read_buffer().extend_from_slice(&bytes);
+    let first = ends.server.poll_request(0).unwrap();
+    assert!(ends.server.poll_request(0).is_some());
+    assert!(ends.server.poll_request(0).is_none() && !ends.server.wants_read());
+    ends.server.reply(first.id, &receipt(11), 0);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), RequestId::new(13));
+}
+
+#[test]
+fn a_client_keeps_to_what_the_server_allows() {
+    let config = ServerConfig { in_flight_max: 1, ..ServerConfig::default() };
+    let mut ends = Ends::greeted(config);
+    let large = RequestBody::LogIn { user: "x".repeat(5_000).into(), password: Password::new("").unwrap() };
+    assert!(matches!(ends.client.request(&large), Err(SendError::TooLarge(FrameError::TooLarge { .. }))));
+    ends.client.request(&log_in()).unwrap();
+    assert_eq!(ends.client.request(&RequestBody::WhoAmI), Err(SendError::InFlight));
+}
+
+#[test]
+fn no_more_is_read_while_the_peer_leaves_its_replies() {
+    let config = ServerConfig { output_bytes_target: 100, ..ServerConfig::default() };
+    let mut ends = Ends::with_session(config);
+    let bytes: Vec<u8> = (11..21).flat_map(|id| request_frame(id, &purchase(id.into()))).collect();
+    ends.server.read_buffer().extend_from_slice(&bytes);
+    let mut taken = 0;
+    while let Some(request) = ends.server.poll_request(0) {
+        taken += 1;
+        ends.server.reply(request.id, &receipt(request.id.get().into()), 0);
+    }
+    assert!(taken < 10 && !ends.server.wants_read());
+    let unsent = ends.server.output().len();
+    ends.server.sent(unsent, 0);
+    assert!(ends.server.wants_read() && ends.server.poll_request(0).is_some());
+}
+
+#[test]
+fn a_reply_that_the_client_cannot_take_is_said_so() {
+    let mut server = ServerConnection::new(ServerConfig::default(), 0);
+    let least = u32::try_from(FRAME_BYTES_MIN).unwrap();
+    let hello = ClientHello { protocol: vec![1], client: "small/1".into(), frame_bytes_max: least };
+    let mut bytes = request_frame(1, &RequestBody::Hello(hello));
+    bytes.extend_from_slice(&request_frame(2, &RequestBody::Levels { after: None, limit: None }));
+    server.read_buffer().extend_from_slice(&bytes);
+    let request = server.poll_request(0).unwrap();
+    let hello_bytes = server.output().len();
+    server.sent(hello_bytes, 0);
+    let row = LevelRow {
+        upc: Upc::new(1).unwrap(),
+        name: "x".repeat(256).into(),
+        location: LocationId::MAIN,
+        on_hand: Units::ZERO,
+        reserved: Units::ZERO,
+        price: None,
+    };
+    let page = LevelsPage { levels: vec![row; 1_000], next: None };
+    server.reply(request.id, &ReplyBody::Done(Done::Levels(page)), 0);
+    let mut expected = BytesMut::new();
+    let instead = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
+    frame::append::<EncodeError>(&mut expected, 1_000, |to| encode_reply(to, RequestId::new(2), &instead))
+        .unwrap();
+    assert_eq!(server.output(), expected);
+    assert!(!server.is_closing());
+}
+
+#[test]
+fn a_frame_that_stays_half_is_given_up_at_its_deadline() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    assert_eq!(ends.server.deadline_us(), None, "a session may be idle");
+    let whole = request_frame(11, &purchase(11));
+    ends.server.read_buffer().extend_from_slice(&whole[..10]);
+    assert_eq!(ends.server.poll_request(1_000), None);
+    ends.server.read_buffer().extend_from_slice(&whole[10..20]);
+    assert_eq!(ends.server.poll_request(2_000_000), None);
+    assert_eq!(ends.server.deadline_us(), Some(1_000 + FRAME_DEADLINE_US), "counted from its first byte");
+    ends.server.handle_timeout(FRAME_DEADLINE_US);
+    assert!(!ends.server.is_closing());
+    ends.server.handle_timeout(1_000 + FRAME_DEADLINE_US);
+    assert!(protocol_error(&ends.server).contains("did not become complete in time"));
+}
+
+#[test]
+fn a_frame_that_becomes_complete_has_no_deadline_left() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let whole = request_frame(11, &purchase(11));
+    ends.server.read_buffer().extend_from_slice(&whole[..10]);
+    assert_eq!(ends.server.poll_request(0), None);
+    ends.server.read_buffer().extend_from_slice(&whole[10..]);
+    assert!(ends.server.poll_request(5).is_some());
+    assert!(ends.server.poll_request(5).is_none());
+    assert_eq!(ends.server.deadline_us(), None);
+}
+
+#[test]
+fn an_idle_connection_without_a_session_is_given_up() {
+    let mut ends = Ends::silent(ServerConfig::default());
+    assert_eq!(ends.server.deadline_us(), Some(ANONYMOUS_DEADLINE_US));
+    ends.now_us = 7;
+    ends.at_server();
+    ends.at_client();
+    assert_eq!(ends.server.deadline_us(), Some(7 + ANONYMOUS_DEADLINE_US));
+    let id = ends.client.request(&log_in()).unwrap();
+    ends.at_server();
+    assert_eq!(ends.server.deadline_us(), None, "a request that waits for the server is not idle");
+    ends.now_us = 100;
+    ends.server.reply(id, &ReplyBody::Refused(Refusal::BadCredentials), 100);
+    ends.at_client();
+    assert_eq!(ends.server.deadline_us(), Some(100 + ANONYMOUS_DEADLINE_US));
+    ends.server.handle_timeout(100 + ANONYMOUS_DEADLINE_US);
+    assert!(protocol_error(&ends.server).contains("idle for too long"));
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_cut_off() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let id = ends.client.request(&purchase(1)).unwrap();
+    ends.at_server();
+    ends.server.reply(id, &receipt(1), 50);
+    assert_eq!(ends.server.deadline_us(), Some(50 + FRAME_DEADLINE_US));
+    ends.server.sent(1, 60);
+    assert_eq!(ends.server.deadline_us(), Some(60 + FRAME_DEADLINE_US), "one byte is a sign of life");
+    ends.server.handle_timeout(60 + FRAME_DEADLINE_US);
+    assert!(ends.server.is_finished());
+}
+
+#[test]
+fn a_logout_makes_the_connection_anonymous_again() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    ends.exchange(&RequestBody::LogOut, &ReplyBody::Done(Done::LoggedOut));
+    assert!(!ends.server.is_logged_in());
+    let large =
+        RequestBody::DefineItem { upc: Upc::new(1).unwrap(), name: "x".repeat(5_000).into(), price: None };
+    assert!(matches!(ends.client.request(&large), Err(SendError::TooLarge(_))));
+    ends.exchange(&log_in(), &logged_in());
+    ends.exchange(&large, &ReplyBody::Refused(Refusal::InvalidName));
+}
+
+#[test]
+fn a_session_that_ended_elsewhere_is_noticed_but_not_by_an_older_refusal() {
+    let mut ends = Ends::greeted(ServerConfig::default());
+    let early = ends.client.request(&RequestBody::WhoAmI).unwrap();
+    let login = ends.client.request(&log_in()).unwrap();
+    ends.at_server();
+    ends.server.reply(login, &logged_in(), 0);
+    ends.server.reply(early, &ReplyBody::Refused(Refusal::NotLoggedIn), 0);
+    assert!(ends.server.is_logged_in(), "that was asked before the login");
+    ends.at_client();
+    ends.exchange(&RequestBody::WhoAmI, &ReplyBody::Refused(Refusal::NotLoggedIn));
+    assert!(!ends.server.is_logged_in());
+}
+
+#[test]
+fn nothing_is_said_after_a_protocol_error() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let id = ends.client.request(&purchase(1)).unwrap();
+    ends.at_server();
+    ends.server.read_buffer().extend_from_slice(&[0; 4]);
+    assert_eq!(ends.server.poll_request(0), None);
+    let said = ends.server.output().to_vec();
+    ends.server.reply(id, &receipt(1), 0);
+    assert_eq!(ends.server.output(), said);
+    ends.client.read_buffer().extend_from_slice(&said);
+    let error = ends.client.poll_reply().unwrap_err();
+    assert!(matches!(error, ClientError::BrokenOff(error) if error.is(ProtocolErrorCode::FrameEmpty)));
+}
+
+#[test]
+fn what_was_received_is_answered_after_reading_has_stopped() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let bytes = [request_frame(11, &purchase(11)), request_frame(12, &purchase(12))].concat();
+    ends.server.read_buffer().extend_from_slice(&bytes);
+    ends.server.stop_reading();
+    assert!(!ends.server.wants_read() && !ends.server.is_finished());
+    for id in [11, 12] {
+        let request = ends.server.poll_request(0).unwrap();
+        assert!(!ends.server.is_finished());
+        ends.server.reply(request.id, &receipt(id), 0);
+    }
+    assert!(!ends.server.is_finished(), "there is output");
+    let bytes = ends.server.output().len();
+    ends.server.sent(bytes, 0);
+    assert!(ends.server.is_finished());
+}
+
+#[test]
+fn a_lying_server_is_caught() {
+    let answer = |id: u32, body: &ReplyBody| {
+        let mut ends = Ends::with_session(ServerConfig::default());
+        ends.client.request(&purchase(1)).unwrap();
+        let mut frame = BytesMut::new();
+        frame::append(&mut frame, usize::MAX, |to| encode_reply(to, RequestId::new(id), body)).unwrap();
+        ends.client.read_buffer().extend_from_slice(&frame);
+        match ends.client.poll_reply() {
+            Err(ClientError::BadServer(error)) => error.message.into_owned(),
+            other => panic!("{other:?} should be caught"),
+        }
+    };
+    assert!(answer(99, &receipt(1)).contains("not in flight"));
+    assert!(answer(0, &receipt(1)).contains("not in flight"));
+    assert!(answer(3, &receipt(2)).contains("another order"));
+    assert!(answer(3, &ReplyBody::Done(Done::LoggedOut)).contains("missing field"));
+    assert!(answer(3, &ReplyBody::Done(Done::Version(Version(1)))).contains("missing field"));
+}
+
+fn script() -> (Vec<Request>, Vec<u8>) {
+    let hello = ClientHello { protocol: vec![1], client: "test/1.0".into(), frame_bytes_max: 1 << 20 };
+    let mut bytes = request_frame(1, &RequestBody::Hello(hello)).to_vec();
+    let mut requests = Vec::new();
+    for id in 2..12u32 {
+        let body = match id % 4 {
+            0 => log_in(),
+            1 => RequestBody::WhoAmI,
+            2 => RequestBody::Levels { after: None, limit: Some(id) },
+            _ => purchase(id.into()),
+        };
+        bytes.extend_from_slice(&request_frame(id, &body));
+        requests.push(Request { id: RequestId::new(id).unwrap(), body });
+    }
+    (requests, bytes)
+}
+
+proptest! {
+    #[test]
+    fn however_the_bytes_are_split_the_requests_are_the_same(
+        mut cuts in proptest::collection::vec(0usize..600, 0..40),
+    ) {
+        let (expected, bytes) = script();
+        cuts.retain(|cut| *cut < bytes.len());
+        cuts.sort_unstable();
+        cuts.push(bytes.len());
+        let mut server = ServerConnection::new(ServerConfig::default(), 0);
+        let (mut requests, mut start) = (Vec::new(), 0);
+        for cut in cuts {
+            server.read_buffer().extend_from_slice(&bytes[start..cut]);
+            requests.extend(std::iter::from_fn(|| server.poll_request(0)));
+            start = cut;
+        }
+        prop_assert_eq!(requests, expected);
+    }
+
+    #[test]
+    fn however_the_bytes_are_split_the_replies_are_the_same(
+        mut cuts in proptest::collection::vec(0usize..400, 0..40),
+    ) {
+        let mut ends = Ends::with_session(ServerConfig::default());
+        let ids: Vec<_> = (0..4).map(|number| ends.client.request(&purchase(number)).unwrap()).collect();
+        ends.at_server();
+        for (number, id) in ids.iter().enumerate() {
+            ends.server.reply(*id, &receipt(number as u128), 0);
+        }
+        let bytes = ends.server.output().to_vec();
+        cuts.retain(|cut| *cut < bytes.len());
+        cuts.sort_unstable();
+        cuts.push(bytes.len());
+        let (mut replies, mut start) = (Vec::new(), 0);
+        for cut in cuts {
+            ends.client.read_buffer().extend_from_slice(&bytes[start..cut]);
+            replies.extend(std::iter::from_fn(|| ends.client.poll_reply().unwrap()));
+            start = cut;
+        }
+        prop_assert_eq!(replies.iter().map(|reply| reply.id).collect::<Vec<_>>(), ids.into_iter().map(Some).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,265 @@
+//! What the journal answers when the disk fails, and what is left of it when the power does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::io::ErrorKind;
+
+use common::{append, append_all, open, read_after, read_all, tip};
+use inventory_core::Version;
+use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::testing::Chain;
+use inventory_store::disk::{Fault, FaultDisk, Survives};
+use pollster::block_on;
+
+#[test]
+fn a_full_disk_is_a_definite_failure_and_a_retry_works_once_there_is_room() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    let mut groups = append_all(&journal, &mut chain, &[3_000]);
+    disk.set_full(true);
+    let (next, behind) = (chain.next(3_000), chain.next(100));
+    for _ in 0..2 {
+        let answer = append(&journal, next.clone());
+        assert!(matches!(answer, Append::Failed(_)), "{answer:?}");
+    }
+    assert_eq!(append(&journal, behind.clone()), Append::Conflict);
+    assert_eq!(read_all(&journal), groups);
+    disk.set_full(false);
+    groups.extend([next, behind]);
+    for group in &groups[1..] {
+        assert_eq!(append(&journal, group.clone()), Append::Done);
+    }
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).unwrap()), groups);
+}
+
+#[test]
+fn a_group_still_fits_in_the_last_segment_of_a_full_disk() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    disk.set_full(true);
+    append_all(&journal, &mut Chain::new(1), &[1_000, 1_000, 1_000]);
+}
+
+#[test]
+fn a_write_that_fails_in_the_middle_is_taken_back() {
+    for fault in
+        [Fault::Error(ErrorKind::QuotaExceeded), Fault::Short(0), Fault::Short(40), Fault::Short(900)]
+    {
+        let disk = FaultDisk::new();
+        let journal = open(&disk).unwrap();
+        let mut chain = Chain::new(1);
+        let mut groups = append_all(&journal, &mut chain, &[200]);
+        let failing = chain.clone().next(1_000);
+        disk.fail_at(disk.operations(), fault);
+        let answer = append(&journal, failing);
+        assert!(matches!(answer, Append::Failed(_)), "{fault:?}: {answer:?}");
+        let crashed = disk.after_power_loss(Survives::Everything);
+        assert_eq!(read_all(&open(&crashed).unwrap()), groups, "{fault:?}: after a crash nobody sees it");
+        groups.extend(append_all(&journal, &mut Chain::after(chain.tip(), 2), &[150, 160]));
+        let crashed = disk.after_power_loss(Survives::Nothing);
+        assert_eq!(read_all(&open(&crashed).unwrap()), groups, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_sync_that_fails_stops_the_journal_and_opening_it_again_finds_out() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    let groups = append_all(&journal, &mut chain, &[200]);
+    // The write, then the sync.
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+    let next = chain.next(300);
+    let answer = append(&journal, next.clone());
+    assert!(matches!(answer, Append::Unknown(_)), "{answer:?}");
+    let operations = disk.operations();
+    assert!(matches!(append(&journal, next), Append::Unknown(_)));
+    assert!(matches!(block_on(journal.tip()), Err(JournalError::Poisoned(_))));
+    assert!(matches!(block_on(journal.read(Version::ZERO, 1)), Err(JournalError::Poisoned(_))));
+    assert!(matches!(block_on(journal.load_snapshot()), Err(JournalError::Poisoned(_))));
+    drop(journal);
+    assert_eq!(disk.operations(), operations, "a stopped journal writes nothing more");
+    let crashed = disk.after_power_loss(Survives::Nothing);
+    assert_eq!(read_all(&open(&crashed).unwrap()), groups);
+}
+
+#[test]
+fn a_write_that_fails_and_cannot_be_taken_back_stops_the_journal() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    append_all(&journal, &mut chain, &[200]);
+    disk.fail_at(disk.operations(), Fault::Short(500));
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+    assert!(matches!(append(&journal, chain.next(600)), Append::Unknown(_)));
+    assert!(matches!(block_on(journal.tip()), Err(JournalError::Poisoned(_))));
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_saved_leaves_the_old_one() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    append_all(&journal, &mut chain, &[200]);
+    let old = chain.snapshot();
+    block_on(journal.save_snapshot(old.clone())).unwrap();
+    append_all(&journal, &mut chain, &[200]);
+    for step in 0..4 {
+        disk.fail_at(disk.operations() + step, Fault::Error(ErrorKind::Other));
+        assert!(matches!(
+            block_on(journal.save_snapshot(chain.snapshot())),
+            Err(JournalError::Unreachable(_))
+        ));
+        let crashed = disk.after_power_loss(Survives::Nothing);
+        assert_eq!(block_on(open(&crashed).unwrap().load_snapshot()), Ok(Some(old.clone())));
+    }
+    block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+    assert_eq!(block_on(journal.load_snapshot()), Ok(Some(chain.snapshot())));
+}
+
+#[test]
+fn the_two_newest_snapshots_are_kept() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    for _ in 0..5 {
+        append_all(&journal, &mut chain, &[200]);
+        block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+    }
+    let kept: Vec<String> = disk.names().into_iter().filter(|name| name.starts_with("snapshots/")).collect();
+    assert_eq!(kept, ["snapshots/00000000000000000004.snap", "snapshots/00000000000000000005.snap"]);
+}
+
+/// What a run of the workload was told.
+#[derive(Default)]
+struct Told {
+    acknowledged: Vec<Group>,
+    /// Sent and not acknowledged: may be there, may be not.
+    in_doubt: Option<Group>,
+    snapshot: Option<Snapshot>,
+    snapshot_in_doubt: Option<Snapshot>,
+    discarded: bool,
+}
+
+/// Groups over several segments, a snapshot in the middle, a discard, opening again, more groups; until something fails.
+fn workload(disk: &FaultDisk) -> Told {
+    let mut told = Told::default();
+    let mut chain = Chain::new(1);
+    for round in 0..3 {
+        let Ok(journal) = open(disk) else { return told };
+        for bytes in [700, 2_500, 90, 1_800] {
+            let group = chain.next(bytes);
+            if append(&journal, group.clone()) != Append::Done {
+                told.in_doubt = Some(group);
+                return told;
+            }
+            told.acknowledged.push(group);
+        }
+        if round < 2 {
+            let snapshot = chain.snapshot();
+            if block_on(journal.save_snapshot(snapshot.clone())).is_err() {
+                told.snapshot_in_doubt = Some(snapshot);
+                return told;
+            }
+            told.snapshot = Some(snapshot);
+        }
+        if round == 1 {
+            told.discarded = true;
+            if block_on(journal.discard_through(chain.tip().version)).is_err() {
+                return told;
+            }
+        }
+    }
+    told
+}
+
+/// Whatever was acknowledged is there, and nothing that was never sent.
+fn check_recovered(disk: &FaultDisk, told: &Told, context: &str) {
+    let journal = open(disk).unwrap_or_else(|why| panic!("{context}: {why}"));
+    let snapshot = block_on(journal.load_snapshot()).unwrap();
+    let known = [&told.snapshot, &told.snapshot_in_doubt];
+    assert!(snapshot.is_none() || known.contains(&&snapshot), "{context}: another snapshot");
+    assert!(told.snapshot.is_none() || snapshot.is_some(), "{context}: the snapshot is lost");
+    let from = snapshot.as_ref().map_or(Tip::default(), Snapshot::tip).version;
+    let mut wanted: Vec<Group> =
+        told.acknowledged.iter().filter(|group| group.base() >= from).cloned().collect();
+    let groups = read_after(&journal, from);
+    if groups.len() > wanted.len() {
+        wanted.extend(told.in_doubt.clone());
+    }
+    assert!(groups == wanted, "{context}: {} groups instead of {}", groups.len(), wanted.len());
+    if !told.discarded {
+        let all = read_all(&journal);
+        assert!(all.starts_with(&told.acknowledged), "{context}: history is lost");
+    }
+    let mut chain = Chain::after(tip(&journal), 77);
+    append_all(&journal, &mut chain, &[600, 2_500]);
+    drop(journal);
+    assert_eq!(tip(&open(disk).unwrap()), chain.tip(), "{context}: goes on after it");
+}
+
+#[test]
+fn power_loss_at_any_operation_loses_nothing_acknowledged() {
+    let whole = FaultDisk::new();
+    let told = workload(&whole);
+    assert_eq!(told.acknowledged.len(), 12, "without a fault all is acknowledged");
+    let operations = whole.operations();
+    assert!(operations >= 80, "{operations}");
+    for operation in 0..operations {
+        let disk = FaultDisk::new();
+        disk.fail_at(operation, Fault::PowerLoss);
+        let told = workload(&disk);
+        let mut outcomes = vec![Survives::Nothing, Survives::Everything];
+        outcomes.extend((0..6).map(|seed| Survives::Some(seed * 1_000 + operation)));
+        for survives in outcomes {
+            let found = disk.after_power_loss(survives);
+            check_recovered(&found, &told, &format!("power loss at operation {operation}, {survives:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_error_at_any_operation_is_answered_and_loses_nothing_acknowledged() {
+    let whole = FaultDisk::new();
+    workload(&whole);
+    for operation in 0..whole.operations() {
+        let disk = FaultDisk::new();
+        disk.fail_at(operation, Fault::Error(ErrorKind::Other));
+        let told = workload(&disk);
+        for survives in [Survives::Nothing, Survives::Everything, Survives::Some(operation)] {
+            let found = disk.after_power_loss(survives);
+            check_recovered(&found, &told, &format!("an error at operation {operation}, {survives:?}"));
+        }
+    }
+}
+
+#[test]
+fn power_loss_while_recovering_from_a_power_loss_loses_nothing_either() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    let groups = append_all(&journal, &mut chain, &[300, 400]);
+    disk.fail_at(disk.operations() + 1, Fault::PowerLoss);
+    assert!(matches!(append(&journal, chain.next(3_000)), Append::Unknown(_)));
+    drop(journal);
+    for seed in 0..40 {
+        let torn = disk.after_power_loss(Survives::Some(seed));
+        for operation in 0..4 {
+            let recovering = torn.after_power_loss(Survives::Nothing);
+            recovering.fail_at(operation, Fault::PowerLoss);
+            let _ = open(&recovering);
+            let found = recovering.after_power_loss(Survives::Some(seed));
+            let read = read_all(&open(&found).unwrap());
+            assert_eq!(read[..2], groups, "seed {seed}, operation {operation}");
+        }
+    }
+}
