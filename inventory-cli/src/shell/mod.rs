@@ -47,6 +47,22 @@ struct Shell {
     last: Exit,
 }
 
+/// Carries out one request of a conversation; on a terminal, Ctrl-C drops it and not the shell.
+async fn unless_interrupted<T>(
+    on_terminal: bool,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    if !on_terminal {
+        return work.await;
+    }
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(parse::UsageError::new(
+            "interrupted; an order that was on its way is settled by the next purchase or `mine`",
+        ).into()),
+    }
+}
+
 /// Whether the conversation goes on.
 enum Next {
     GoOn,
@@ -106,16 +122,18 @@ impl Shell {
     }
 
     fn carry_out(&mut self, line: &str) -> anyhow::Result<Next> {
+        let on_terminal = self.input.is_terminal();
         match request::parse(line)? {
             Request::Menu => output::text(MENU)?,
             Request::LogIn { user } => self.log_in(user)?,
             Request::Stock { upcs } => {
-                let levels = self.runtime.block_on(self.shop.stock(&upcs))?;
+                let levels =
+                    self.runtime.block_on(unless_interrupted(on_terminal, self.shop.stock(&upcs)))?;
                 self.input.learn_codes(levels.iter().map(|level| level.upc.to_string()));
                 self.output.levels(&levels)?;
             }
             Request::Mine => {
-                let holdings = self.runtime.block_on(self.shop.mine())?;
+                let holdings = self.runtime.block_on(unless_interrupted(on_terminal, self.shop.mine()))?;
                 self.output.holdings(holdings.items())?;
             }
             Request::Buy { lines } => self.buy(lines)?,
@@ -124,12 +142,13 @@ impl Shell {
                     .map(Ok)
                     .map_or_else(|| self.ask("order key: ", parse::order_key), |k| k.map(Asked::Given))?;
                 if let Asked::Given(key) = key {
-                    let receipt = self.runtime.block_on(self.shop.receipt(key))?;
+                    let receipt =
+                        self.runtime.block_on(unless_interrupted(on_terminal, self.shop.receipt(key)))?;
                     self.output.receipt(&receipt)?;
                 }
             }
             Request::LogOut => {
-                let user = self.runtime.block_on(self.shop.log_out())?;
+                let user = self.runtime.block_on(unless_interrupted(on_terminal, self.shop.log_out()))?;
                 self.output.logged_out(&LoggedOutRow { user })?;
             }
             Request::Quit => return Ok(Next::End),
@@ -138,6 +157,7 @@ impl Shell {
     }
 
     fn log_in(&mut self, user: Option<String>) -> anyhow::Result<()> {
+        let on_terminal = self.input.is_terminal();
         let user = match user {
             Some(user) => user,
             None => match self.ask("user: ", |text| Ok(text.to_owned()))? {
@@ -145,14 +165,17 @@ impl Shell {
                 Asked::Dropped => return Ok(()),
             },
         };
-        if self.input.is_terminal() {
+        if on_terminal {
             // Nobody types a password to hear that it was not needed. On a pipe the line is there and has to be taken.
-            self.runtime.block_on(self.shop.check_can_log_in())?;
+            self.runtime.block_on(unless_interrupted(on_terminal, self.shop.check_can_log_in()))?;
         }
         let given = password::given(None)?;
         let password = given.map_or_else(|| self.input.password("password: "), |given| Ok(Some(given)))?;
         let Some(password) = password else { return Ok(()) };
-        let role = self.runtime.block_on(self.shop.log_in(&user, &password))?.to_string();
+        let role = self
+            .runtime
+            .block_on(unless_interrupted(on_terminal, self.shop.log_in(&user, &password)))?
+            .to_string();
         self.output.logged_in(&LoggedInRow { user, role, server: self.shop.address().to_string() })?;
         self.learn_codes();
         Ok(())
@@ -166,7 +189,8 @@ impl Shell {
                 Asked::Dropped => return Ok(()),
             },
         };
-        let receipt = self.runtime.block_on(self.shop.buy(lines, None))?;
+        let on_terminal = self.input.is_terminal();
+        let receipt = self.runtime.block_on(unless_interrupted(on_terminal, self.shop.buy(lines, None)))?;
         self.output.receipt(&receipt)?;
         Ok(())
     }

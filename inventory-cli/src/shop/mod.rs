@@ -6,15 +6,21 @@
 mod orders;
 mod session;
 
+use std::time::Duration;
+
 use inventory_core::{LevelRow, OrderKey, Receipt, Refusal, Upc};
 use inventory_net::client::{Client, ClientError, ClientOptions};
 use inventory_net::transport::Address;
+use tokio::time::timeout;
 
 use crate::args::ConnectArgs;
 use crate::exit::RefusedHere;
 use crate::import::ImportTarget;
 use crate::items::ItemRow;
 use crate::state::{ServerState, StateDir, StateError};
+
+/// How long the end of the process waits for the connection to be closed in good order.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A server, seen by one client.
 #[derive(Debug)]
@@ -76,7 +82,8 @@ impl Shop {
     /// Lets the last bytes go out before the process ends.
     pub(crate) async fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.client.close().await;
+            // An error says that the server takes its time: nothing waits for it any more.
+            let _ = timeout(CLOSE_PATIENCE, connection.client.close()).await;
         }
     }
 

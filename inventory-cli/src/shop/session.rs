@@ -9,9 +9,11 @@ use crate::exit::RefusedHere;
 use crate::state::SavedSession;
 
 impl Shop {
-    /// Refuses if a live session is there already; forgets a dead one. Also makes sure that a session can be kept.
+    /// Refuses if a live session is there already; forgets a dead one. Also makes sure that a session can be kept
+    /// and that the server is there, before anybody is asked for a password.
     pub(crate) async fn check_can_log_in(&mut self) -> anyhow::Result<()> {
         self.state.check_writable()?;
+        self.connected().await?;
         let Some(saved) = self.state.session()? else { return Ok(()) };
         match self.resume().await {
             Ok(_) => {}

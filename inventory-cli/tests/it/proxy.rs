@@ -58,7 +58,7 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
     let (mut from_server, mut to_client) = (server, client);
     let (seen, tell) = (Arc::clone(&purchased), lost.clone());
     thread::spawn(move || {
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from_client.read(&mut bytes) {
             // The name of a field that only orders have.
             if bytes[..length].windows(5).any(|window| window == b"lines") {
@@ -76,7 +76,7 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
     });
     let tell = lost.clone();
     thread::spawn(move || {
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from_server.read(&mut bytes) {
             if purchased.load(Ordering::SeqCst) {
                 let _ = tell.send(());

@@ -1,5 +1,6 @@
 //! `inventory serve`: starting, stopping, and what keeps it from starting.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
@@ -208,7 +209,7 @@ fn long_names(items: u64) -> String {
     let mut text = "upc,name,price,units\n".to_owned();
     for n in 0..items {
         let upc = inventory_core::Upc::new(200_000_000_000 + n * 10).unwrap();
-        text.push_str(&format!("{},{name},,1\n", upc.get() + upc.check_digit()));
+        writeln!(text, "{},{name},,1", upc.get() + upc.check_digit()).unwrap();
     }
     text
 }
