@@ -127,10 +127,7 @@ fn connections(c: &mut Criterion) -> Result<(), AnyError> {
 }
 
 fn bench(c: &mut Criterion) {
-    if let Err(error) = messages(c).and_then(|()| connections(c)) {
-        eprintln!("bench ended early: {error}");
-        std::process::exit(1);
-    }
+    or_exit(messages(c).and_then(|()| connections(c)));
 }
 
 criterion_group!(benches, bench);
