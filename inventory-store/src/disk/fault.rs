@@ -41,7 +41,7 @@ pub struct FaultDisk {
     world: Arc<Mutex<World>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct World {
     files: Vec<Inode>,
     /// Names as programs see them now, and as they are after a crash.
@@ -124,6 +124,14 @@ impl FaultDisk {
         }
         let (durable_names, dirs) = (names.clone(), world.dirs.clone());
         let world = World { files, names, durable_names, dirs, ..World::default() };
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// The disk that the next process finds if the one that uses this disk is killed now: all is as that one saw it, and
+    /// what it had not synced is not durable. Its faults are gone. This one stays as it is.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let world = World { faults: BTreeMap::new(), off: false, ..self.world().clone() };
         Self { world: Arc::new(Mutex::new(world)) }
     }
 

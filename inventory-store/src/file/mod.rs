@@ -132,6 +132,7 @@ impl FileJournal {
         for damage in &survey.snapshots.damaged {
             tracing::warn!(%damage, "ignored a damaged snapshot: the journal still holds what it covers");
         }
+        make_durable(&*disk)?;
         let last = open_last(&*disk, &survey)?;
         let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
         let Survey { segments, snapshots, tip, .. } = survey;
@@ -158,12 +159,24 @@ impl FileJournal {
     }
 }
 
-/// Opens the last segment for writing and cuts its torn end.
+/// Makes the names that were found durable: a process that ended between a change of names and its sync, or met an error
+/// there, leaves names that a loss of power would still take back.
+fn make_durable(disk: &dyn Disk) -> Result<(), OpenError> {
+    for dir in [segment::DIR, snapshots::DIR] {
+        disk.sync_dir(dir).map_err(|why| failed(disk, dir, why))?;
+    }
+    Ok(())
+}
+
+/// Opens the last segment for writing, makes its last record durable and cuts its torn end.
 fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, OpenError> {
     let Some(header) = survey.segments.last().map(|segment| segment.header) else { return Ok(None) };
     let name = segment::name(header.number);
     let io = |why| failed(disk, &name, why);
     let file = disk.open_to_write(&name).map_err(io)?;
+    if let Some(offset) = survey.last_record {
+        recovery::write_again(&*file, offset, survey.position).map_err(io)?;
+    }
     if let Some(torn) = survey.torn {
         tracing::warn!(
             path = %disk.path(&name).display(), offset = torn.offset, bytes = torn.bytes, version = %survey.tip.version,
