@@ -214,6 +214,22 @@ async fn a_purchase_whose_reply_is_lost_is_unclear_also_if_the_server_then_does_
     assert!(matches!(error, ClientError::OutcomeUnknown { op: Op::Purchase, .. }), "{error}");
 }
 
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_survives_the_end_of_the_connection() {
+    let mut options = options();
+    options.connection.in_flight_max = 1;
+    let server = serve("memory://held", Arc::new(MemoryJournal::new()), options).await;
+    let proxy = Proxy::start("memory://held-proxy", server.address.clone()).await;
+    let alice = proxy.client("alice").await;
+    proxy.cut_the_next_reply();
+    let orders = [0, 1].map(|_| order(new_order_key().unwrap(), MILK, 1));
+    let (first, held) = tokio::join!(alice.purchase(&orders[0]), alice.purchase(&orders[1]));
+    assert_eq!(first.unwrap().key, orders[0].key);
+    assert_eq!(held.unwrap().key, orders[1].key);
+    assert_eq!(on_hand(&server.service, MILK), 98);
+    server.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_is_given_up() {
     let name = "memory://mute".parse().unwrap();

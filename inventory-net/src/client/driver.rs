@@ -71,7 +71,12 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         while !self.closing {
-            let Some(job) = self.jobs.recv().await else { return };
+            // What was held when a connection ended comes first.
+            let job = match self.held.take() {
+                Some(job) => Some(job),
+                None => self.jobs.recv().await,
+            };
+            let Some(job) = job else { return };
             match job {
                 Job::Close => return,
                 Job::GiveUp => {}
