@@ -154,6 +154,7 @@ async fn a_server_that_stays_away_is_told_when_the_time_is_up() {
 /// What a scripted server does about a request.
 enum Act {
     Reply(ReplyBody),
+    Nothing,
     HangUp,
 }
 
@@ -169,6 +170,7 @@ async fn scripted(name: &str, act: impl Fn(usize, &RequestBody) -> Act + Send + 
                 while let Some(request) = wire.poll_request(0) {
                     match act(connection, &request.body) {
                         Act::Reply(body) => wire.reply(request.id, &body, 0),
+                        Act::Nothing => {}
                         Act::HangUp => break 'connected,
                     }
                 }
@@ -228,6 +230,16 @@ async fn a_request_that_waits_for_its_turn_survives_the_end_of_the_connection() 
     assert_eq!(held.unwrap().key, orders[1].key);
     assert_eq!(on_hand(&server.service, MILK), 98);
     server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_longer_for_an_answer_than_whoever_asked() {
+    let address = scripted("memory://mute-after-hello", |_, _| Act::Nothing).await;
+    let client = Client::connect(&address, ClientOptions::default()).await.unwrap();
+    let asked = async { client.who_am_i().await.unwrap_err() };
+    let closed = async { tokio::time::timeout(Duration::from_mins(2), client.close()).await };
+    let (_, closed) = tokio::join!(asked, closed);
+    closed.expect("it ends with the reply timeout");
 }
 
 #[tokio::test(start_paused = true)]
