@@ -10,12 +10,14 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
-use common::{append, append_all, open, read_after, read_all, tip};
+use common::{append, append_all, open, read_after, read_all, segment_name, tip};
 use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use inventory_core::testing::Chain;
 use inventory_store::disk::{Fault, FaultDisk, Survives};
+use inventory_store::{FileJournal, FileJournalOptions};
 use pollster::block_on;
 
 #[test]
@@ -39,6 +41,37 @@ fn a_full_disk_is_a_definite_failure_and_a_retry_works_once_there_is_room() {
     }
     drop(journal);
     assert_eq!(read_all(&open(&disk).unwrap()), groups);
+}
+
+#[test]
+fn a_disk_without_room_for_a_usual_segment_is_used_up_with_small_ones() {
+    const MIB: usize = 1 << 20;
+    let disk = FaultDisk::new();
+    disk.set_capacity(14 * MIB);
+    let options = FileJournalOptions { prepare_ahead: false, ..FileJournalOptions::default() };
+    let journal = FileJournal::open_on(Arc::new(disk.clone()), options).unwrap();
+    let mut chain = Chain::new(1);
+    let mut groups = Vec::new();
+    let refused = loop {
+        let group = chain.next(MIB);
+        match append(&journal, group.clone()) {
+            Append::Done => groups.push(group),
+            Append::Failed(_) => break group,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(groups.len(), 9, "three to a segment of 4 MiB, and three segments");
+    let written = disk.operations();
+    assert!(matches!(append(&journal, refused.clone()), Append::Failed(_)));
+    assert!(disk.operations() - written < 10, "what is known to lack room is not filled again");
+    disk.set_capacity(100 * MIB);
+    let last = groups.last().unwrap();
+    let end = Tip { version: last.last(), hash: last.hash() };
+    append_all(&journal, &mut Chain::after(end, 2), &[MIB; 4]);
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).unwrap())[..9], groups);
+    let bytes = disk.bytes(&segment_name(5)).map(|bytes| bytes.len());
+    assert_eq!(bytes, Some(64 * MIB), "with room again, segments have their usual size");
 }
 
 #[test]

@@ -53,6 +53,8 @@ struct World {
     operations: u64,
     faults: BTreeMap<u64, Fault>,
     full: bool,
+    /// Most bytes that the files with names may have together.
+    capacity: Option<usize>,
     off: bool,
 }
 
@@ -108,6 +110,11 @@ impl FaultDisk {
     /// Lets every write that makes a file longer, and every new file, fail as on a full disk; or no longer.
     pub fn set_full(&self, full: bool) {
         self.world().full = full;
+    }
+
+    /// Lets the disk hold this many bytes in all its files together.
+    pub fn set_capacity(&self, bytes: usize) {
+        self.world().capacity = Some(bytes);
     }
 
     /// The disk that a machine finds when the power comes back, if it failed now. This one stays as it is.
@@ -192,6 +199,13 @@ impl World {
             Some(Fault::Short(_)) => Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::PowerLoss) => Err(power_is_off()),
         }
+    }
+
+    /// Whether the files cannot grow by this many bytes.
+    fn lacks(&self, bytes: usize) -> bool {
+        let files = self.names.values().filter_map(|file| self.files.get(*file));
+        let used: usize = files.map(|file| file.live.len()).sum();
+        bytes > 0 && (self.full || self.capacity.is_some_and(|capacity| used + bytes > capacity))
     }
 
     fn change(&mut self, change: Change) {
@@ -385,12 +399,12 @@ impl DiskFile for FaultFile {
     fn write_at(&self, from: &[u8], offset: u64) -> io::Result<usize> {
         let mut world = self.disk.world();
         let fault = world.begin()?;
-        let full = world.full;
-        let file = world.file(self.number)?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        if full && start + from.len() > file.live.len() {
+        let growth = (start + from.len()).saturating_sub(world.file(self.number)?.live.len());
+        if world.lacks(growth) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let file = world.file(self.number)?;
         match fault {
             None => {
                 file.write(from, start);
