@@ -178,6 +178,20 @@ fn a_key_serves_one_order_of_one_user() {
 }
 
 #[test]
+fn the_same_order_has_the_same_lines_in_the_same_sequence() {
+    let mut shop = Shop::open();
+    shop.buy(key(1), &[(1, 2), (1, 1), (2, 1)]).unwrap();
+    assert!(shop.buy(key(1), &[(1, 2), (1, 1), (2, 1)]).is_ok());
+    let added_up: &[(u64, u64)] = &[(1, 3), (2, 1)];
+    let other_sequence: &[(u64, u64)] = &[(2, 1), (1, 2), (1, 1)];
+    for lines in [added_up, other_sequence] {
+        assert_eq!(shop.buy(key(1), lines), Err(Refusal::KeyReused));
+    }
+    let advice = Refusal::KeyReused.to_string();
+    assert!(advice.contains("ask for the receipt of this key first"), "a new key may buy twice: {advice}");
+}
+
+#[test]
 fn keys_outside_the_window_are_refused_and_leave_no_trace() {
     let mut shop = Shop::open();
     let at = |time: Time| Order { key: OrderKey::from_parts(time, 1), lines: lines(&[(1, 1)]) };

@@ -325,6 +325,14 @@ fn another_encoding_of_the_same_values_is_taken() {
 }
 
 #[test]
+fn an_absent_location_is_the_main_one() {
+    let purchase = |lines: &str| {
+        decode_request(&encode_notation(&format!("[6, 20, {{\"key\": {KEY}, \"lines\": {lines}}}]"))).unwrap()
+    };
+    assert_eq!(purchase("[[1, 2]]"), purchase("[[1, 2, 0]]"));
+}
+
+#[test]
 fn memory_grows_with_the_lines_that_are_there() {
     let rows = FRAME_BYTES_MAX / 3 - 100;
     let mut payload = encode_notation(&format!("[7, 20, {{\"key\": {KEY}, \"lines\": []}}]"));
