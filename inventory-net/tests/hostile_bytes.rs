@@ -325,6 +325,54 @@ fn another_encoding_of_the_same_values_is_taken() {
 }
 
 #[test]
+fn every_example_may_be_of_indefinite_lengths() {
+    for example in support::examples() {
+        let (name, payload) = (&example.name, example.payload());
+        let indefinite = support::indefinite(payload);
+        assert_ne!(indefinite, payload);
+        if example.rule.ends_with("-request") {
+            assert_eq!(decode_request(&indefinite), decode_request(payload), "{name}");
+            continue;
+        }
+        for op in Op::ALL {
+            let (expected, decoded) =
+                (decode_reply(payload, |_| Some(op)), decode_reply(&indefinite, |_| Some(op)));
+            assert_eq!(
+                decoded.is_ok(),
+                expected.is_ok(),
+                "{name} as an answer to {}: {decoded:?}",
+                op.name()
+            );
+            assert!(expected.is_err() || decoded == expected, "{name} as an answer to {}", op.name());
+        }
+    }
+}
+
+#[test]
+fn rows_of_indefinite_length_have_their_number_of_elements_too() {
+    let lines = |rows: &[u8]| {
+        let mut payload = encode_notation(&format!("[6, 20, {{\"key\": {KEY}, \"lines\": []}}]"));
+        payload.pop();
+        [&payload, &[0x9f][..], rows, &[0xff]].concat()
+    };
+    assert!(decode_request(&lines(&[0x9f, 1, 2, 0xff, 0x9f, 1, 2, 0xff])).is_ok());
+    assert!(decode_request(&lines(&[0x9f, 1, 2, 3, 0xff, 0x82, 1, 2])).is_ok());
+    assert_malformed(&lines(&[0x9f, 0xff]), "invalid length 0");
+    assert_malformed(&lines(&[0x9f, 1, 0xff]), "invalid length 1");
+    assert_malformed(&lines(&[0x9f, 1, 2, 3, 4, 0xff]), "more than three elements");
+    let levels = |row: &str| encode_notation(&format!("[6, 0, {{\"levels\": [{row}]}}]"));
+    for (row, what) in [
+        ("[1, \"x\", 0, 1, 1]", "invalid length 5"),
+        ("[1, \"x\", 0, 1, 1, null, 7]", "a row has too many elements"),
+    ] {
+        for payload in [levels(row), support::indefinite(&levels(row))] {
+            let error = decode_reply(&payload, |_| Some(Op::Levels)).unwrap_err().error;
+            assert!(error.message.contains(what), "{error}");
+        }
+    }
+}
+
+#[test]
 fn an_absent_location_is_the_main_one() {
     let purchase = |lines: &str| {
         decode_request(&encode_notation(&format!("[6, 20, {{\"key\": {KEY}, \"lines\": {lines}}}]"))).unwrap()
@@ -405,7 +453,9 @@ proptest! {
     #[test]
     fn random_bodies_never_panic(op in 0u8..23, body in proptest::collection::vec(any::<u8>(), 0..100)) {
         let request = [&[0x83, 0x01, op, 0xa1, 0x63], &b"upc"[..], &body].concat();
-        drop(decode_request(&request));
+        if let Err(error) = decode_request(&request) {
+            prop_assert!(!error.to_string().contains("Error {"), "no words of the decoder's own: {error}");
+        }
         let reply = [&[0x83, 0x01, 0x00, 0xa1, 0x66], &b"levels"[..], &body].concat();
         drop(decode_reply(&reply, |_| Some(Op::Levels)));
     }
