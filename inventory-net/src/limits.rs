@@ -8,7 +8,7 @@ use inventory_core::limits::{ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYT
 pub const PROTOCOL_VERSION: u32 = 1;
 /// Bytes of the length in front of every payload.
 pub const FRAME_HEADER_BYTES: usize = 4;
-/// Largest payload a server takes from a client that has not logged in, in bytes.
+/// Largest payload a server takes on a connection before its first login, in bytes.
 pub const ANONYMOUS_FRAME_BYTES_MAX: usize = 4 << 10;
 /// Largest payload that either side may offer to take, in bytes; also the default.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;

@@ -322,15 +322,37 @@ fn a_peer_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
-fn a_logout_makes_the_connection_anonymous_again() {
+fn a_logout_makes_the_connection_anonymous_and_it_may_not_be_idle_any_more() {
     let mut ends = Ends::with_session(ServerConfig::default());
     ends.exchange(&RequestBody::LogOut, &ReplyBody::Done(Done::LoggedOut));
-    assert!(!ends.server.is_logged_in());
+    assert!(!ends.server.is_logged_in() && !ends.client.is_logged_in());
+    assert_eq!(ends.server.deadline_us(), Some(ANONYMOUS_DEADLINE_US));
+    ends.exchange(&log_in(), &logged_in());
+    assert_eq!(ends.server.deadline_us(), None);
+}
+
+#[test]
+fn large_frames_are_taken_from_the_first_login_to_the_end_of_the_connection() {
     let large =
         RequestBody::DefineItem { upc: Upc::new(1).unwrap(), name: "x".repeat(5_000).into(), price: None };
+    let mut ends = Ends::greeted(ServerConfig::default());
     assert!(matches!(ends.client.request(&large), Err(SendError::TooLarge(_))));
     ends.exchange(&log_in(), &logged_in());
-    ends.exchange(&large, &ReplyBody::Refused(Refusal::InvalidName));
+    let first = ends.client.request(&RequestBody::WhoAmI).unwrap();
+    let second = ends.client.request(&large).unwrap();
+    let on_its_way = ends.client.output().to_vec();
+    let (before, after) = on_its_way.split_at(on_its_way.len() - 1_000);
+    ends.server.read_buffer().extend_from_slice(before);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), Some(first));
+    ends.server.reply(first, &ReplyBody::Refused(Refusal::NotLoggedIn), 0);
+    assert!(!ends.server.is_logged_in(), "the session was ended elsewhere");
+    ends.server.read_buffer().extend_from_slice(after);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), Some(second));
+    ends.server.reply(second, &ReplyBody::Refused(Refusal::NotLoggedIn), 0);
+    assert!(!ends.server.is_closing());
+    ends.client.sent(on_its_way.len());
+    assert_eq!(ends.at_client().len(), 2);
+    ends.exchange(&large, &ReplyBody::Refused(Refusal::NotLoggedIn));
 }
 
 #[test]

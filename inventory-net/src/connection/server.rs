@@ -260,7 +260,7 @@ impl ServerConnection {
     }
 
     fn frame_bytes_max(&self) -> usize {
-        if self.is_logged_in() {
+        if self.login.was_live() {
             self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)
         } else {
             ANONYMOUS_FRAME_BYTES_MAX
