@@ -18,6 +18,8 @@ pub const FRAME_BYTES_MIN: usize = 64 << 10;
 pub const IN_FLIGHT_MAX: usize = 1_024;
 /// Deepest nesting of arrays and maps in a message.
 pub const DEPTH_MAX: usize = 8;
+/// Most keys of a map.
+pub const FIELDS_MAX: usize = 64;
 /// Largest key of a map, in bytes of UTF-8.
 pub const FIELD_NAME_BYTES_MAX: usize = 64;
 /// Largest password, in bytes of UTF-8.

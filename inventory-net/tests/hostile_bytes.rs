@@ -12,7 +12,7 @@ mod support;
 use inventory_core::{OneOrMany, Refusal};
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::limits::{
-    ANONYMOUS_FRAME_BYTES_MAX, DEPTH_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES,
+    ANONYMOUS_FRAME_BYTES_MAX, DEPTH_MAX, FIELDS_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES,
 };
 use inventory_net::message::{
     Account, Done, Op, ProtocolError, ProtocolErrorCode, Reply, ReplyBody, RequestBody, RequestError,
@@ -248,7 +248,7 @@ fn bodies_that_are_not_of_the_grammar_say_where() {
     for (notation, what) in [
         ("[6, 11, {}]", "item: missing field `upc`"),
         ("[6, 11, {\"upc\": 1, \"why\": 2}]", "item: unknown field `why`"),
-        ("[6, 11, {\"upc\": 1, \"upc\": 1}]", "item: duplicate field `upc`"),
+        ("[6, 11, {\"upc\": 1, \"upc\": 1}]", "a map has a key twice"),
         ("[6, 11, {1: 1}]", "keys of a map are texts"),
         ("[6, 11, {h'757063': 1}]", "keys of a map are texts"),
         ("[6, 11, [1]]", "the third element of a message is a map"),
@@ -282,6 +282,36 @@ fn bodies_that_are_not_of_the_grammar_say_where() {
         assert_malformed(&encode_notation(&notation), what);
     }
     assert!(blamed(&encode_notation("[6, 98, {}]")).is(ProtocolErrorCode::UnknownOp));
+}
+
+#[test]
+fn a_hello_that_makes_no_sense_is_malformed() {
+    let hello = |fields: &str| encode_notation(&format!("[1, 0, {{\"client\": \"x\", {fields}}}]"));
+    for (fields, what) in [
+        ("\"protocol\": [1], \"frame_bytes_max\": -1", "frame_bytes_max is not negative"),
+        ("\"protocol\": [-1, 1], \"frame_bytes_max\": 65536", "a protocol version is not negative"),
+        ("\"protocol\": [], \"frame_bytes_max\": 65536", "protocol lists no version"),
+        ("\"protocol\": 1, \"frame_bytes_max\": 65536", "invalid type"),
+    ] {
+        assert_malformed(&hello(fields), what);
+    }
+    assert!(decode_request(&hello("\"protocol\": [1], \"frame_bytes_max\": 99999999999")).is_ok());
+}
+
+#[test]
+fn no_map_has_a_key_twice_or_too_many() {
+    let map = |fields: &[String]| encode_notation(&format!("{{{}}}", fields.join(", ")));
+    let hello = |more: &[u8]| {
+        let known = map(&["\"more\": 1".into(), "\"client\": \"x\"".into(), "\"protocol\": [1]".into()]);
+        let rest = encode_notation("\"frame_bytes_max\"");
+        let head = [&[0x83, 1, 0, 0xa4][..], &encode_notation("\"more\""), more, &known[1 + 6..]].concat();
+        [head, rest, encode_notation("65536")].concat()
+    };
+    assert!(decode_request(&hello(&map(&["\"x\": 1".into(), "\"y\": 1".into()]))).is_ok());
+    assert_malformed(&hello(&map(&["\"x\": 1".into(), "\"x\": 1".into()])), "a map has a key twice");
+    let fields: Vec<String> = (100..).map(|name| format!("\"{name}\": 0")).take(FIELDS_MAX + 1).collect();
+    assert!(decode_request(&hello(&map(&fields[1..]))).is_ok());
+    assert_malformed(&hello(&map(&fields)), "a map has more than 64 keys");
 }
 
 #[test]

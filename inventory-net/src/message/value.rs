@@ -72,6 +72,7 @@ integer_value! {
     Version: |value: u64| Some(Self(value)),
     u16: Some,
     u32: Some,
+    u64: Some,
 }
 
 impl Value for OrderKey {
