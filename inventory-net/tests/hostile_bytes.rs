@@ -331,6 +331,7 @@ fn values_out_of_range_are_refused_by_name_and_the_connection_goes_on() {
         ("[6, 10, {\"after\": -5}]".to_owned(), "after"),
         ("[6, 30, {\"upc\": 1, \"name\": \"x\", \"price\": 9223372036854775808}]".to_owned(), "price"),
         ("[6, 32, {\"name\": \"x\", \"role\": \"king\", \"password\": \"y\"}]".to_owned(), "role"),
+        ("[6, 32, {\"name\": \"x\", \"role\": \"buyer\", \"password\": \"\"}]".to_owned(), "password"),
         (format!("[6, 1, {{\"user\": \"x\", \"password\": \"{}\"}}]", "y".repeat(1_025)), "password"),
     ] {
         connection.read_buffer().extend_from_slice(&frame(&encode_notation(&notation)));
