@@ -436,6 +436,48 @@ fn an_error_keeps_the_id_of_its_request() {
 }
 
 #[test]
+fn bytes_behind_a_message_are_answered_as_the_example_says() {
+    let mut connection = greeted();
+    connection.read_buffer().extend_from_slice(&frame(&[0x83, 0x09, 0x04, 0xa0, 0x00]));
+    assert_eq!(connection.poll_request(0), None);
+    assert_eq!(connection.output(), example("malformed"));
+}
+
+#[test]
+fn an_error_has_id_0_only_while_the_id_is_unknown() {
+    for (payload, id) in [
+        (&[0x82, 0x09, 0x04][..], None),
+        (&[0xa0], None),
+        (&[0x83, 0x00, 0x04, 0xa0], None),
+        (&[0x83, 0x20, 0x04, 0xa0], None),
+        (&[0x83, 0x61, b'9', 0x04, 0xa0], None),
+        (&[0x83, 0x09, 0x20, 0xa0], Some(9)),
+        (&[0x83, 0x09, 0x04, 0x80], Some(9)),
+        (&[0x83, 0x09, 0x18, 0x62, 0xa0], Some(9)),
+        (&[0x83, 0x09], Some(9)),
+    ] {
+        let (blamed, _) = broken_off(&mut greeted(), &frame(payload));
+        assert_eq!(blamed.map(RequestId::get), id, "{payload:x?}");
+    }
+}
+
+#[test]
+fn what_comes_before_hello_is_judged_by_its_shape_only() {
+    let broken_by = |notation: &str| {
+        let mut connection = ServerConnection::new(ServerConfig::default(), 0);
+        broken_off(&mut connection, &frame(&encode_notation(notation))).1.code
+    };
+    for (notation, code) in [
+        ("[1, 98, {}]", ProtocolErrorCode::UnknownOp),
+        ("[1, 11, {\"why\": 1}]", ProtocolErrorCode::Malformed),
+        ("[1, 11, {\"upc\": -1}]", ProtocolErrorCode::HelloExpected),
+        ("[1, 11, {\"upc\": 1}]", ProtocolErrorCode::HelloExpected),
+    ] {
+        assert_eq!(broken_by(notation), code.code(), "{notation}");
+    }
+}
+
+#[test]
 fn an_id_in_flight_is_not_used_twice() {
     let mut connection = logged_in();
     let bytes = [example("item"), example("item")].concat();
