@@ -7,7 +7,7 @@ use inventory_core::journal::MemoryJournal;
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX};
 use inventory_core::{
     Actor, Answer, Command, Inventory, InventoryError, LocationId, Money, OneOrMany, Order, OrderKey,
-    OrderLine, Query, Receipt, Refusal, Role, SessionId, Time, Units, Upc, UserId,
+    OrderLine, Query, Receipt, Refusal, Role, SessionId, Shortage, Time, Units, Upc, UserId,
 };
 use pollster::block_on;
 
@@ -134,6 +134,44 @@ fn orders_that_make_no_sense_are_refused() {
     let lines = u32::try_from(many.len()).unwrap();
     assert_eq!(shop.buy(key(6), &many), Err(Refusal::TooManyLines { lines }));
     assert_eq!(shop.on_hand(1), 10);
+}
+
+#[test]
+fn what_is_wrong_with_an_order_is_looked_for_in_the_sequence_of_the_contract() {
+    let mut shop = Shop::open();
+    let dear = Some(Money::from_minor(i64::MAX));
+    block_on(shop.inventory.define_item(NOW, upc(2), "gold", dear)).unwrap();
+    // Each order lacks what the one before was refused for, and has all that comes behind it.
+    let mut many = vec![(1, 0), (9, 1), (1, UNITS_MAX), (1, 1)];
+    many.resize(ORDER_LINES_MAX + 1, (1, 1));
+    let wrong: [(&[(u64, u64)], u16); 6] = [
+        (&many, 24),
+        (&[(2, 0), (9, 1), (1, UNITS_MAX), (1, 1)], 22),
+        (&[(9, 1), (1, UNITS_MAX), (1, 1)], 23),
+        (&[(2, 4), (9, 1), (1, 11)], 20),
+        (&[(2, 4), (1, 11)], 21),
+        (&[(2, 4), (1, 10)], 23),
+    ];
+    for (number, (lines, code)) in (1..).zip(wrong) {
+        assert_eq!(shop.buy(key(number), lines).unwrap_err().code(), code, "{number}");
+    }
+}
+
+#[test]
+fn an_item_defined_again_without_a_price_has_none() {
+    let mut shop = Shop::open();
+    block_on(shop.inventory.define_item(NOW, upc(1), "item", None)).unwrap();
+    assert_eq!(shop.buy(key(1), &[(1, 1)]).unwrap().total, None);
+}
+
+#[test]
+fn a_location_that_nobody_uses_has_nothing() {
+    let mut shop = Shop::open();
+    let line = OrderLine { location: LocationId(77), ..OrderLine::new(upc(1), units(2)) };
+    let refused = shop.buy_as(shop.alice, NOW, Order { key: key(1), lines: line.into() });
+    let short =
+        Shortage { upc: upc(1), location: LocationId(77), requested: units(2), available: Units::ZERO };
+    assert_eq!(refused, Err(Refusal::InsufficientStock { shortages: Box::new([short]) }));
 }
 
 #[test]
