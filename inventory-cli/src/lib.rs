@@ -33,19 +33,19 @@ mod shop;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use args::{Args, Command};
 use exit::Exit;
-use output::{Format, Output};
+use output::Output;
 
 /// Runs the command that the process was started with, reports what went wrong, and says how to exit.
 pub fn run() -> Exit {
-    let args = match Args::try_parse() {
+    let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
         Err(told) => return told_by_clap(&told),
     };
-    let format = args.command.as_ref().map_or(Format::Table, Command::format);
+    let format = args.format;
     match carry_out(args) {
         Ok(exit) => exit,
         Err(error) => exit::report(&error, Output::new(format)),
@@ -69,13 +69,13 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
             log_to_stderr("warn");
             demo::demo(&args)
         }
-        Some(Command::Shell(args)) => {
+        Some(Command::Shell) => {
             log_to_stderr("warn");
-            shell::shell(&args)
+            shell::shell(&args.connect)
         }
         Some(Command::Once(command)) => {
             log_to_stderr("warn");
-            once::once(command).map(|()| Exit::Done)
+            once::once(command, &args.connect, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

@@ -32,7 +32,8 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const FRAME_DEADLINE_US: u64 = 30 * 1_000_000;
 /// How long a connection that has not logged in may be idle, in microseconds.
 pub const ANONYMOUS_DEADLINE_US: u64 = 30 * 1_000_000;
-/// Unsent bytes of replies above which a server reads no further requests of a connection.
+/// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
+/// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
 
 /// Upper bound of a message without its lists and texts, in bytes.

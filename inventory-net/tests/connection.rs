@@ -206,6 +206,26 @@ fn no_more_is_read_while_too_many_wait() {
 }
 
 #[test]
+fn no_more_is_read_while_many_rows_are_still_to_come() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let levels = |limit| RequestBody::Levels { after: None, limit };
+    let pages: Vec<u8> = (11..111).flat_map(|id| request_frame(id, &levels(None))).collect();
+    ends.server.read_buffer().extend_from_slice(&pages);
+    let taken: Vec<Request> = std::iter::from_fn(|| ends.server.poll_request(0)).collect();
+    assert!((2..10).contains(&taken.len()) && !ends.server.wants_read(), "{}", taken.len());
+    let page = ReplyBody::Done(Done::Levels(LevelsPage::default()));
+    for request in taken {
+        ends.server.reply(request.id, &page, 0);
+        assert!(ends.server.poll_request(0).is_some(), "a reply makes room");
+    }
+
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let rows: Vec<u8> = (11..111).flat_map(|id| request_frame(id, &levels(Some(1)))).collect();
+    ends.server.read_buffer().extend_from_slice(&rows);
+    assert_eq!(std::iter::from_fn(|| ends.server.poll_request(0)).count(), 100, "short pages are cheap");
+}
+
+#[test]
 fn a_client_keeps_to_what_the_server_allows() {
     let config = ServerConfig { in_flight_max: 1, ..ServerConfig::default() };
     let mut ends = Ends::greeted(config);

@@ -1,8 +1,6 @@
 //! A server on a data directory: file journal, engine and listeners put together.
 
-use std::fs::DirBuilder;
 use std::future::Future;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{self, Path};
 use std::sync::Arc;
 
@@ -37,8 +35,6 @@ pub(crate) struct Node {
 impl Node {
     /// Opens the data directory, which is made if it is not there, and replays its journal.
     pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-        made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
         let journal = FileJournal::open(data, FileJournalOptions::default())?;
         let service = Service::open(Arc::new(journal), ServiceOptions::default())
             .await
