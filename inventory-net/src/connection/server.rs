@@ -1,6 +1,7 @@
 //! The server's side of one connection.
 
 use std::collections::HashMap;
+use std::iter;
 
 use bytes::{Buf, BytesMut};
 use inventory_core::limits::LEVELS_PAGE_MAX;
@@ -8,6 +9,7 @@ use zeroize::Zeroize;
 
 use super::buffer;
 use super::login::Login;
+use super::page;
 use crate::frame;
 use crate::limits::{
     ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
@@ -271,7 +273,7 @@ impl ServerConnection {
     }
 
     fn frame_bytes_max(&self) -> usize {
-        if self.is_logged_in() {
+        if self.login.was_live() {
             self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)
         } else {
             ANONYMOUS_FRAME_BYTES_MAX
@@ -369,13 +371,24 @@ impl ServerConnection {
     }
 
     fn send(&mut self, id: Option<RequestId>, body: &ReplyBody, now_us: u64) {
-        let limit = self.peer_frame_bytes_max;
-        if frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_err() {
-            let instead = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
-            let fits = frame::append(&mut self.output, limit, |to| encode_reply(to, id, &instead));
-            debug_assert!(fits.is_ok(), "a reply of fixed size fits every frame");
+        if !self.append(id, body) && !self.append_part(id, body) {
+            let fits = self.append(id, &ReplyBody::Unavailable(Unavailable::ReplyTooLarge));
+            debug_assert!(fits, "a reply of fixed size fits every frame");
         }
         self.stalled_since_us.get_or_insert(now_us);
+    }
+
+    /// Puts a reply into the output; says whether it fits the frames that the client takes.
+    fn append(&mut self, id: Option<RequestId>, body: &ReplyBody) -> bool {
+        let limit = self.peer_frame_bytes_max;
+        frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_ok()
+    }
+
+    /// Puts as much of a page of levels into the output as fits; says whether anything does.
+    fn append_part(&mut self, id: Option<RequestId>, body: &ReplyBody) -> bool {
+        let ReplyBody::Done(Done::Levels(page)) = body else { return false };
+        let halves = iter::successors(page::first_half(page.clone()), |part| page::first_half(part.clone()));
+        halves.map(|part| ReplyBody::Done(Done::Levels(part))).any(|part| self.append(id, &part))
     }
 
     /// Says what is wrong and ends the connection.
