@@ -41,7 +41,7 @@ pub(super) const fn settles(op: Op, error: &ClientError) -> bool {
         Op::Purchase | Op::LogOut | Op::DefineItem | Op::LogIn | Op::SetInitialLevel | Op::AddUser => {
             match error {
                 ClientError::Refused(why) => !matches!(why, Refusal::NotLoggedIn | Refusal::NotPermitted),
-                ClientError::RefusedOtherwise(_) => true,
+                // A refusal that this client does not know may be of the kind that looks at who asks.
                 _ => false,
             }
         }
