@@ -29,6 +29,12 @@ pub enum ItemsError {
     /// The text is not CSV with the right columns.
     #[error("not a file of items with the columns upc,name,price,units: {0}")]
     Csv(#[from] csv::Error),
+    /// The first line does not name the columns.
+    #[error("line 1 must be upc,name,price,units; it is {0:?}")]
+    Header(String),
+    /// There is no item in it.
+    #[error("there are no items behind the first line")]
+    Empty,
     /// A value is wrong.
     #[error("line {line}: {column} {value:?}: {why}")]
     Value {
@@ -56,13 +62,18 @@ struct Raw {
 pub fn read_items(file: impl io::Read) -> Result<Vec<ItemRow>, ItemsError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let headers = reader.headers()?.clone();
+    let mut columns: Vec<&str> = headers.iter().collect();
+    columns.sort_unstable();
+    if columns != ["name", "price", "units", "upc"] {
+        return Err(ItemsError::Header(headers.iter().collect::<Vec<_>>().join(",")));
+    }
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record?;
         let line = record.position().map_or(0, csv::Position::line);
         rows.push(item_row(record.deserialize(Some(&headers))?, line)?);
     }
-    Ok(rows)
+    if rows.is_empty() { Err(ItemsError::Empty) } else { Ok(rows) }
 }
 
 fn item_row(raw: Raw, line: u64) -> Result<ItemRow, ItemsError> {
@@ -123,6 +134,22 @@ mod tests {
         assert!(message("036000291452,Tissues,a,1").starts_with("line 3: price \"a\""));
         assert!(message("036000291452,Tissues,,-1").starts_with("line 3: units \"-1\""));
         assert!(message("036000291452,Tissues").starts_with("not a file of items"));
+    }
+
+    #[test]
+    fn a_file_without_columns_or_items_is_refused() {
+        for (file, message) in [
+            ("", "line 1 must be upc,name,price,units; it is \"\""),
+            (
+                "4006381333931;Stabilo;1,20;50\n",
+                "line 1 must be upc,name,price,units; it is \"4006381333931;Stabilo;1",
+            ),
+            ("upc,name,price\n036000291452,Tissues,2.49\n", "line 1 must be"),
+            ("upc,name,price,units\n", "there are no items"),
+        ] {
+            let told = read_items(file.as_bytes()).unwrap_err().to_string();
+            assert!(told.starts_with(message), "{told}");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     drop(shop);
     let mut shop = Inventory::open(journal, random()).await?;
+    let alice = shop.user("alice").ok_or("alice is gone")?;
     assert_eq!(shop.purchase(now()?, alice, order).await?, receipt);
     println!("reopened and retried: the same receipt");
 

@@ -188,7 +188,15 @@ impl<J: Journal> Inventory<J> {
         self.engine.state().users().id(&name).ok_or(InventoryError::Refused(Refusal::InvalidName))
     }
 
-    /// Buys. Repeating the same order gives the same receipt and buys nothing more. An order that left the outcome window
+    /// The row of the user of this name; none if there is none.
+    pub fn user(&self, name: &str) -> Option<UserId> {
+        self.engine.state().users().id(name)
+    }
+
+    /// Buys. Keep the order and its key where they survive a crash *before* calling this, and repeat the call with them
+    /// until it answers: that is what makes a purchase happen exactly once.
+    ///
+    /// Repeating the same order gives the same receipt and buys nothing more. An order that left the outcome window
     /// ([`limits`](crate::limits)) is refused `KeyTooOld` and buys nothing more either.
     pub async fn purchase(
         &mut self,

@@ -56,7 +56,7 @@ pub(super) fn parse(line: &str) -> Result<Request, UsageError> {
         ("menu" | "help" | "?", rest) => alone(first, rest, Request::Menu),
         ("receipt", _) => Err(UsageError::new("one order key is wanted: receipt KEY")),
         _ => Err(UsageError::new(format!(
-            "{first:?} is nothing that can be done here: take a number from 1 to 6 or a word from the menu (type menu)"
+            "unknown command {first:?}: type a number from 1 to 6 or a word of the menu (type menu to see it)"
         ))),
     }
 }

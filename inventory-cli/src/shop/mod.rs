@@ -17,7 +17,7 @@ use crate::args::ConnectArgs;
 use crate::exit::RefusedHere;
 use crate::import::ImportTarget;
 use crate::items::ItemRow;
-use crate::state::{ServerState, StateDir, StateError};
+use crate::state::{SavedSession, ServerState, StateDir, StateError};
 
 /// How long the end of the process waits for the connection to be closed in good order.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,8 +33,8 @@ pub(crate) struct Shop {
 #[derive(Debug)]
 struct Connection {
     client: Client,
-    /// The user whose session it carries.
-    user: Option<String>,
+    /// The session it carries.
+    session: Option<SavedSession>,
 }
 
 impl Shop {
@@ -99,7 +99,7 @@ impl Shop {
             connection
         } else {
             let client = Client::connect(&self.address, ClientOptions::default()).await?;
-            Connection { client, user: None }
+            Connection { client, session: None }
         };
         Ok(&self.connection.insert(connection).client)
     }

@@ -81,7 +81,7 @@ impl Shop {
     /// found out now stays open.
     pub(crate) async fn settle(&mut self) {
         let Some((user, client)) =
-            self.connection.as_ref().and_then(|c| Some((c.user.clone()?, c.client.clone())))
+            self.connection.as_ref().and_then(|c| Some((c.session.as_ref()?.user.clone(), c.client.clone())))
         else {
             return;
         };
@@ -123,8 +123,8 @@ async fn not_bought_for_certain(
         }
     }
     Err(anyhow::Error::from(error).context(format!(
-        "it is not known yet whether order {key} was carried out; do not order again: the next `inventory mine` or \
-         `inventory buy` settles it"
+        "it is not known yet whether order {key} was carried out; do not order again: the next look at the local inventory \
+         (mine) or purchase (buy) settles it"
     )))
 }
 

@@ -28,7 +28,7 @@ impl Shop {
         }
         who?;
         let message =
-            format!("already logged in as {} at {}: run `inventory logout` first", saved.user, self.address);
+            format!("already logged in as {} at {}: log out first (logout)", saved.user, self.address);
         Err(RefusedHere { refusal: Refusal::AlreadyLoggedIn, message }.into())
     }
 
@@ -38,7 +38,7 @@ impl Shop {
         let session = self.connected().await?.log_in(user, password).await?;
         let saved = SavedSession { user: session.account.user.to_string(), token: session.token.to_hex() };
         self.state.save_session(&saved)?;
-        self.carries(Some(saved.user.clone()));
+        self.carries(Some(saved));
         self.settle().await;
         Ok(session.account.role)
     }
@@ -62,16 +62,31 @@ impl Shop {
     }
 
     /// Makes the connection carry the saved session; gives the user.
+    ///
+    /// One that carries another user's is given up, and nothing is done: somebody logged in elsewhere in the meantime,
+    /// and what was asked here was asked as the user of before.
     pub(super) async fn resume(&mut self) -> anyhow::Result<String> {
         let user = self.saved_user()?;
-        if self.connection.as_ref().is_some_and(|connection| connection.user.as_ref() == Some(&user)) {
-            return Ok(user);
-        }
         let Some(saved) = self.state.session()? else { return self.saved_user() };
+        let carried = self.connection.as_ref().and_then(|connection| connection.session.clone());
+        match carried {
+            Some(carried) if carried == saved => return Ok(user),
+            Some(carried) => {
+                self.connection = None;
+                if carried.user != user {
+                    return Err(not_logged_in(format!(
+                        "{} was logged out elsewhere, and {user} has logged in at {}: nothing was done; from now on \
+                         this is {user}'s",
+                        carried.user, self.address
+                    )));
+                }
+            }
+            None => {}
+        }
         let Ok(token) = saved.token.parse::<Token>() else { return Err(self.session_ended()?) };
         let resumed = self.connected().await?.resume(&token).await;
-        let account = self.seen(resumed)?;
-        self.carries(Some(account.user.to_string()));
+        self.seen(resumed)?;
+        self.carries(Some(saved));
         Ok(user)
     }
 
@@ -83,9 +98,9 @@ impl Shop {
         Ok(not_logged_in(format!("the session at {} has ended: log in again (login {user})", self.address)))
     }
 
-    fn carries(&mut self, user: Option<String>) {
+    fn carries(&mut self, session: Option<SavedSession>) {
         if let Some(connection) = &mut self.connection {
-            connection.user = user;
+            connection.session = session;
         }
     }
 }

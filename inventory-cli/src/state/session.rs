@@ -11,7 +11,7 @@ use super::{ServerState, StateError, file};
 use crate::notice::note;
 
 /// A login that outlives the process.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
     /// The user's name.
     pub user: String,

@@ -51,7 +51,7 @@ fn a_double_login_is_refused_until_logout() {
     client
         .log_in("bob")
         .exits(1)
-        .tells(&format!("already logged in as alice at {}: run `inventory logout` first", client.server));
+        .tells(&format!("already logged in as alice at {}: log out first", client.server));
     client.run(&["logout"]).exits(0);
     client.log_in("bob").exits(0).shows("logged in as bob");
 }

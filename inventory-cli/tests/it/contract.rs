@@ -176,7 +176,11 @@ fn an_administrator_defines_sets_adds_and_imports() {
     let file = file.to_str().unwrap();
     let imported = admin.run(&["import", file, "--format", "json"]).exits(0).json();
     assert_eq!(imported, serde_json::json!({"items": 2, "levels_set": 1, "levels_left": 1}));
-    admin.run(&["import", file]).exits(0).shows("96385074 at main: its level was set before").shows("2 left");
+    admin
+        .run(&["import", file])
+        .exits(0)
+        .shows("96385074 at main: its level was set before")
+        .shows("2 levels kept");
     assert_eq!(admin.available("4006381333931"), 9);
 
     admin.run_with("carol-password", &["user", "add", "carol"]).exits(0);

@@ -1,7 +1,7 @@
 //! The shell on a pipe, against a server that comes and goes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::harness::{BANANAS, Place, Ran, TISSUES, piped};
 
@@ -30,31 +30,67 @@ fn receipts_are_shown_by_key() {
         .shows("total 2.49");
 }
 
+/// A shell on a pipe, typed into as it goes.
+struct Shell {
+    child: Child,
+    input: ChildStdin,
+    out: BufReader<ChildStdout>,
+}
+
+impl Shell {
+    fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (input, out) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, out }
+    }
+
+    fn types(&mut self, line: &str) -> &mut Self {
+        writeln!(self.input, "{line}").unwrap();
+        self
+    }
+
+    /// Waits for a line with this text.
+    fn shows(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "{text}");
+        }
+    }
+
+    /// Closes its input and waits for its end.
+    fn ends(self) -> Ran {
+        drop(self.input);
+        Ran::from(self.child.wait_with_output().unwrap())
+    }
+}
+
+#[test]
+fn a_shell_never_acts_for_another_user_unasked() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let mut shell = Shell::start(client.command(&["shell"]));
+    shell.types(&format!("buy {TISSUES} 1")).shows("alice bought");
+    client.run(&["logout"]).exits(0);
+    client.log_in("bob").exits(0);
+    shell.types(&format!("buy {TISSUES} 5")).types("mine").shows("nothing bought yet");
+    shell.ends().exits(0).tells("alice was logged out elsewhere").tells("nothing was done");
+    assert_eq!((client.held(TISSUES), client.available(TISSUES)), (0, 99));
+}
+
 #[test]
 fn the_shell_outlives_its_server() {
     let place = Place::new();
     let server = place.serve();
     let client = place.logged_in("alice");
-    let mut shell = client.command(&["shell"]);
-    let mut shell =
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = shell.stdin.take().unwrap();
-    let mut out = BufReader::new(shell.stdout.take().unwrap());
-    let mut wait_for = |text: &str| {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert_ne!(out.read_line(&mut line).unwrap(), 0, "{text}");
-        }
-    };
-    writeln!(input, "buy {TISSUES} 1").unwrap();
-    wait_for("total 2.49");
+    let mut shell = Shell::start(client.command(&["shell"]));
+    shell.types(&format!("buy {TISSUES} 1")).shows("total 2.49");
     server.kill();
     let _server = place.serve();
-    writeln!(input, "buy {TISSUES} 2").unwrap();
-    wait_for("total 4.98");
-    drop(input);
-    Ran::from(shell.wait_with_output().unwrap()).exits(0);
+    shell.types(&format!("buy {TISSUES} 2")).shows("total 4.98");
+    shell.ends().exits(0);
     assert_eq!((client.held(TISSUES), client.available(TISSUES)), (3, 97));
 }
 

@@ -68,7 +68,7 @@ impl Default for FileJournalOptions {
     }
 }
 
-/// A journal in the files of one directory. See the crate's `file` module for the layout.
+/// A journal in the files of one directory: segments of records, and snapshots, byte by byte in docs/journal-format.md.
 ///
 /// All groups that wait at the same time are written and synced together. Reading does not wait for writing.
 /// Dropping it answers all appends made, closes the files and releases the directory.
