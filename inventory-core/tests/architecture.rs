@@ -10,7 +10,7 @@ const ROOMS: [&[&str]; 5] = [
     &["limits", "id", "quantity", "money", "time", "one_or_many"],
     &["command", "event", "refusal", "reply"],
     &["state"],
-    &["machine", "query"],
+    &["machine", "query", "movement"],
     &["journal", "engine", "inventory", "testing"],
 ];
 
