@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use inventory_core::{LocationId, Money, OrderKey, Role, Units, Upc};
+use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
 
 use crate::output::Format;
-use crate::parse;
+use crate::parse::{self, Moment};
 
 /// An inventory that never sells a unit twice and never forgets a sale.
 #[derive(Debug, Parser)]
@@ -41,6 +41,12 @@ pub enum Command {
     /// Commands that do one thing.
     #[command(flatten)]
     Once(OnceCommand),
+    /// Check a data directory: every byte, every event, every snapshot. Changes nothing; the server may be running.
+    ///
+    /// Exit code 0 if all is well, 4 if not.
+    Verify(VerifyArgs),
+    /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
+    History(HistoryArgs),
 }
 
 impl Command {
@@ -48,6 +54,8 @@ impl Command {
     pub fn format(&self) -> Format {
         match self {
             Self::Once(once) => once.client().format,
+            Self::Verify(args) => args.format,
+            Self::History(args) => args.format,
             Self::Serve(_) | Self::Demo(_) | Self::Shell(_) => Format::Table,
         }
     }
@@ -76,6 +84,43 @@ pub struct DemoArgs {
     /// The directory of the demo's data; made at the first start, kept for the next.
     #[arg(long, value_name = "DIR", default_value = "./inventory-demo")]
     pub data: PathBuf,
+}
+
+/// Settings of `verify`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The data directory, or a copy of one.
+    #[arg(value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+    /// How to write the result: table or json.
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = parse::table_or_json)]
+    pub format: Format,
+}
+
+/// Settings of `history`. A time is a date in UTC such as 2026-11-21, which is its first instant, or 2026-11-21T08:15:00Z.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HistoryArgs {
+    /// The data directory, or a copy of one.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+    /// Only movements of this item.
+    #[arg(long, value_parser = parse::upc)]
+    pub upc: Option<Upc>,
+    /// Only what this user did.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only what this order moved.
+    #[arg(long, value_name = "KEY", value_parser = parse::order_key)]
+    pub order: Option<OrderKey>,
+    /// Only from this time on.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub since: Option<Time>,
+    /// Only up to this time.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub until: Option<Time>,
+    /// How to write the result.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
 }
 
 /// Which server a client talks to and where it keeps its own files.
@@ -133,6 +178,12 @@ pub enum OnceCommand {
         /// Items by their UPCs.
         #[arg(value_name = "UPC", value_parser = parse::upc)]
         upcs: Vec<Upc>,
+        /// Show it as it was at this version or time (2026-11-21T08:15:00Z), read from a data directory: needs --data.
+        #[arg(long, value_name = "VERSION|TIME", requires = "data", value_parser = parse::moment)]
+        at: Option<Moment>,
+        /// The data directory that --at looks at, or a copy of one. The server may be running.
+        #[arg(long, value_name = "DIR", requires = "at")]
+        data: Option<PathBuf>,
         #[allow(missing_docs, reason = "the same in every command")]
         #[command(flatten)]
         client: ClientArgs,

@@ -11,6 +11,7 @@ use crate::items::read_items;
 use crate::output::{LoggedInRow, LoggedOutRow, Output};
 use crate::parse::{self, UsageError};
 use crate::password::{self, Password};
+use crate::past;
 use crate::serve::runtime;
 use crate::shop::Shop;
 
@@ -18,6 +19,9 @@ use crate::shop::Shop;
 pub(crate) fn once(command: OnceCommand) -> anyhow::Result<()> {
     let client = command.client();
     let output = Output::new(client.format);
+    if let OnceCommand::Stock { upcs, at: Some(at), data: Some(data), .. } = &command {
+        return past::stock(data, *at, upcs, output);
+    }
     let mut shop = Shop::new(&client.connect)?;
     runtime()?.block_on(async {
         let done = carry_out(command, &mut shop, output).await;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Table};
-use inventory_core::{LevelRow as Level, Receipt};
+use inventory_core::{LevelRow as Level, Movement, Receipt};
 
 use super::rows::HoldingRow;
 use crate::import::Imported;
@@ -45,6 +45,38 @@ pub(super) fn holdings(rows: &[HoldingRow]) -> String {
     }
     let columns = [("upc", LEFT), ("name", LEFT), ("units", RIGHT)];
     render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
+}
+
+pub(super) fn movements(movements: &[Movement]) -> String {
+    if movements.is_empty() {
+        return "no movements\n".to_owned();
+    }
+    let columns = [
+        ("version", RIGHT),
+        ("at", LEFT),
+        ("reason", LEFT),
+        ("upc", LEFT),
+        ("location", LEFT),
+        ("change", RIGHT),
+        ("on hand", RIGHT),
+        ("user", LEFT),
+        ("order", LEFT),
+    ];
+    let rows = movements.iter().map(|movement| {
+        vec![
+            movement.version.to_string(),
+            movement.at.to_string(),
+            movement.reason.name().replace('_', " "),
+            movement.upc.to_string(),
+            movement.location.to_string(),
+            format!("{:+}", movement.change),
+            movement.on_hand.to_string(),
+            // No user's name has a space in it.
+            movement.user.as_deref().unwrap_or("the system").to_owned(),
+            movement.order.map(|order| order.to_string()).unwrap_or_default(),
+        ]
+    });
+    render(&columns, rows)
 }
 
 pub(super) fn receipt(receipt: &Receipt) -> String {

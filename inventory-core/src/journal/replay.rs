@@ -81,6 +81,11 @@ impl Replayer {
         &self.state
     }
 
+    /// The state after the last event applied, to keep.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
     /// The end of the last group applied in full.
     pub const fn tip(&self) -> Tip {
         self.tip
