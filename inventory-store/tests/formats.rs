@@ -129,6 +129,25 @@ fn the_format_written_is_the_newest_byte_by_byte() {
     }
 }
 
+/// Each row of `hex` blocks is an offset and the bytes there.
+#[test]
+fn the_worked_bytes_of_the_documentation_are_those_of_the_sample() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(root.join("docs/journal-format.md")).unwrap();
+    let sample = fs::read(formats().join(NEWEST).join("journal/00000000000000000001.seg")).unwrap();
+    let mut checked = 0;
+    for block in text.split("```hex\n").skip(1) {
+        for row in block.split("```").next().unwrap().lines() {
+            let mut words = row.split_whitespace();
+            let offset: usize = words.next().unwrap().parse().unwrap();
+            let bytes: Vec<u8> = words.map(|word| u8::from_str_radix(word, 16).unwrap()).collect();
+            assert_eq!(sample[offset..offset + bytes.len()], bytes, "{row}");
+            checked += bytes.len();
+        }
+    }
+    assert!(checked > 200, "only {checked} bytes seen");
+}
+
 #[test]
 #[ignore = "writes the sample files of the newest format into the source tree"]
 fn write_the_sample_files() {
