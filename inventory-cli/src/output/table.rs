@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use anstyle::Style;
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, Table};
+use comfy_table::{Cell, CellAlignment, Table};
 use inventory_core::{LevelRow as Level, Movement, Receipt};
 
 use super::rows::HoldingRow;
@@ -110,11 +111,9 @@ pub(super) fn imported(imported: &Imported) -> String {
 /// Aligned columns without borders; the header is bold where styles are shown.
 fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).enforce_styling();
+    table.load_style(NOTHING);
     let cell = |text: String, alignment: CellAlignment| Cell::new(text).set_alignment(alignment);
-    table.set_header(
-        columns.iter().map(|(name, side)| cell((*name).to_owned(), *side).add_attribute(Attribute::Bold)),
-    );
+    table.set_header(columns.iter().map(|(name, side)| cell((*name).to_owned(), *side)));
     for row in rows {
         table.add_row(columns.iter().zip(row).map(|((_, side), text)| cell(text, *side)));
     }
@@ -124,11 +123,11 @@ fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<Stri
     if let Some(last) = columns.len().checked_sub(1).and_then(|last| table.column_mut(last)) {
         last.set_padding((0, 0));
     }
-    let lines = table.lines();
     let mut text = String::new();
-    for line in lines {
-        text.push_str(line.trim_end());
-        text.push('\n');
+    for (at, line) in table.lines().enumerate() {
+        // Styled only here, so that no padding stands inside the style, behind the last word.
+        let style = if at == 0 { Style::new().bold() } else { Style::new() };
+        let _ = writeln!(text, "{style}{}{style:#}", line.trim_end());
     }
     text
 }

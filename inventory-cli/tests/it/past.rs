@@ -77,7 +77,7 @@ fn last_segment(data: &Path) -> PathBuf {
     segments.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).max().unwrap()
 }
 
-/// Inverts a byte, as far behind the beginning of a file or before its last byte that is not zero.
+/// Inverts the byte at this offset.
 fn damage(path: &Path, at: usize) {
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let byte = fs::read(path).unwrap()[at];
@@ -130,6 +130,8 @@ fn verify_names_the_damage_with_its_file_and_version() {
     assert_eq!((&violation["version"], &violation["offset"]), (&1.into(), &4_096.into()), "{found}");
     assert_eq!(violation["file"], segment.to_str().unwrap());
     assert_eq!(found["state_digest"], serde_json::Value::Null);
+    let damaged = run(place.path(), &["history", "--data", in_journal.to_str().unwrap()]);
+    damaged.exits(4).tells("is damaged").tells("`inventory verify`");
 
     let in_snapshot = copied(&place.data(), &place.path().join("b"));
     let snapshot = in_snapshot.join(format!("snapshots/{:020}.snap", 43));
@@ -191,8 +193,8 @@ fn movements_are_shown_with_who_when_and_why() {
     let history = |args: &[&str]| run(place.path(), &[&["history", "--data", data][..], args].concat());
     let (first, second) = (OrderKey::from_parts(NOW.plus_micros(1_000_000), 1), NOW.plus_micros(2_000_000));
     let table = history(&[]).exits(0).out;
-    let table: Vec<&str> = table.lines().map(str::trim_end).collect();
-    insta::assert_snapshot!(table.join("\n"), @r"
+    assert!(table.lines().all(|line| line == line.trim_end()), "{table:?}");
+    insta::assert_snapshot!(table, @r"
     version  at                           reason         upc           location  change  on hand  user        order
           2  2026-11-21T00:00:00.000000Z  initial level  036000291452  main         +10       10  the system
           4  2026-11-21T00:00:01.000000Z  purchase       036000291452  main          -1        9  alice       01a1fb67-1be8-7000-8000-000000000001
