@@ -97,7 +97,7 @@ pub struct VerifyArgs {
     pub format: Format,
 }
 
-/// Settings of `history`. A time is a date in UTC such as 2026-11-21, which is its first instant, or 2026-11-21T08:15:00Z.
+/// Settings of `history`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct HistoryArgs {
     /// The data directory, or a copy of one.
@@ -112,10 +112,10 @@ pub struct HistoryArgs {
     /// Only what this order moved.
     #[arg(long, value_name = "KEY", value_parser = parse::order_key)]
     pub order: Option<OrderKey>,
-    /// Only from this time on.
+    /// Only from this time on, in UTC: 2026-11-21T08:15:00Z, or a date for its first instant.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub since: Option<Time>,
-    /// Only up to this time.
+    /// Only up to this time, written the same way.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub until: Option<Time>,
     /// How to write the result.

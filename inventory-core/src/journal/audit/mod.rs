@@ -6,6 +6,8 @@
 //! want of stock told the truth, and only who may changes items, levels and users.
 
 mod ledger;
+#[cfg(test)]
+mod tests;
 mod violation;
 
 pub use violation::{Breach, Violation};
