@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inventory_benches::AnyError;
 use inventory_benches::server::{TestServer, client, disk_dir, one_unit, runtime};
+use inventory_benches::{AnyError, or_exit};
 use inventory_core::Order;
 use inventory_net::client::{Client, new_order_key};
 use inventory_store::{FileJournal, FileJournalOptions};
@@ -61,10 +61,7 @@ fn run(c: &mut Criterion) -> Result<(), AnyError> {
         })?;
         for (case, hot) in [("spread", false), ("hot", true)] {
             group.bench_function(BenchmarkId::new(name, case), |b| {
-                b.iter_custom(|count| match runtime.block_on(closed_loop(&clients, count, hot)) {
-                    Ok(elapsed) => elapsed,
-                    Err(error) => fail(&error),
-                });
+                b.iter_custom(|count| or_exit(runtime.block_on(closed_loop(&clients, count, hot))));
             });
         }
     }
@@ -72,15 +69,8 @@ fn run(c: &mut Criterion) -> Result<(), AnyError> {
     Ok(())
 }
 
-fn fail(error: &AnyError) -> ! {
-    eprintln!("bench ended early: {error}");
-    std::process::exit(1);
-}
-
 fn bench(c: &mut Criterion) {
-    if let Err(error) = run(c) {
-        fail(&error);
-    }
+    or_exit(run(c));
 }
 
 criterion_group!(benches, bench);

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inventory_benches::{AnyError, BUYER, NOW, UNITS_PER_ITEM, engine, order, settle, upc};
+use inventory_benches::{AnyError, BUYER, NOW, UNITS_PER_ITEM, engine, or_exit, order, settle, upc};
 use inventory_core::machine::{Decision, apply, decide};
 use inventory_core::{Command, Record, Time};
 
@@ -96,10 +96,7 @@ fn purchases(c: &mut Criterion) -> Result<(), AnyError> {
 }
 
 fn bench(c: &mut Criterion) {
-    if let Err(error) = purchases(c) {
-        eprintln!("bench ended early: {error}");
-        std::process::exit(1);
-    }
+    or_exit(purchases(c));
 }
 
 criterion_group!(benches, bench);

@@ -3,11 +3,11 @@
 //! `cargo bench -p inventory-benches --bench frame_codec`
 #![allow(missing_docs, reason = "the macro of the bench harness makes a public function")]
 
-use std::error::Error;
 use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use inventory_benches::{AnyError, or_exit};
 use inventory_core::{
     LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Time, Units, Upc, Version,
 };
@@ -18,8 +18,6 @@ use inventory_net::message::{
     Done, EncodeError, Op, ReplyBody, RequestBody, RequestId, decode_reply, decode_request, encode_reply,
     encode_request,
 };
-
-type AnyError = Box<dyn Error + Send + Sync>;
 
 fn order() -> Result<Order, AnyError> {
     let line = OrderLine {
@@ -127,10 +125,7 @@ fn connections(c: &mut Criterion) -> Result<(), AnyError> {
 }
 
 fn bench(c: &mut Criterion) {
-    if let Err(error) = messages(c).and_then(|()| connections(c)) {
-        eprintln!("bench ended early: {error}");
-        std::process::exit(1);
-    }
+    or_exit(messages(c).and_then(|()| connections(c)));
 }
 
 criterion_group!(benches, bench);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use inventory_benches::AnyError;
 use inventory_benches::server::{TestServer, client, disk_dir, one_unit, runtime};
+use inventory_benches::{AnyError, or_exit};
 use inventory_core::Order;
 use inventory_core::journal::MemoryJournal;
 use inventory_net::client::{Client, new_order_key};
@@ -36,25 +36,15 @@ fn run(c: &mut Criterion) -> Result<(), AnyError> {
     for address in server.addresses() {
         let client = runtime.block_on(client(address))?;
         group.bench_function(address.scheme(), |b| {
-            b.iter_custom(|count| match runtime.block_on(purchases(&client, count)) {
-                Ok(elapsed) => elapsed,
-                Err(error) => fail(&error),
-            });
+            b.iter_custom(|count| or_exit(runtime.block_on(purchases(&client, count))));
         });
     }
     group.finish();
     Ok(())
 }
 
-fn fail(error: &AnyError) -> ! {
-    eprintln!("bench ended early: {error}");
-    std::process::exit(1);
-}
-
 fn bench(c: &mut Criterion) {
-    if let Err(error) = run(c) {
-        fail(&error);
-    }
+    or_exit(run(c));
 }
 
 criterion_group!(benches, bench);

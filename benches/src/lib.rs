@@ -21,6 +21,14 @@ pub const UNITS_PER_ITEM: u64 = 1 << 40;
 /// Any error: a bench ends at the first one.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
+/// What there is; or, at an error, the end of the bench, with a message.
+pub fn or_exit<T>(result: Result<T, AnyError>) -> T {
+    result.unwrap_or_else(|error| {
+        eprintln!("bench ended early: {error}");
+        std::process::exit(1)
+    })
+}
+
 /// The code of item number `index`: spread over the digits, so that neighbours do not share cache lines by accident.
 pub fn upc(index: u64) -> Result<Upc, AnyError> {
     // An odd multiplier permutes the integers below 2^32; ten digits hold them.

@@ -1,14 +1,20 @@
 //! What can be asked on the command line.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which has no markup")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
 
 use crate::output::Format;
 use crate::parse::{self, Moment};
+
+/// Where help shows what only clients take.
+const CLIENT_OPTIONS: &str = "Client options";
 
 /// An inventory that never sells a unit twice and never forgets a sale.
 #[derive(Debug, Parser)]
@@ -16,7 +22,6 @@ use crate::parse::{self, Moment};
     name = "inventory",
     version,
     about,
-    args_conflicts_with_subcommands = true,
     after_help = "Without a command, on a terminal: the shell.\n\n\
         Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the server cannot be reached or talked to, 4 failure."
 )]
@@ -24,9 +29,30 @@ pub struct Args {
     /// What to do; the shell if nothing is said.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where the shell connects to if no command is given.
+    /// Which server a client talks to and where it keeps its own files.
     #[command(flatten)]
     pub connect: ConnectArgs,
+    /// How to write the result.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, help_heading = CLIENT_OPTIONS)]
+    pub format: Format,
+}
+
+impl Args {
+    /// The command line's meaning; or the help, the version or the mistake that it asks to be told.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(line)?;
+        let args = Self::from_arg_matches(&matches)?;
+        let said = |option: &&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        let for_clients_only = matches!(args.command, Some(Command::Serve(_) | Command::Demo(_)));
+        if let Some(option) =
+            ["server", "state", "format"].into_iter().find(said).filter(|_| for_clients_only)
+        {
+            let told = format!("--{option} is for clients; serve and demo take --data");
+            return Err(command.error(ErrorKind::ArgumentConflict, told));
+        }
+        Ok(args)
+    }
 }
 
 /// The commands.
@@ -37,7 +63,7 @@ pub enum Command {
     /// Try it: a server with demo items in this process, and the shell on top.
     Demo(DemoArgs),
     /// Look and buy in a conversation. Reads commands from a pipe too; the exit code is then the last command's.
-    Shell(ConnectArgs),
+    Shell,
     /// Commands that do one thing.
     #[command(flatten)]
     Once(OnceCommand),
@@ -47,18 +73,6 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
     History(HistoryArgs),
-}
-
-impl Command {
-    /// How the command's results are to be written.
-    pub fn format(&self) -> Format {
-        match self {
-            Self::Once(once) => once.client().format,
-            Self::Verify(args) => args.format,
-            Self::History(args) => args.format,
-            Self::Serve(_) | Self::Demo(_) | Self::Shell(_) => Format::Table,
-        }
-    }
 }
 
 /// Settings of `serve`.
@@ -92,9 +106,6 @@ pub struct VerifyArgs {
     /// The data directory, or a copy of one.
     #[arg(value_name = "DIR", default_value = "./inventory-data")]
     pub data: PathBuf,
-    /// How to write the result: table or json.
-    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = parse::table_or_json)]
-    pub format: Format,
 }
 
 /// Settings of `history`.
@@ -118,31 +129,24 @@ pub struct HistoryArgs {
     /// Only up to this time, written the same way.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub until: Option<Time>,
-    /// How to write the result.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub format: Format,
 }
 
-/// Which server a client talks to and where it keeps its own files.
+/// Which server a client talks to and where it keeps its own files. Taken before or after a command's name.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = CLIENT_OPTIONS)]
 pub struct ConnectArgs {
     /// The server's address: tcp://host:port or unix:///path.
-    #[arg(long, value_name = "URL", env = "INVENTORY_SERVER", default_value = "tcp://127.0.0.1:7411")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "INVENTORY_SERVER",
+        default_value = "tcp://127.0.0.1:7411"
+    )]
     pub server: Address,
     /// The directory of sessions and local inventory [default: $XDG_STATE_HOME/inventory or ~/.local/state/inventory].
-    #[arg(long, value_name = "DIR", env = "INVENTORY_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "INVENTORY_STATE")]
     pub state: Option<PathBuf>,
-}
-
-/// Settings of every command that does one thing.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct ClientArgs {
-    /// Which server, and where the client's own files are.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-    /// How to write the result.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub format: Format,
 }
 
 /// Where a password comes from. It is never an argument: other users of the machine can see those.
@@ -163,16 +167,9 @@ pub enum OnceCommand {
         /// Where the password comes from.
         #[command(flatten)]
         password: PasswordArgs,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
     /// Log out.
-    Logout {
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
-    },
+    Logout,
     /// Show the server's inventory: all items, or these.
     Stock {
         /// Items by their UPCs.
@@ -184,9 +181,6 @@ pub enum OnceCommand {
         /// The data directory that --at looks at, or a copy of one. The server may be running.
         #[arg(long, value_name = "DIR", requires = "at")]
         data: Option<PathBuf>,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
     /// Buy: all lines or nothing.
     Buy {
@@ -196,24 +190,14 @@ pub enum OnceCommand {
         /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
     /// Show the local inventory: what this client has bought.
-    Mine {
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
-    },
+    Mine,
     /// Show the receipt of an order.
     Receipt {
         /// The order's key.
         #[arg(value_parser = parse::order_key)]
         key: OrderKey,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
     /// Items (administrators only).
     #[command(subcommand)]
@@ -230,9 +214,6 @@ pub enum OnceCommand {
     Import {
         /// The file.
         file: PathBuf,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
 }
 
@@ -252,9 +233,6 @@ pub enum ItemCommand {
         /// Take a code whose check digit is wrong, such as a house code.
         #[arg(long)]
         no_check_digit: bool,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
 }
 
@@ -272,9 +250,6 @@ pub enum LevelCommand {
         /// The location: main, or its number.
         #[arg(long, default_value = "main", value_parser = parse::location)]
         location: LocationId,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
 }
 
@@ -291,48 +266,48 @@ pub enum UserCommand {
         /// Where the new user's password comes from.
         #[command(flatten)]
         password: PasswordArgs,
-        #[allow(missing_docs, reason = "the same in every command")]
-        #[command(flatten)]
-        client: ClientArgs,
     },
-}
-
-impl OnceCommand {
-    /// Which server, where the client's files are, and how to write the result.
-    pub const fn client(&self) -> &ClientArgs {
-        match self {
-            Self::Login { client, .. }
-            | Self::Logout { client }
-            | Self::Stock { client, .. }
-            | Self::Buy { client, .. }
-            | Self::Mine { client }
-            | Self::Receipt { client, .. }
-            | Self::Item(ItemCommand::Define { client, .. })
-            | Self::Level(LevelCommand::Set { client, .. })
-            | Self::User(UserCommand::Add { client, .. })
-            | Self::Import { client, .. } => client,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_arguments_are_well_formed() {
         Args::command().debug_assert();
     }
 
+    fn read(line: &str) -> Result<Args, clap::Error> {
+        Args::read(line.split(' ').map(OsString::from))
+    }
+
     #[test]
     fn a_negative_quantity_reaches_the_check() {
-        let args =
-            Args::try_parse_from(["inventory", "buy", "036000291452", "-1", "--format", "json"]).unwrap();
-        let Some(Command::Once(OnceCommand::Buy { lines, client, .. })) = args.command else {
+        let args = read("inventory buy 036000291452 -1 --format json").unwrap();
+        let Some(Command::Once(OnceCommand::Buy { lines, .. })) = args.command else {
             panic!("not a purchase");
         };
         assert_eq!(lines, ["036000291452", "-1"]);
-        assert_eq!(client.format, Format::Json);
+        assert_eq!(args.format, Format::Json);
+    }
+
+    #[test]
+    fn client_options_are_taken_before_and_after_the_command() {
+        for line in [
+            "inventory --server tcp://127.0.0.1:9 --state s stock",
+            "inventory stock --server tcp://127.0.0.1:9 --state s",
+        ] {
+            let args = read(line).unwrap();
+            assert_eq!(args.connect.server.to_string(), "tcp://127.0.0.1:9");
+            assert_eq!(args.connect.state.unwrap().to_str(), Some("s"));
+        }
+    }
+
+    #[test]
+    fn a_server_takes_no_client_options() {
+        for line in ["inventory serve --server tcp://127.0.0.1:9", "inventory --format json demo"] {
+            assert_eq!(read(line).unwrap_err().kind(), ErrorKind::ArgumentConflict, "{line}");
+        }
     }
 }

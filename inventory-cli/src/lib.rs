@@ -35,19 +35,19 @@ mod shop;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use args::{Args, Command};
 use exit::Exit;
-use output::{Format, Output};
+use output::Output;
 
 /// Runs the command that the process was started with, reports what went wrong, and says how to exit.
 pub fn run() -> Exit {
-    let args = match Args::try_parse() {
+    let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
         Err(told) => return told_by_clap(&told),
     };
-    let format = args.command.as_ref().map_or(Format::Table, Command::format);
+    let format = args.format;
     match carry_out(args) {
         Ok(exit) => exit,
         Err(error) => exit::report(&error, Output::new(format)),
@@ -71,21 +71,21 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
             log_to_stderr("warn");
             demo::demo(&args)
         }
-        Some(Command::Shell(args)) => {
+        Some(Command::Shell) => {
             log_to_stderr("warn");
-            shell::shell(&args)
+            shell::shell(&args.connect)
         }
         Some(Command::Once(command)) => {
             log_to_stderr("warn");
-            once::once(command).map(|()| Exit::Done)
+            once::once(command, &args.connect, Output::new(args.format)).map(|()| Exit::Done)
         }
-        Some(Command::Verify(args)) => {
+        Some(Command::Verify(wanted)) => {
             log_to_stderr("warn");
-            past::verify(&args)
+            past::verify(&wanted, Output::new(args.format))
         }
-        Some(Command::History(args)) => {
+        Some(Command::History(wanted)) => {
             log_to_stderr("warn");
-            past::history(&args).map(|()| Exit::Done)
+            past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

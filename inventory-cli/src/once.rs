@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Context as _;
 use inventory_core::Upc;
 
-use crate::args::{ItemCommand, LevelCommand, OnceCommand, PasswordArgs, UserCommand};
+use crate::args::{ConnectArgs, ItemCommand, LevelCommand, OnceCommand, PasswordArgs, UserCommand};
 use crate::import::import;
 use crate::items::read_items;
 use crate::output::{LoggedInRow, LoggedOutRow, Output};
@@ -16,13 +16,11 @@ use crate::serve::runtime;
 use crate::shop::Shop;
 
 /// Carries out one command.
-pub(crate) fn once(command: OnceCommand) -> anyhow::Result<()> {
-    let client = command.client();
-    let output = Output::new(client.format);
-    if let OnceCommand::Stock { upcs, at: Some(at), data: Some(data), .. } = &command {
+pub(crate) fn once(command: OnceCommand, connect: &ConnectArgs, output: Output) -> anyhow::Result<()> {
+    if let OnceCommand::Stock { upcs, at: Some(at), data: Some(data) } = &command {
         return past::stock(data, *at, upcs, output);
     }
-    let mut shop = Shop::new(&client.connect)?;
+    let mut shop = Shop::new(connect)?;
     runtime()?.block_on(async {
         let done = carry_out(command, &mut shop, output).await;
         shop.close().await;
@@ -33,13 +31,13 @@ pub(crate) fn once(command: OnceCommand) -> anyhow::Result<()> {
 async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> anyhow::Result<()> {
     match command {
         OnceCommand::Login { user, password, .. } => {
-            let given = given_or_askable(&password)?;
             shop.check_can_log_in().await?;
+            let given = given_or_askable(&password)?;
             let password = given.map_or_else(|| password::ask(&format!("password of {user}: ")), Ok)?;
             let role = shop.log_in(&user, &password).await?.to_string();
             output.logged_in(&LoggedInRow { user, role, server: shop.address().to_string() })?;
         }
-        OnceCommand::Logout { .. } => {
+        OnceCommand::Logout => {
             let user = shop.log_out().await?;
             output.logged_out(&LoggedOutRow { user })?;
         }
@@ -48,7 +46,7 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             let lines = parse::order_lines(&lines)?;
             output.receipt(&shop.buy(lines, key).await?)?;
         }
-        OnceCommand::Mine { .. } => output.holdings(shop.mine().await?.items())?,
+        OnceCommand::Mine => output.holdings(shop.mine().await?.items())?,
         OnceCommand::Receipt { key, .. } => output.receipt(&shop.receipt(key).await?)?,
         OnceCommand::Item(ItemCommand::Define { upc, name, price, no_check_digit, .. }) => {
             if !no_check_digit {

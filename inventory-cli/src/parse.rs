@@ -4,8 +4,6 @@ use std::fmt;
 
 use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
 
-use crate::output::Format;
-
 /// What was typed cannot be a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -72,15 +70,6 @@ pub fn moment(text: &str) -> Result<Moment, UsageError> {
         return version.map_err(|_| UsageError::new(format!("{text} is too large for a version")));
     }
     time(text).map(Moment::Time)
-}
-
-/// A format of results that are not rows.
-pub fn table_or_json(text: &str) -> Result<Format, UsageError> {
-    match text {
-        "table" => Ok(Format::Table),
-        "json" => Ok(Format::Json),
-        _ => Err(UsageError::new("the format is table or json")),
-    }
 }
 
 /// The lines of an order from `UPC QTY` pairs, at least one.

@@ -7,7 +7,6 @@ use crate::command::{Actor, OrderLine, Query};
 use crate::event::Line;
 use crate::id::{OrderKey, Upc, UserId, Version};
 use crate::limits::LEVELS_PAGE_MAX;
-use crate::machine::{is_administrator, user_of};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
@@ -19,10 +18,11 @@ use crate::time::Time;
 pub fn answer(state: &State, now: Time, actor: Actor, query: &Query) -> Reply {
     let reply = match query {
         Query::Levels { after, limit } => {
-            user_of(state, actor).map(|_| Reply::Answered(Answer::Levels(levels(state, *after, *limit))))
+            state.user_of(actor).map(|_| Reply::Answered(Answer::Levels(levels(state, *after, *limit))))
         }
-        Query::Item { upc } => user_of(state, actor).and_then(|_| item(state, *upc)),
-        Query::WhoAmI => user_of(state, actor)
+        Query::Item { upc } => state.user_of(actor).and_then(|_| item(state, *upc)),
+        Query::WhoAmI => state
+            .user_of(actor)
             .and_then(|user| identity(state, user))
             .map(|identity| Reply::Answered(Answer::Identity(identity))),
         Query::Receipt { key } => receipt(state, now, actor, *key),
@@ -73,9 +73,9 @@ pub(crate) fn identity(state: &State, id: UserId) -> Result<Identity, Refusal> {
 }
 
 fn receipt(state: &State, now: Time, actor: Actor, key: OrderKey) -> Result<Reply, Refusal> {
-    let user = user_of(state, actor)?;
+    let user = state.user_of(actor)?;
     match state.orders.look_up(key, now) {
-        Lookup::Decided(row) if row.user == user || is_administrator(state, user) => Ok(outcome(state, row)),
+        Lookup::Decided(row) if row.user == user || state.is_administrator(user) => Ok(outcome(state, row)),
         Lookup::Decided(_) | Lookup::Undecided => Err(Refusal::UnknownOrder),
         Lookup::TooOld => Err(Refusal::KeyTooOld),
     }

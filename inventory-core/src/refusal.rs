@@ -64,10 +64,11 @@ pub enum Refusal {
     /// The order has no line.
     EmptyOrder,
 
-    /// The key belongs to another order, or to another user's order.
+    /// The key belongs to another order, or to another user's order. Orders are the same if they have the same
+    /// lines in the same sequence, before lines of one item are added up.
     KeyReused,
     /// The key is older than the outcome window: the order is not carried out now or later. Whether it was before
-    /// is for the journal to say; a server has looked there.
+    /// is for the journal to say; a server has looked there and found nothing.
     KeyTooOld,
     /// The key's time is too far ahead of the server's clock.
     KeyFromFuture,
@@ -179,10 +180,13 @@ impl fmt::Display for Refusal {
                 limits::ORDER_LINES_MAX
             ),
             Self::EmptyOrder => f.write_str("the order has no lines"),
-            Self::KeyReused => f.write_str("the order key belongs to another order: make a new key"),
+            Self::KeyReused => f.write_str(
+                "the order key belongs to another order: ask for the receipt of this key first, and make a new \
+                 key only for an order whose outcome you know",
+            ),
             Self::KeyTooOld => f.write_str(
-                "the order key is too old: the order is not carried out now; whether it was before, its receipt \
-                 tells",
+                "the order key is too old: the order is not carried out now or later, and no earlier outcome of it was \
+                 found",
             ),
             Self::KeyFromFuture => f.write_str("the order key is from the future: set this machine's clock"),
             Self::UnknownOrder => f.write_str("no order of yours has this key"),

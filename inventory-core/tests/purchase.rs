@@ -7,7 +7,7 @@ use inventory_core::journal::MemoryJournal;
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX};
 use inventory_core::{
     Actor, Answer, Command, Inventory, InventoryError, LocationId, Money, OneOrMany, Order, OrderKey,
-    OrderLine, Query, Receipt, Refusal, Role, SessionId, Time, Units, Upc, UserId,
+    OrderLine, Query, Receipt, Refusal, Role, SessionId, Shortage, Time, Units, Upc, UserId,
 };
 use pollster::block_on;
 
@@ -137,6 +137,44 @@ fn orders_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_an_order_is_looked_for_in_the_sequence_of_the_contract() {
+    let mut shop = Shop::open();
+    let dear = Some(Money::from_minor(i64::MAX));
+    block_on(shop.inventory.define_item(NOW, upc(2), "gold", dear)).unwrap();
+    // Each order lacks what the one before was refused for, and has all that comes behind it.
+    let mut many = vec![(1, 0), (9, 1), (1, UNITS_MAX), (1, 1)];
+    many.resize(ORDER_LINES_MAX + 1, (1, 1));
+    let wrong: [(&[(u64, u64)], u16); 6] = [
+        (&many, 24),
+        (&[(2, 0), (9, 1), (1, UNITS_MAX), (1, 1)], 22),
+        (&[(9, 1), (1, UNITS_MAX), (1, 1)], 23),
+        (&[(2, 4), (9, 1), (1, 11)], 20),
+        (&[(2, 4), (1, 11)], 21),
+        (&[(2, 4), (1, 10)], 23),
+    ];
+    for (number, (lines, code)) in (1..).zip(wrong) {
+        assert_eq!(shop.buy(key(number), lines).unwrap_err().code(), code, "{number}");
+    }
+}
+
+#[test]
+fn an_item_defined_again_without_a_price_has_none() {
+    let mut shop = Shop::open();
+    block_on(shop.inventory.define_item(NOW, upc(1), "item", None)).unwrap();
+    assert_eq!(shop.buy(key(1), &[(1, 1)]).unwrap().total, None);
+}
+
+#[test]
+fn a_location_that_nobody_uses_has_nothing() {
+    let mut shop = Shop::open();
+    let line = OrderLine { location: LocationId(77), ..OrderLine::new(upc(1), units(2)) };
+    let refused = shop.buy_as(shop.alice, NOW, Order { key: key(1), lines: line.into() });
+    let short =
+        Shortage { upc: upc(1), location: LocationId(77), requested: units(2), available: Units::ZERO };
+    assert_eq!(refused, Err(Refusal::InsufficientStock { shortages: Box::new([short]) }));
+}
+
+#[test]
 fn a_total_price_that_does_not_fit_is_refused() {
     let mut shop = Shop::open();
     let price = Some(Money::from_minor(i64::MAX / 2));
@@ -175,6 +213,20 @@ fn a_key_serves_one_order_of_one_user() {
     assert_eq!(shop.buy_as(bob, NOW, same), Err(Refusal::KeyReused));
     let looked_up = block_on(shop.inventory.receipt(NOW, bob, key(1)));
     assert_eq!(looked_up, Err(InventoryError::Refused(Refusal::UnknownOrder)));
+}
+
+#[test]
+fn the_same_order_has_the_same_lines_in_the_same_sequence() {
+    let mut shop = Shop::open();
+    shop.buy(key(1), &[(1, 2), (1, 1), (2, 1)]).unwrap();
+    assert!(shop.buy(key(1), &[(1, 2), (1, 1), (2, 1)]).is_ok());
+    let added_up: &[(u64, u64)] = &[(1, 3), (2, 1)];
+    let other_sequence: &[(u64, u64)] = &[(2, 1), (1, 2), (1, 1)];
+    for lines in [added_up, other_sequence] {
+        assert_eq!(shop.buy(key(1), lines), Err(Refusal::KeyReused));
+    }
+    let advice = Refusal::KeyReused.to_string();
+    assert!(advice.contains("ask for the receipt of this key first"), "a new key may buy twice: {advice}");
 }
 
 #[test]

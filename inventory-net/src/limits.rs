@@ -8,7 +8,7 @@ use inventory_core::limits::{ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYT
 pub const PROTOCOL_VERSION: u32 = 1;
 /// Bytes of the length in front of every payload.
 pub const FRAME_HEADER_BYTES: usize = 4;
-/// Largest payload a server takes from a client that has not logged in, in bytes.
+/// Largest payload a server takes on a connection before its first login, in bytes.
 pub const ANONYMOUS_FRAME_BYTES_MAX: usize = 4 << 10;
 /// Largest payload that either side may offer to take, in bytes; also the default.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -18,6 +18,8 @@ pub const FRAME_BYTES_MIN: usize = 64 << 10;
 pub const IN_FLIGHT_MAX: usize = 1_024;
 /// Deepest nesting of arrays and maps in a message.
 pub const DEPTH_MAX: usize = 8;
+/// Most keys of a map.
+pub const FIELDS_MAX: usize = 64;
 /// Largest key of a map, in bytes of UTF-8.
 pub const FIELD_NAME_BYTES_MAX: usize = 64;
 /// Largest password, in bytes of UTF-8.
@@ -30,7 +32,8 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const FRAME_DEADLINE_US: u64 = 30 * 1_000_000;
 /// How long a connection that has not logged in may be idle, in microseconds.
 pub const ANONYMOUS_DEADLINE_US: u64 = 30 * 1_000_000;
-/// Unsent bytes of replies above which a server reads no further requests of a connection.
+/// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
+/// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
 
 /// Upper bound of a message without its lists and texts, in bytes.

@@ -16,8 +16,8 @@ use inventory_net::connection::{ClientConnection, ClientError, SendError, Server
 use inventory_net::frame::{self, FrameError};
 use inventory_net::limits::{ANONYMOUS_DEADLINE_US, FRAME_BYTES_MIN, FRAME_DEADLINE_US};
 use inventory_net::message::{
-    Account, ClientHello, Done, EncodeError, Password, ProtocolError, ProtocolErrorCode, Reply, ReplyBody,
-    Request, RequestBody, RequestId, Token, Unavailable, encode_reply, encode_request,
+    Account, ClientHello, Done, Op, Password, ProtocolError, ProtocolErrorCode, Reply, ReplyBody, Request,
+    RequestBody, RequestId, Token, Unavailable, decode_reply, encode_reply, encode_request,
 };
 use proptest::prelude::*;
 
@@ -206,6 +206,26 @@ fn no_more_is_read_while_too_many_wait() {
 }
 
 #[test]
+fn no_more_is_read_while_many_rows_are_still_to_come() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let levels = |limit| RequestBody::Levels { after: None, limit };
+    let pages: Vec<u8> = (11..111).flat_map(|id| request_frame(id, &levels(None))).collect();
+    ends.server.read_buffer().extend_from_slice(&pages);
+    let taken: Vec<Request> = std::iter::from_fn(|| ends.server.poll_request(0)).collect();
+    assert!((2..10).contains(&taken.len()) && !ends.server.wants_read(), "{}", taken.len());
+    let page = ReplyBody::Done(Done::Levels(LevelsPage::default()));
+    for request in taken {
+        ends.server.reply(request.id, &page, 0);
+        assert!(ends.server.poll_request(0).is_some(), "a reply makes room");
+    }
+
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let rows: Vec<u8> = (11..111).flat_map(|id| request_frame(id, &levels(Some(1)))).collect();
+    ends.server.read_buffer().extend_from_slice(&rows);
+    assert_eq!(std::iter::from_fn(|| ends.server.poll_request(0)).count(), 100, "short pages are cheap");
+}
+
+#[test]
 fn a_client_keeps_to_what_the_server_allows() {
     let config = ServerConfig { in_flight_max: 1, ..ServerConfig::default() };
     let mut ends = Ends::greeted(config);
@@ -232,8 +252,20 @@ fn no_more_is_read_while_the_peer_leaves_its_replies() {
     assert!(ends.server.wants_read() && ends.server.poll_request(0).is_some());
 }
 
-#[test]
-fn a_reply_that_the_client_cannot_take_is_said_so() {
+/// A level with the longest name.
+fn long_row(code: u64, location: u16) -> LevelRow {
+    LevelRow {
+        upc: Upc::new(code).unwrap(),
+        name: "x".repeat(256).into(),
+        location: LocationId(location),
+        on_hand: Units::ZERO,
+        reserved: Units::ZERO,
+        price: None,
+    }
+}
+
+/// What a client that takes the smallest frames is answered with this page.
+fn answer_in_small_frames(levels: Vec<LevelRow>, next: Option<Upc>) -> ReplyBody {
     let mut server = ServerConnection::new(ServerConfig::default(), 0);
     let least = u32::try_from(FRAME_BYTES_MIN).unwrap();
     let hello = ClientHello { protocol: vec![1], client: "small/1".into(), frame_bytes_max: least };
@@ -243,22 +275,32 @@ fn a_reply_that_the_client_cannot_take_is_said_so() {
     let request = server.poll_request(0).unwrap();
     let hello_bytes = server.output().len();
     server.sent(hello_bytes, 0);
-    let row = LevelRow {
-        upc: Upc::new(1).unwrap(),
-        name: "x".repeat(256).into(),
-        location: LocationId::MAIN,
-        on_hand: Units::ZERO,
-        reserved: Units::ZERO,
-        price: None,
-    };
-    let page = LevelsPage { levels: vec![row; 1_000], next: None };
-    server.reply(request.id, &ReplyBody::Done(Done::Levels(page)), 0);
-    let mut expected = BytesMut::new();
-    let instead = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
-    frame::append::<EncodeError>(&mut expected, 1_000, |to| encode_reply(to, RequestId::new(2), &instead))
-        .unwrap();
-    assert_eq!(server.output(), expected);
+    server.reply(request.id, &ReplyBody::Done(Done::Levels(LevelsPage { levels, next })), 0);
     assert!(!server.is_closing());
+    let payload = frame::first_payload(server.output(), FRAME_BYTES_MIN).unwrap().unwrap();
+    decode_reply(payload, |_| Some(Op::Levels)).unwrap().body
+}
+
+#[test]
+fn a_page_is_cut_between_items_to_what_the_client_takes() {
+    let all: Vec<LevelRow> = (1..=1_000).flat_map(|code| [long_row(code, 0), long_row(code, 3)]).collect();
+    let ReplyBody::Done(Done::Levels(page)) = answer_in_small_frames(all.clone(), None) else {
+        panic!("a page")
+    };
+    assert_eq!(page.levels, all[..page.levels.len()]);
+    assert!(page.levels.len() >= 100, "{} rows fill a good part of the frame", page.levels.len());
+    assert_eq!(page.levels.len() % 2, 0, "both rows of each item");
+    assert_eq!(page.next, page.levels.last().map(|row| row.upc));
+}
+
+#[test]
+fn an_item_that_the_client_cannot_take_is_said_so() {
+    let item: Vec<LevelRow> = (0..1_000).map(|location| long_row(7, location)).collect();
+    let too_large = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
+    assert_eq!(answer_in_small_frames(item.clone(), None), too_large);
+    let behind_another = [vec![long_row(1, 0)], item].concat();
+    let first = LevelsPage { levels: vec![long_row(1, 0)], next: Upc::new(1).ok() };
+    assert_eq!(answer_in_small_frames(behind_another, None), ReplyBody::Done(Done::Levels(first)));
 }
 
 #[test]
@@ -322,15 +364,37 @@ fn a_peer_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
-fn a_logout_makes_the_connection_anonymous_again() {
+fn a_logout_makes_the_connection_anonymous_and_it_may_not_be_idle_any_more() {
     let mut ends = Ends::with_session(ServerConfig::default());
     ends.exchange(&RequestBody::LogOut, &ReplyBody::Done(Done::LoggedOut));
-    assert!(!ends.server.is_logged_in());
+    assert!(!ends.server.is_logged_in() && !ends.client.is_logged_in());
+    assert_eq!(ends.server.deadline_us(), Some(ANONYMOUS_DEADLINE_US));
+    ends.exchange(&log_in(), &logged_in());
+    assert_eq!(ends.server.deadline_us(), None);
+}
+
+#[test]
+fn large_frames_are_taken_from_the_first_login_to_the_end_of_the_connection() {
     let large =
         RequestBody::DefineItem { upc: Upc::new(1).unwrap(), name: "x".repeat(5_000).into(), price: None };
+    let mut ends = Ends::greeted(ServerConfig::default());
     assert!(matches!(ends.client.request(&large), Err(SendError::TooLarge(_))));
     ends.exchange(&log_in(), &logged_in());
-    ends.exchange(&large, &ReplyBody::Refused(Refusal::InvalidName));
+    let first = ends.client.request(&RequestBody::WhoAmI).unwrap();
+    let second = ends.client.request(&large).unwrap();
+    let on_its_way = ends.client.output().to_vec();
+    let (before, after) = on_its_way.split_at(on_its_way.len() - 1_000);
+    ends.server.read_buffer().extend_from_slice(before);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), Some(first));
+    ends.server.reply(first, &ReplyBody::Refused(Refusal::NotLoggedIn), 0);
+    assert!(!ends.server.is_logged_in(), "the session was ended elsewhere");
+    ends.server.read_buffer().extend_from_slice(after);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), Some(second));
+    ends.server.reply(second, &ReplyBody::Refused(Refusal::NotLoggedIn), 0);
+    assert!(!ends.server.is_closing());
+    ends.client.sent(on_its_way.len());
+    assert_eq!(ends.at_client().len(), 2);
+    ends.exchange(&large, &ReplyBody::Refused(Refusal::NotLoggedIn));
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod support;
 use inventory_core::{OneOrMany, Refusal};
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::limits::{
-    ANONYMOUS_FRAME_BYTES_MAX, DEPTH_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES,
+    ANONYMOUS_FRAME_BYTES_MAX, DEPTH_MAX, FIELDS_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_HEADER_BYTES,
 };
 use inventory_net::message::{
     Account, Done, Op, ProtocolError, ProtocolErrorCode, Reply, ReplyBody, RequestBody, RequestError,
@@ -248,7 +248,7 @@ fn bodies_that_are_not_of_the_grammar_say_where() {
     for (notation, what) in [
         ("[6, 11, {}]", "item: missing field `upc`"),
         ("[6, 11, {\"upc\": 1, \"why\": 2}]", "item: unknown field `why`"),
-        ("[6, 11, {\"upc\": 1, \"upc\": 1}]", "item: duplicate field `upc`"),
+        ("[6, 11, {\"upc\": 1, \"upc\": 1}]", "a map has a key twice"),
         ("[6, 11, {1: 1}]", "keys of a map are texts"),
         ("[6, 11, {h'757063': 1}]", "keys of a map are texts"),
         ("[6, 11, [1]]", "the third element of a message is a map"),
@@ -285,6 +285,36 @@ fn bodies_that_are_not_of_the_grammar_say_where() {
 }
 
 #[test]
+fn a_hello_that_makes_no_sense_is_malformed() {
+    let hello = |fields: &str| encode_notation(&format!("[1, 0, {{\"client\": \"x\", {fields}}}]"));
+    for (fields, what) in [
+        ("\"protocol\": [1], \"frame_bytes_max\": -1", "frame_bytes_max is not negative"),
+        ("\"protocol\": [-1, 1], \"frame_bytes_max\": 65536", "a protocol version is not negative"),
+        ("\"protocol\": [], \"frame_bytes_max\": 65536", "protocol lists no version"),
+        ("\"protocol\": 1, \"frame_bytes_max\": 65536", "invalid type"),
+    ] {
+        assert_malformed(&hello(fields), what);
+    }
+    assert!(decode_request(&hello("\"protocol\": [1], \"frame_bytes_max\": 99999999999")).is_ok());
+}
+
+#[test]
+fn no_map_has_a_key_twice_or_too_many() {
+    let map = |fields: &[String]| encode_notation(&format!("{{{}}}", fields.join(", ")));
+    let hello = |more: &[u8]| {
+        let known = map(&["\"more\": 1".into(), "\"client\": \"x\"".into(), "\"protocol\": [1]".into()]);
+        let rest = encode_notation("\"frame_bytes_max\"");
+        let head = [&[0x83, 1, 0, 0xa4][..], &encode_notation("\"more\""), more, &known[1 + 6..]].concat();
+        [head, rest, encode_notation("65536")].concat()
+    };
+    assert!(decode_request(&hello(&map(&["\"x\": 1".into(), "\"y\": 1".into()]))).is_ok());
+    assert_malformed(&hello(&map(&["\"x\": 1".into(), "\"x\": 1".into()])), "a map has a key twice");
+    let fields: Vec<String> = (100..).map(|name| format!("\"{name}\": 0")).take(FIELDS_MAX + 1).collect();
+    assert!(decode_request(&hello(&map(&fields[1..]))).is_ok());
+    assert_malformed(&hello(&map(&fields)), "a map has more than 64 keys");
+}
+
+#[test]
 fn values_out_of_range_are_refused_by_name_and_the_connection_goes_on() {
     let lines = |lines: &str| format!("[6, 20, {{\"key\": {KEY}, \"lines\": {lines}}}]");
     let version_4 = "f47ac10b58cc4372a5670e02b2c3d479";
@@ -301,6 +331,7 @@ fn values_out_of_range_are_refused_by_name_and_the_connection_goes_on() {
         ("[6, 10, {\"after\": -5}]".to_owned(), "after"),
         ("[6, 30, {\"upc\": 1, \"name\": \"x\", \"price\": 9223372036854775808}]".to_owned(), "price"),
         ("[6, 32, {\"name\": \"x\", \"role\": \"king\", \"password\": \"y\"}]".to_owned(), "role"),
+        ("[6, 32, {\"name\": \"x\", \"role\": \"buyer\", \"password\": \"\"}]".to_owned(), "password"),
         (format!("[6, 1, {{\"user\": \"x\", \"password\": \"{}\"}}]", "y".repeat(1_025)), "password"),
     ] {
         connection.read_buffer().extend_from_slice(&frame(&encode_notation(&notation)));
@@ -325,6 +356,62 @@ fn another_encoding_of_the_same_values_is_taken() {
 }
 
 #[test]
+fn every_example_may_be_of_indefinite_lengths() {
+    for example in support::examples() {
+        let (name, payload) = (&example.name, example.payload());
+        let indefinite = support::indefinite(payload);
+        assert_ne!(indefinite, payload);
+        if example.rule.ends_with("-request") {
+            assert_eq!(decode_request(&indefinite), decode_request(payload), "{name}");
+            continue;
+        }
+        for op in Op::ALL {
+            let (expected, decoded) =
+                (decode_reply(payload, |_| Some(op)), decode_reply(&indefinite, |_| Some(op)));
+            assert_eq!(
+                decoded.is_ok(),
+                expected.is_ok(),
+                "{name} as an answer to {}: {decoded:?}",
+                op.name()
+            );
+            assert!(expected.is_err() || decoded == expected, "{name} as an answer to {}", op.name());
+        }
+    }
+}
+
+#[test]
+fn rows_of_indefinite_length_have_their_number_of_elements_too() {
+    let lines = |rows: &[u8]| {
+        let mut payload = encode_notation(&format!("[6, 20, {{\"key\": {KEY}, \"lines\": []}}]"));
+        payload.pop();
+        [&payload, &[0x9f][..], rows, &[0xff]].concat()
+    };
+    assert!(decode_request(&lines(&[0x9f, 1, 2, 0xff, 0x9f, 1, 2, 0xff])).is_ok());
+    assert!(decode_request(&lines(&[0x9f, 1, 2, 3, 0xff, 0x82, 1, 2])).is_ok());
+    assert_malformed(&lines(&[0x9f, 0xff]), "invalid length 0");
+    assert_malformed(&lines(&[0x9f, 1, 0xff]), "invalid length 1");
+    assert_malformed(&lines(&[0x9f, 1, 2, 3, 4, 0xff]), "more than three elements");
+    let levels = |row: &str| encode_notation(&format!("[6, 0, {{\"levels\": [{row}]}}]"));
+    for (row, what) in [
+        ("[1, \"x\", 0, 1, 1]", "invalid length 5"),
+        ("[1, \"x\", 0, 1, 1, null, 7]", "a row has too many elements"),
+    ] {
+        for payload in [levels(row), support::indefinite(&levels(row))] {
+            let error = decode_reply(&payload, |_| Some(Op::Levels)).unwrap_err().error;
+            assert!(error.message.contains(what), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_absent_location_is_the_main_one() {
+    let purchase = |lines: &str| {
+        decode_request(&encode_notation(&format!("[6, 20, {{\"key\": {KEY}, \"lines\": {lines}}}]"))).unwrap()
+    };
+    assert_eq!(purchase("[[1, 2]]"), purchase("[[1, 2, 0]]"));
+}
+
+#[test]
 fn memory_grows_with_the_lines_that_are_there() {
     let rows = FRAME_BYTES_MAX / 3 - 100;
     let mut payload = encode_notation(&format!("[7, 20, {{\"key\": {KEY}, \"lines\": []}}]"));
@@ -346,6 +433,48 @@ fn an_error_keeps_the_id_of_its_request() {
     let (id, error) = broken_off(&mut connection, &bytes);
     assert_eq!(id, RequestId::new(77));
     assert!(error.is(ProtocolErrorCode::Malformed), "{error}");
+}
+
+#[test]
+fn bytes_behind_a_message_are_answered_as_the_example_says() {
+    let mut connection = greeted();
+    connection.read_buffer().extend_from_slice(&frame(&[0x83, 0x09, 0x04, 0xa0, 0x00]));
+    assert_eq!(connection.poll_request(0), None);
+    assert_eq!(connection.output(), example("malformed"));
+}
+
+#[test]
+fn an_error_has_id_0_only_while_the_id_is_unknown() {
+    for (payload, id) in [
+        (&[0x82, 0x09, 0x04][..], None),
+        (&[0xa0], None),
+        (&[0x83, 0x00, 0x04, 0xa0], None),
+        (&[0x83, 0x20, 0x04, 0xa0], None),
+        (&[0x83, 0x61, b'9', 0x04, 0xa0], None),
+        (&[0x83, 0x09, 0x20, 0xa0], Some(9)),
+        (&[0x83, 0x09, 0x04, 0x80], Some(9)),
+        (&[0x83, 0x09, 0x18, 0x62, 0xa0], Some(9)),
+        (&[0x83, 0x09], Some(9)),
+    ] {
+        let (blamed, _) = broken_off(&mut greeted(), &frame(payload));
+        assert_eq!(blamed.map(RequestId::get), id, "{payload:x?}");
+    }
+}
+
+#[test]
+fn what_comes_before_hello_is_judged_by_its_shape_only() {
+    let broken_by = |notation: &str| {
+        let mut connection = ServerConnection::new(ServerConfig::default(), 0);
+        broken_off(&mut connection, &frame(&encode_notation(notation))).1.code
+    };
+    for (notation, code) in [
+        ("[1, 98, {}]", ProtocolErrorCode::UnknownOp),
+        ("[1, 11, {\"why\": 1}]", ProtocolErrorCode::Malformed),
+        ("[1, 11, {\"upc\": -1}]", ProtocolErrorCode::HelloExpected),
+        ("[1, 11, {\"upc\": 1}]", ProtocolErrorCode::HelloExpected),
+    ] {
+        assert_eq!(broken_by(notation), code.code(), "{notation}");
+    }
 }
 
 #[test]
@@ -397,7 +526,9 @@ proptest! {
     #[test]
     fn random_bodies_never_panic(op in 0u8..23, body in proptest::collection::vec(any::<u8>(), 0..100)) {
         let request = [&[0x83, 0x01, op, 0xa1, 0x63], &b"upc"[..], &body].concat();
-        drop(decode_request(&request));
+        if let Err(error) = decode_request(&request) {
+            prop_assert!(!error.to_string().contains("Error {"), "no words of the decoder's own: {error}");
+        }
         let reply = [&[0x83, 0x01, 0x00, 0xa1, 0x66], &b"levels"[..], &body].concat();
         drop(decode_reply(&reply, |_| Some(Op::Levels)));
     }

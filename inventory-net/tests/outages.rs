@@ -16,9 +16,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{MILK, Running, on_hand, options, order, serve, units, upc};
 use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
-use inventory_core::{LocationId, Role, Version};
+use inventory_core::{LocationId, Refusal, Role, Version};
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
-use inventory_net::message::Op;
+use inventory_net::connection::{ServerConfig, ServerConnection};
+use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody, Token, Unavailable};
 use inventory_net::transport::{Address, BindOptions, bind, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -150,6 +151,97 @@ async fn a_server_that_stays_away_is_told_when_the_time_is_up() {
     assert!((Duration::from_secs(8)..=Duration::from_secs(10)).contains(&took), "{took:?}");
 }
 
+/// What a scripted server does about a request.
+enum Act {
+    Reply(ReplyBody),
+    Nothing,
+    HangUp,
+}
+
+/// A server that says hello, and then does as it is told about each request of its first, second, … connection.
+async fn scripted(name: &str, act: impl Fn(usize, &RequestBody) -> Act + Send + 'static) -> Address {
+    let mut listener = bind(&name.parse().unwrap(), BindOptions::default()).await.unwrap();
+    let address = listener.address();
+    tokio::spawn(async move {
+        for connection in 1.. {
+            let mut stream = listener.accept().await.unwrap().stream;
+            let mut wire = ServerConnection::new(ServerConfig::default(), 0);
+            'connected: while stream.read_buf(wire.read_buffer()).await.is_ok_and(|read| read > 0) {
+                while let Some(request) = wire.poll_request(0) {
+                    match act(connection, &request.body) {
+                        Act::Reply(body) => wire.reply(request.id, &body, 0),
+                        Act::Nothing => {}
+                        Act::HangUp => break 'connected,
+                    }
+                }
+                stream.write_all(wire.output()).await.unwrap();
+                wire.sent(wire.output().len(), 0);
+            }
+        }
+    });
+    address
+}
+
+fn alice() -> Account {
+    Account { user: "alice".into(), role: Role::Buyer }
+}
+
+#[tokio::test]
+async fn a_purchase_whose_reply_is_lost_with_the_session_is_told_to_be_unclear() {
+    let token = Token::generate().unwrap();
+    let address = scripted("memory://lost-session", |connection, body| match body {
+        RequestBody::Resume { .. } if connection == 1 => Act::Reply(ReplyBody::Done(Done::Account(alice()))),
+        RequestBody::Purchase(_) if connection == 1 => Act::HangUp,
+        _ => Act::Reply(ReplyBody::Refused(Refusal::NotLoggedIn)),
+    })
+    .await;
+    let client = Client::connect(&address, ClientOptions::default()).await.unwrap();
+    client.resume(&token).await.unwrap();
+    let milk = order(new_order_key().unwrap(), MILK, 1);
+    let error = client.purchase(&milk).await.unwrap_err();
+    assert!(matches!(error, ClientError::OutcomeUnknown { op: Op::Purchase, .. }), "{error}");
+    let error = client.purchase(&milk).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused(Refusal::NotLoggedIn)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purchase_whose_reply_is_lost_is_unclear_also_if_the_server_then_does_nothing_more() {
+    let address = scripted("memory://lost-then-busy", |connection, body| match body {
+        RequestBody::Purchase(_) if connection == 1 => Act::HangUp,
+        _ => Act::Reply(ReplyBody::Unavailable(Unavailable::Overloaded)),
+    })
+    .await;
+    let client = Client::connect(&address, ClientOptions::default()).await.unwrap();
+    let error = client.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap_err();
+    assert!(matches!(error, ClientError::OutcomeUnknown { op: Op::Purchase, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_survives_the_end_of_the_connection() {
+    let mut options = options();
+    options.connection.in_flight_max = 1;
+    let server = serve("memory://held", Arc::new(MemoryJournal::new()), options).await;
+    let proxy = Proxy::start("memory://held-proxy", server.address.clone()).await;
+    let alice = proxy.client("alice").await;
+    proxy.cut_the_next_reply();
+    let orders = [0, 1].map(|_| order(new_order_key().unwrap(), MILK, 1));
+    let (first, held) = tokio::join!(alice.purchase(&orders[0]), alice.purchase(&orders[1]));
+    assert_eq!(first.unwrap().key, orders[0].key);
+    assert_eq!(held.unwrap().key, orders[1].key);
+    assert_eq!(on_hand(&server.service, MILK), 98);
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_longer_for_an_answer_than_whoever_asked() {
+    let address = scripted("memory://mute-after-hello", |_, _| Act::Nothing).await;
+    let client = Client::connect(&address, ClientOptions::default()).await.unwrap();
+    let asked = async { client.who_am_i().await.unwrap_err() };
+    let closed = async { tokio::time::timeout(Duration::from_mins(2), client.close()).await };
+    let (_, closed) = tokio::join!(asked, closed);
+    closed.expect("it ends with the reply timeout");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_is_given_up() {
     let name = "memory://mute".parse().unwrap();
@@ -247,5 +339,6 @@ async fn a_stop_does_not_wait_for_ever() {
     assert!(tokio::time::timeout(Duration::from_mins(1), &mut stopped).await.is_err());
     journal.gate.add_permits(1);
     stopped.await.unwrap().unwrap();
-    assert!(matches!(purchase.await.unwrap(), Err(ClientError::Unreachable { .. })));
+    let error = purchase.await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::OutcomeUnknown { op: Op::Purchase, .. }), "it was made: {error}");
 }

@@ -163,11 +163,19 @@ fn session_meaning(name: &str) -> Option<Meaning> {
         "who_am_i" => Request(3, RequestBody::WhoAmI),
         "who_am_i done" => done(3, Op::WhoAmI, Done::Account(account("admin", Role::Administrator))),
         "malformed" => Reply(
+            9,
+            Op::WhoAmI,
+            ReplyBody::ProtocolError(ProtocolError::new(
+                ProtocolErrorCode::Malformed,
+                "there are bytes behind the message (at byte 4)",
+            )),
+        ),
+        "timed_out" => Reply(
             0,
             Op::Hello,
             ReplyBody::ProtocolError(ProtocolError::new(
-                ProtocolErrorCode::Malformed,
-                "there are bytes behind the message (at byte 5)",
+                ProtocolErrorCode::TimedOut,
+                "idle for too long without a login",
             )),
         ),
         "unsupported_protocol" => {

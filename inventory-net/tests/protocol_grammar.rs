@@ -64,6 +64,7 @@ fn wrong_messages_break_the_grammar() {
         ("item-request", "[7, 11]"),
         ("log-out-request", "[4294967296, 3, {}]"),
         ("add-user-request", "[7, 32, {\"name\": \"x\", \"role\": \"king\", \"password\": \"y\"}]"),
+        ("add-user-request", "[7, 32, {\"name\": \"x\", \"role\": \"buyer\", \"password\": \"\"}]"),
         ("request", "[7, 98, {}]"),
         ("refused-reply", "[7, 1, {\"code\": 10}]"),
         ("levels-reply", "[7, 0, {\"levels\": [[1, \"x\", 0, 1, 1]]}]"),

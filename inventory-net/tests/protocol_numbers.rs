@@ -94,12 +94,13 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 19] = [
-        ("payload before a login", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
-        ("payload after a login", &[limits::FRAME_BYTES_MAX as u64]),
+    let expected: [(&str, &[u64]); 20] = [
+        ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
+        ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
         ("requests in flight", &[limits::IN_FLIGHT_MAX as u64]),
         ("nesting", &[limits::DEPTH_MAX as u64]),
+        ("keys of a map", &[limits::FIELDS_MAX as u64]),
         ("field name", &[limits::FIELD_NAME_BYTES_MAX as u64]),
         ("frame to become complete", &[limits::FRAME_DEADLINE_US / 1_000_000]),
         ("idle without a session", &[limits::ANONYMOUS_DEADLINE_US / 1_000_000]),

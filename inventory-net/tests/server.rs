@@ -161,6 +161,29 @@ async fn a_second_login_on_a_connection_is_refused() {
 }
 
 #[tokio::test]
+async fn a_resume_on_a_connection_with_a_live_session_is_refused_and_changes_nothing() {
+    let server = serve("memory://resume-twice", Arc::new(MemoryJournal::new()), options()).await;
+    let alice = alice(&server).await;
+    let bob = client(&server).await.log_in("bob", "bob-secret").await.unwrap().token;
+    for token in [bob, Token::new([7; 32])] {
+        assert_eq!(refusal(alice.resume(&token).await), Refusal::AlreadyLoggedIn);
+        assert_eq!(&*alice.who_am_i().await.unwrap().user, "alice");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_resume_leaves_a_connection_anonymous_and_a_good_one_may_follow() {
+    let server = serve("memory://resume-again", Arc::new(MemoryJournal::new()), options()).await;
+    let token = client(&server).await.log_in("bob", "bob-secret").await.unwrap().token;
+    let here = client(&server).await;
+    assert_eq!(refusal(here.resume(&Token::new([7; 32])).await), Refusal::NotLoggedIn);
+    assert_eq!(refusal(here.who_am_i().await), Refusal::NotLoggedIn);
+    assert_eq!(&*here.resume(&token).await.unwrap().user, "bob");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_login_nothing_is_told_or_done() {
     let server = serve("memory://anonymous", Arc::new(MemoryJournal::new()), options()).await;
     let client = client(&server).await;

@@ -11,8 +11,9 @@ mod common;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use common::{BREAD, MILK, ManualClock, Scripted, add_user, on_hand, open, open_at, order, stock};
-use inventory_core::journal::{Append, Journal, MemoryJournal};
+use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
 use inventory_core::{
     Actor, Answer, Command, EngineConfig, Query, Receipt, Refusal, Reply, Role, Unavailable,
 };
@@ -196,4 +197,49 @@ fn a_service_is_used_from_another_thread() {
     runtime.block_on(finished).unwrap();
     thread.join().unwrap();
     assert_eq!(on_hand(&service, MILK), 100);
+}
+
+/// A journal that has a bug.
+struct Panics(MemoryJournal);
+
+#[async_trait]
+impl Journal for Panics {
+    async fn load_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
+        self.0.load_snapshot().await
+    }
+
+    async fn read(
+        &self,
+        after: inventory_core::Version,
+        bytes_max: usize,
+    ) -> Result<Vec<Group>, JournalError> {
+        self.0.read(after, bytes_max).await
+    }
+
+    async fn append(&self, _group: Group) -> Append {
+        panic!("a bug in the journal");
+    }
+
+    async fn tip(&self) -> Result<Tip, JournalError> {
+        self.0.tip().await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
+        self.0.save_snapshot(snapshot).await
+    }
+
+    async fn discard_through(&self, version: inventory_core::Version) -> Result<(), JournalError> {
+        self.0.discard_through(version).await
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_panics_leaves_nobody_waiting() {
+    let service = open(Arc::new(Panics(MemoryJournal::new()))).await;
+    let define = || Command::DefineItem { upc: common::upc(MILK), name: "Milk".into(), price: None };
+    let reply = service.call(Actor::System, define()).await;
+    assert_eq!(reply, Reply::Unavailable(Unavailable::Poisoned), "nobody knows what was written");
+    let reply = service.call(Actor::System, define()).await;
+    assert!(matches!(reply, Reply::Unavailable(_)), "{reply:?}");
+    assert!(matches!(service.close().await, Err(CloseError::Poisoned)));
 }

@@ -10,12 +10,14 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
-use common::{append, append_all, open, read_after, read_all, tip};
+use common::{append, append_all, open, read_after, read_all, segment_name, tip};
 use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use inventory_core::testing::Chain;
 use inventory_store::disk::{Fault, FaultDisk, Survives};
+use inventory_store::{FileJournal, FileJournalOptions};
 use pollster::block_on;
 
 #[test]
@@ -39,6 +41,37 @@ fn a_full_disk_is_a_definite_failure_and_a_retry_works_once_there_is_room() {
     }
     drop(journal);
     assert_eq!(read_all(&open(&disk).unwrap()), groups);
+}
+
+#[test]
+fn a_disk_without_room_for_a_usual_segment_is_used_up_with_small_ones() {
+    const MIB: usize = 1 << 20;
+    let disk = FaultDisk::new();
+    disk.set_capacity(14 * MIB);
+    let options = FileJournalOptions { prepare_ahead: false, ..FileJournalOptions::default() };
+    let journal = FileJournal::open_on(Arc::new(disk.clone()), options).unwrap();
+    let mut chain = Chain::new(1);
+    let mut groups = Vec::new();
+    let refused = loop {
+        let group = chain.next(MIB);
+        match append(&journal, group.clone()) {
+            Append::Done => groups.push(group),
+            Append::Failed(_) => break group,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(groups.len(), 9, "three to a segment of 4 MiB, and three segments");
+    let written = disk.operations();
+    assert!(matches!(append(&journal, refused.clone()), Append::Failed(_)));
+    assert!(disk.operations() - written < 10, "what is known to lack room is not filled again");
+    disk.set_capacity(100 * MIB);
+    let last = groups.last().unwrap();
+    let end = Tip { version: last.last(), hash: last.hash() };
+    append_all(&journal, &mut Chain::after(end, 2), &[MIB; 4]);
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).unwrap())[..9], groups);
+    let bytes = disk.bytes(&segment_name(5)).map(|bytes| bytes.len());
+    assert_eq!(bytes, Some(64 * MIB), "with room again, segments have their usual size");
 }
 
 #[test]
@@ -253,7 +286,7 @@ fn power_loss_while_recovering_from_a_power_loss_loses_nothing_either() {
     drop(journal);
     for seed in 0..40 {
         let torn = disk.after_power_loss(Survives::Some(seed));
-        for operation in 0..4 {
+        for operation in 0..9 {
             let recovering = torn.after_power_loss(Survives::Nothing);
             recovering.fail_at(operation, Fault::PowerLoss);
             let _ = open(&recovering);
@@ -261,5 +294,46 @@ fn power_loss_while_recovering_from_a_power_loss_loses_nothing_either() {
             let read = read_all(&open(&found).unwrap());
             assert_eq!(read[..2], groups, "seed {seed}, operation {operation}");
         }
+    }
+}
+
+/// Opens a disk again without loss of power, goes on, and only then loses the power: what was read at the opening
+/// counts as much as what was acknowledged.
+fn check_restarted(disk: &FaultDisk, told: &Told, context: &str) {
+    check_recovered(&disk.after_kill(), told, context);
+    let restarted = disk.after_kill();
+    let journal = open(&restarted).unwrap_or_else(|why| panic!("{context}: {why}"));
+    let from = block_on(journal.load_snapshot()).unwrap().map_or(Tip::default(), |found| found.tip()).version;
+    let mut seen = read_after(&journal, from);
+    // A record that fills a sector or two: one that shares no sector with the last of the process before.
+    seen.extend(append_all(&journal, &mut Chain::after(tip(&journal), 88), &[1_200]));
+    for survives in [Survives::Nothing, Survives::Some(1), Survives::Some(2)] {
+        let found = restarted.after_power_loss(survives);
+        let journal = open(&found).unwrap_or_else(|why| panic!("{context}, {survives:?}: {why}"));
+        assert!(read_after(&journal, from) == seen, "{context}, {survives:?}: groups are lost");
+    }
+}
+
+#[test]
+fn power_loss_after_a_process_was_killed_at_any_operation_loses_nothing_that_the_next_one_saw() {
+    let whole = FaultDisk::new();
+    workload(&whole);
+    for operation in 0..whole.operations() {
+        let disk = FaultDisk::new();
+        disk.fail_at(operation, Fault::PowerLoss);
+        let told = workload(&disk);
+        check_restarted(&disk, &told, &format!("killed at operation {operation}"));
+    }
+}
+
+#[test]
+fn power_loss_after_an_error_at_any_operation_and_a_restart_loses_nothing_that_the_next_process_saw() {
+    let whole = FaultDisk::new();
+    workload(&whole);
+    for operation in 0..whole.operations() {
+        let disk = FaultDisk::new();
+        disk.fail_at(operation, Fault::Error(ErrorKind::Other));
+        let told = workload(&disk);
+        check_restarted(&disk, &told, &format!("an error at operation {operation}"));
     }
 }

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::parse::UsageError;
 
 /// Shows the movements that were asked for, oldest first.
-pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<()> {
+pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
     check_times(args)?;
     let view = view(&args.data)?;
     let before = |snapshot: &Snapshot| args.since.is_some_and(|since| snapshot.time() < since);
@@ -39,7 +39,7 @@ pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<()> {
     if found.movements.is_empty() {
         explain_nothing(args, &replayer, found.refused)?;
     }
-    Ok(Output::new(args.format).movements(&found.movements)?)
+    Ok(output.movements(&found.movements)?)
 }
 
 fn check_times(args: &HistoryArgs) -> Result<(), UsageError> {

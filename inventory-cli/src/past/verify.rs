@@ -11,16 +11,20 @@ use inventory_store::{Damage, Report, View};
 use super::{HASH_SEED, view};
 use crate::args::VerifyArgs;
 use crate::exit::Exit;
-use crate::output::{Output, VerifiedRow, ViolationRow};
+use crate::output::{Format, Output, VerifiedRow, ViolationRow};
+use crate::parse::UsageError;
 
 /// Checks a data directory and tells what it found.
-pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
+pub(crate) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<Exit> {
+    if output.format() == Format::Csv {
+        return Err(UsageError::new("verify writes table or json").into());
+    }
     let view = view(&args.data)?;
     let began = Instant::now();
     let (verified, report) = verify_view(&view)?;
     let row = verified.row(&report, began.elapsed());
     let is_ok = row.violations.is_empty();
-    Output::new(args.format).verified(&row)?;
+    output.verified(&row)?;
     Ok(if is_ok { Exit::Done } else { Exit::Failure })
 }
 

@@ -1,6 +1,7 @@
 //! What an empty data directory gets: an administrator, or the demo shop.
 
 use anyhow::Context as _;
+use futures_util::future::try_join_all;
 use inventory_core::{Action, Actor, Answer, Command, LocationId, Refusal, Reply, Role, Version};
 use inventory_net::password::Passwords;
 use inventory_net::service::Service;
@@ -25,29 +26,42 @@ pub(super) async fn add_administrator(service: &Service, passwords: &Passwords) 
          it is shown this once; keep it, or nobody can administer this inventory\n",
         *password
     ))?;
-    add_user(service, passwords, "admin", &password, Role::Administrator).await
+    add_users(service, passwords, &[("admin", &password, Role::Administrator)]).await
 }
 
-/// Adds the demo shop's users and items.
+/// Adds the demo shop's items, then its users. A start that was cut short before there were users is
+/// made up for by the next.
 pub(super) async fn add_demo_data(service: &Service, passwords: &Passwords) -> anyhow::Result<()> {
-    let items = read_items(DEMO_ITEMS.as_bytes()).context("the demo items")?;
-    for (name, password, role) in DEMO_USERS {
-        add_user(service, passwords, name, password, role).await?;
-    }
-    import(&items, &Directly(service)).await?;
-    Ok(())
+    import(&demo_items()?, &Directly(service)).await?;
+    add_users(service, passwords, &DEMO_USERS).await
 }
 
-async fn add_user(
-    service: &Service,
-    passwords: &Passwords,
-    name: &str,
-    password: &str,
-    role: Role,
-) -> anyhow::Result<()> {
-    let password_hash = passwords.hash(Zeroizing::new(password.as_bytes().to_vec())).await?;
-    let command = Command::AddUser { name: name.into(), password_hash, role };
-    done(service, command).await.map(|_| ()).with_context(|| format!("cannot add the user {name}"))
+/// Whether there is no item that somebody else defined.
+pub(super) fn has_only_demo_items(service: &Service) -> anyhow::Result<bool> {
+    let demo_items = demo_items()?;
+    let is_of_the_demo = |upc| demo_items.iter().any(|item| item.upc == upc);
+    Ok(service.with_state(|state| {
+        state.catalogue().iter().take(demo_items.len() + 1).all(|item| is_of_the_demo(item.upc))
+    }))
+}
+
+fn demo_items() -> anyhow::Result<Vec<ItemRow>> {
+    read_items(DEMO_ITEMS.as_bytes()).context("the demo items")
+}
+
+type NewUser<'a> = (&'a str, &'a str, Role);
+
+/// Adds users, each with a name, a password and a role, in one durable write: all or none of them.
+async fn add_users(service: &Service, passwords: &Passwords, users: &[NewUser<'_>]) -> anyhow::Result<()> {
+    let hash = |password: &str| passwords.hash(Zeroizing::new(password.as_bytes().to_vec()));
+    let hashes = try_join_all(users.iter().map(|(_, password, _)| hash(password))).await?;
+    let commands = users.iter().zip(hashes).map(|((name, _, role), password_hash)| {
+        done(service, Command::AddUser { name: (*name).into(), password_hash, role: *role })
+    });
+    for (added, (name, ..)) in try_join_all(commands).await?.into_iter().zip(users) {
+        added.map_err(|refusal| anyhow::anyhow!("cannot add the user {name}: {refusal}"))?;
+    }
+    Ok(())
 }
 
 /// 100 random bits in groups of five letters and digits, without those that look alike.
@@ -100,7 +114,34 @@ impl ImportTarget for Directly<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use inventory_core::journal::MemoryJournal;
+    use inventory_net::password::{PasswordCost, PasswordOptions};
+    use inventory_net::service::ServiceOptions;
+
     use super::*;
+
+    #[test]
+    fn a_demo_that_was_cut_short_is_made_up_for() {
+        let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
+        let passwords = Passwords::new(PasswordOptions { cost, ..PasswordOptions::default() }).unwrap();
+        crate::serve::runtime().unwrap().block_on(async {
+            let journal = Arc::new(MemoryJournal::new());
+            let service = Service::open(journal, ServiceOptions::default()).await.unwrap();
+            let items = demo_items().unwrap();
+            import(&items[..5], &Directly(&service)).await.unwrap();
+            assert!(has_only_demo_items(&service).unwrap());
+
+            add_demo_data(&service, &passwords).await.unwrap();
+            let counts = service.with_state(|state| (state.catalogue().len(), state.users().len()));
+            assert_eq!(counts, (items.len(), DEMO_USERS.len()));
+
+            let other = ItemRow { upc: "96385074".parse().unwrap(), ..items[0].clone() };
+            import(&[other], &Directly(&service)).await.unwrap();
+            assert!(!has_only_demo_items(&service).unwrap());
+        });
+    }
 
     #[test]
     fn a_generated_password_has_100_random_bits() {

@@ -1,13 +1,10 @@
 //! A server on a data directory: file journal, engine and listeners put together.
 
-use std::fs::DirBuilder;
 use std::future::Future;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{self, Path};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use inventory_core::Version;
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
@@ -38,8 +35,6 @@ pub(crate) struct Node {
 impl Node {
     /// Opens the data directory, which is made if it is not there, and replays its journal.
     pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-        made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
         let journal = FileJournal::open(data, FileJournalOptions::default())?;
         let service = Service::open(Arc::new(journal), ServiceOptions::default())
             .await
@@ -55,19 +50,17 @@ impl Node {
         Ok(self.server.bind(address).await?)
     }
 
-    /// Gives an empty journal its first users, and items if wanted. One that is not empty is left as it is.
+    /// Gives a server without users its first ones, and items if wanted and if it has none of its own. One that has
+    /// users is left as it is.
     pub(crate) async fn start_first_time(&self, demo_data: bool) -> anyhow::Result<()> {
-        if self.service.version() > Version::ZERO {
-            if demo_data {
-                tracing::info!("the data directory is not empty: it is used as it is, without new demo data");
-            }
-            return Ok(());
+        let (service, passwords) = (&self.service, self.server.passwords());
+        let has_users = !service.with_state(|state| state.users().is_empty());
+        if demo_data && (has_users || !first_start::has_only_demo_items(service)?) {
+            tracing::info!("the data directory is not empty: it is used as it is, without new demo data");
+        } else if demo_data {
+            return first_start::add_demo_data(service, passwords).await;
         }
-        if demo_data {
-            first_start::add_demo_data(&self.service, self.server.passwords()).await
-        } else {
-            first_start::add_administrator(&self.service, self.server.passwords()).await
-        }
+        if has_users { Ok(()) } else { first_start::add_administrator(service, passwords).await }
     }
 
     /// Serves until `shutdown` is done, then answers what was received and saves a snapshot.

@@ -1,7 +1,7 @@
 //! Where the shell's lines come from: a terminal with editing, history and completion, or a pipe.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -113,14 +113,15 @@ impl Input {
     }
 }
 
-/// The next line of standard input, without its line feed.
+/// The next line of standard input, without its line feed. Bytes that are no UTF-8 are shown as such in what is told
+/// about the line.
 fn next_line() -> anyhow::Result<Typed> {
-    let mut line = String::new();
-    if io::stdin().read_line(&mut line)? == 0 {
+    let mut bytes = Zeroizing::new(Vec::new());
+    if io::stdin().lock().read_until(b'\n', &mut bytes)? == 0 {
         return Ok(Typed::End);
     }
-    line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    Ok(Typed::Line(line))
+    let line = String::from_utf8_lossy(&bytes);
+    Ok(Typed::Line(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Makes the file for its owner alone, unless it is there.

@@ -68,6 +68,21 @@ fn a_damaged_session_is_kept_aside_and_a_login_asked_for() {
 }
 
 #[test]
+fn without_a_named_directory_the_state_is_where_xdg_says() {
+    let place = Place::new();
+    let _server = place.serve();
+    for (variable, value, below) in [
+        ("XDG_STATE_HOME", place.path().join("xdg"), "xdg/inventory"),
+        ("HOME", place.path().join("h"), "h/.local/state/inventory"),
+    ] {
+        let mut command = crate::harness::inventory(place.path());
+        command.args(["login", "alice", "--server", &place.socket()]).env("INVENTORY_PASSWORD", "alice-demo");
+        Ran::from(command.env(variable, value).output().unwrap()).exits(0);
+        assert_eq!(fs::read_dir(place.path().join(below)).unwrap().count(), 1, "{variable}");
+    }
+}
+
+#[test]
 fn many_clients_share_one_state_directory() {
     let place = Place::new();
     let _server = place.serve();

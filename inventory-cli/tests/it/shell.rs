@@ -59,6 +59,20 @@ fn the_shell_outlives_its_server() {
 }
 
 #[test]
+fn what_is_no_text_is_told_and_the_shell_goes_on() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let mut shell = client.command(&["shell"]);
+    let mut shell =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    input.write_all(b"\xff\xfe\0\nmine\n").unwrap();
+    drop(input);
+    Ran::from(shell.wait_with_output().unwrap()).exits(0).tells("type menu").shows("nothing bought yet");
+}
+
+#[test]
 fn without_a_server_the_shell_says_so_and_goes_on() {
     let place = Place::new();
     let client = place.client("alice");

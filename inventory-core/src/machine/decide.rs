@@ -1,6 +1,6 @@
 //! Commands to events. Pure: the same state, time, actor and command always give the same decision.
 
-use super::purchase;
+use super::{Decision, purchase};
 use crate::command::{Actor, Command, Role};
 use crate::event::Event;
 use crate::id::{LocationId, SessionId, Upc, UserId};
@@ -14,21 +14,6 @@ use crate::refusal::Refusal;
 use crate::reply::{Answer, Reply};
 use crate::state::State;
 use crate::time::Time;
-
-/// What becomes of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It happens: apply this event, then answer from it.
-    Happens(Event),
-    /// Nothing changes, and this is the answer: a refusal, or an outcome recorded before.
-    Stands(Reply),
-}
-
-impl From<Refusal> for Decision {
-    fn from(refusal: Refusal) -> Self {
-        Self::Stands(Reply::Refused(refusal))
-    }
-}
 
 /// Decides a command against the state at `now`. Changes nothing.
 ///
@@ -47,24 +32,9 @@ pub fn decide(state: &State, now: Time, actor: Actor, command: &Command) -> Deci
     decision.unwrap_or_else(Decision::from)
 }
 
-/// The user an actor stands for; the system stands for [`UserId::SYSTEM`].
-pub(crate) fn user_of(state: &State, actor: Actor) -> Result<UserId, Refusal> {
-    match actor {
-        Actor::Anonymous => Err(Refusal::NotLoggedIn),
-        Actor::Session(session) => state.users.session(session).ok_or(Refusal::NotLoggedIn),
-        Actor::User(user) => state.users.user(user).map(|_| user).ok_or(Refusal::NotLoggedIn),
-        Actor::System => Ok(UserId::SYSTEM),
-    }
-}
-
-/// Whether this user may do what is for administrators.
-pub(crate) fn is_administrator(state: &State, user: UserId) -> bool {
-    user == UserId::SYSTEM || state.users.user(user).is_some_and(|user| user.role == Role::Administrator)
-}
-
 fn administrator(state: &State, actor: Actor) -> Result<UserId, Refusal> {
-    let user = user_of(state, actor)?;
-    if is_administrator(state, user) { Ok(user) } else { Err(Refusal::NotPermitted) }
+    let user = state.user_of(actor)?;
+    if state.is_administrator(user) { Ok(user) } else { Err(Refusal::NotPermitted) }
 }
 
 fn define_item(

@@ -4,10 +4,11 @@
 
 mod apply;
 mod decide;
-pub(crate) use decide::{is_administrator, user_of};
+mod decision;
 mod purchase;
 mod verify;
 
 pub use apply::apply;
-pub use decide::{Decision, decide};
+pub use decide::decide;
+pub use decision::Decision;
 pub use verify::{Impossible, verify};

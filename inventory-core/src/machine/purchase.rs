@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::decide::{Decision, user_of};
+use super::Decision;
 use crate::command::{Actor, Order, OrderLine};
 use crate::event::{Event, Line, OrderDigest};
 use crate::id::UserId;
@@ -21,7 +21,7 @@ use crate::state::{Lookup, State};
 use crate::time::Time;
 
 pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> Result<Decision, Refusal> {
-    let user = user_of(state, actor)?;
+    let user = state.user_of(actor)?;
     if user == UserId::SYSTEM {
         return Err(Refusal::NotPermitted);
     }

@@ -1,6 +1,7 @@
 //! The tables. Each keeps its own invariants; [`State`] holds them together with the version, the clock
 //! and the undo log. Only [`machine::apply`](crate::machine::apply) changes them.
 
+mod actor;
 mod catalogue;
 mod orders;
 mod stock;

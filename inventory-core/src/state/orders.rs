@@ -72,6 +72,8 @@ pub enum Lookup<'a> {
 pub struct Orders {
     buckets: BTreeMap<u64, Bucket>,
     count: usize,
+    /// [`ORDER_WINDOW_COUNT_MAX`], or fewer in tests.
+    count_max: usize,
     /// Keys of earlier seconds have left the window.
     floor: u64,
     hasher: FixedState,
@@ -93,7 +95,8 @@ pub(crate) struct WindowBefore {
 
 impl Orders {
     pub(super) fn new(hash_seed: u64) -> Self {
-        Self { buckets: BTreeMap::new(), count: 0, floor: 0, hasher: FixedState::with_seed(hash_seed) }
+        let hasher = FixedState::with_seed(hash_seed);
+        Self { buckets: BTreeMap::new(), count: 0, count_max: ORDER_WINDOW_COUNT_MAX, floor: 0, hasher }
     }
 
     /// How many outcomes the window holds.
@@ -114,7 +117,7 @@ impl Orders {
     /// Whether one more outcome can be recorded at `now`: there is room, or the oldest second may leave to make it.
     pub fn has_room(&self, now: Time) -> bool {
         let oldest = self.buckets.first_key_value();
-        self.count < ORDER_WINDOW_COUNT_MAX || oldest.is_some_and(|(second, _)| may_leave(*second, now))
+        self.count < self.count_max || oldest.is_some_and(|(second, _)| may_leave(*second, now))
     }
 
     /// What became of the order with this key, as known at `now`.
@@ -192,7 +195,7 @@ impl Orders {
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
             let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
-            let too_many = self.count > ORDER_WINDOW_COUNT_MAX && may_leave(second, now);
+            let too_many = self.count > self.count_max && may_leave(second, now);
             if !too_old && !too_many {
                 break;
             }
@@ -300,9 +303,9 @@ mod tests {
     #[test]
     fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
-        let full = u128::try_from(ORDER_WINDOW_COUNT_MAX).unwrap() - 2;
+        orders.count_max = 100;
         let third = NOW.plus_micros(2_000_000);
-        for random in 0..full {
+        for random in 0..98 {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
         }
         let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
@@ -311,13 +314,13 @@ mod tests {
         orders.record(row(OrderKey::from_parts(third, u128::MAX)));
         assert!(orders.advance(NOW).is_none());
         let before = orders.advance(later).unwrap();
-        assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX);
+        assert_eq!(orders.len(), 100);
         assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
         assert!(matches!(orders.look_up(keys[1], later), Lookup::Decided(_)));
         assert!(!orders.has_room(later), "the next second is young still");
         orders.undo_advance(before);
         assert!(matches!(orders.look_up(keys[0], later), Lookup::Decided(_)));
-        assert_eq!(orders.len(), ORDER_WINDOW_COUNT_MAX + 1);
+        assert_eq!(orders.len(), 101);
     }
 
     #[test]

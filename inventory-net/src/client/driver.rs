@@ -71,7 +71,12 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         while !self.closing {
-            let Some(job) = self.jobs.recv().await else { return };
+            // What was held when a connection ended comes first.
+            let job = match self.held.take() {
+                Some(job) => Some(job),
+                None => self.jobs.recv().await,
+            };
+            let Some(job) = job else { return };
             match job {
                 Job::Close => return,
                 Job::GiveUp => {}
@@ -139,7 +144,7 @@ impl Driver {
             while let Some(reply) = link.wire.poll_reply()? {
                 self.settle(reply);
             }
-            if !self.take_jobs(link, cx) || (self.closing && self.in_flight.is_empty()) {
+            if !self.take_jobs(link, cx) || (self.closing && self.is_waited_for_by_nobody(cx)) {
                 return Poll::Ready(Ok(()));
             }
             link.poll_write(cx)?;
@@ -147,6 +152,12 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether nobody waits for an answer any more; to be woken when that changes. Some have lost their patience, and the
+    /// server may never answer.
+    fn is_waited_for_by_nobody(&mut self, cx: &mut Context<'_>) -> bool {
+        self.in_flight.values_mut().all(|asked| asked.caller.poll_closed(cx).is_ready())
     }
 
     /// Sends requests while more may be in flight. False if the connection is to be given up.

@@ -22,7 +22,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::message::{Account, Done, Op, Password, ReplyBody, RequestBody, Token};
 use crate::transport::Address;
 use driver::{Attempt, Driver, Job, passes, timed_out};
-use retry::{Pauses, is_repeatable};
+use link::LinkError;
+use retry::{Pauses, is_repeatable, settles};
 
 /// Requests that may wait to be sent; whoever makes one more waits.
 const WAITING_MAX: usize = 1_024;
@@ -220,13 +221,29 @@ impl Client {
     /// Asks, and asks again where that is safe and there is time.
     async fn ask(&self, body: RequestBody) -> Result<Done, ClientError> {
         let op = body.op();
+        let mut lost = None;
+        match (self.ask_repeatedly(body, &mut lost).await, lost) {
+            // Why it went no further says nothing about the attempt whose answer was lost.
+            (Err(error), Some(how)) if !settles(op, &error) => {
+                Err(ClientError::unanswered(&self.address, op, how))
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// See [`ask`](Self::ask). `lost` tells how the last connection ended that a request was sent on without an answer.
+    async fn ask_repeatedly(
+        &self,
+        body: RequestBody,
+        lost: &mut Option<LinkError>,
+    ) -> Result<Done, ClientError> {
+        let op = body.op();
         let mut pauses = Pauses::new(self.options.retry_for);
-        let mut was_lost = false;
         loop {
             let (error, repeatable) = match self.attempt(&body).await? {
                 Attempt::Replied(ReplyBody::Done(done)) => return Ok(done),
                 Attempt::Replied(ReplyBody::Refused(Refusal::NotLoggedIn))
-                    if was_lost && op == Op::LogOut =>
+                    if lost.is_some() && op == Op::LogOut =>
                 {
                     return Ok(Done::LoggedOut);
                 }
@@ -244,7 +261,7 @@ impl Client {
                 Attempt::Unsendable(error) => return Err(ClientError::Unsendable(error)),
                 Attempt::NotSent(error) => (ClientError::unreachable(&self.address, error), true),
                 Attempt::Lost(error) => {
-                    was_lost = true;
+                    *lost = Some(error.clone());
                     (ClientError::unanswered(&self.address, op, error), is_repeatable(op))
                 }
             };
@@ -265,7 +282,8 @@ impl Client {
         if let Ok(attempt) = timeout(patience, attempt).await {
             return attempt.map_err(|_| ClientError::Closed);
         }
-        self.jobs.send(Job::GiveUp).await.map_err(|_| ClientError::Closed)?;
+        // A driver that has ended has given up already.
+        let _ended = self.jobs.send(Job::GiveUp).await;
         Ok(Attempt::Lost(timed_out()))
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use inventory_core::Refusal;
 use tokio::time::{Instant, sleep_until};
 
+use super::ClientError;
 use crate::message::Op;
 
 /// The first pause; each further one is twice as long, up to the longest.
@@ -26,6 +28,23 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
         | Op::Receipt
         | Op::DefineItem => true,
         Op::LogIn | Op::SetInitialLevel | Op::AddUser => false,
+    }
+}
+
+/// Whether this error tells what became of a request although the answer to an earlier attempt was lost.
+///
+/// A read leaves nothing to know. A refusal of a purchase is the outcome that its key has, but for one that looks
+/// at who asks before it looks at what. That nothing was done, or sent, is said of the last attempt only.
+pub(super) const fn settles(op: Op, error: &ClientError) -> bool {
+    match op {
+        Op::Hello | Op::Resume | Op::WhoAmI | Op::Levels | Op::Item | Op::Receipt => true,
+        Op::Purchase | Op::LogOut | Op::DefineItem | Op::LogIn | Op::SetInitialLevel | Op::AddUser => {
+            match error {
+                ClientError::Refused(why) => !matches!(why, Refusal::NotLoggedIn | Refusal::NotPermitted),
+                // A refusal that this client does not know may be of the kind that looks at who asks.
+                _ => false,
+            }
+        }
     }
 }
 

@@ -176,7 +176,7 @@ impl ClientConnection {
 
     fn send(&mut self, body: &RequestBody) -> Result<RequestId, SendError> {
         let limit = match &self.server {
-            Some(server) if self.is_logged_in() => {
+            Some(server) if self.login.was_live() => {
                 usize::try_from(server.frame_bytes_max).unwrap_or(usize::MAX)
             }
             _ => ANONYMOUS_FRAME_BYTES_MAX,

@@ -6,12 +6,18 @@ use crate::message::{Op, ReplyBody};
 
 /// Counts what changed a connection's session: odd while there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Login(u32);
+pub(super) struct Login(u64);
 
 impl Login {
     /// Whether there is a session.
     pub(super) const fn is_live(self) -> bool {
         self.0 % 2 == 1
+    }
+
+    /// Whether there is a session or was one. Then large frames are taken: a client that sends one has no way to know
+    /// that its session was just ended elsewhere.
+    pub(super) const fn was_live(self) -> bool {
+        self.0 > 0
     }
 
     /// Takes in the answer to a request for `op` that was made when this was `asked_under`.

@@ -37,6 +37,7 @@
 mod buffer;
 mod client;
 mod login;
+mod page;
 mod server;
 
 pub use client::{ClientConnection, ClientError, SendError};

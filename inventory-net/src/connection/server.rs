@@ -1,12 +1,15 @@
 //! The server's side of one connection.
 
 use std::collections::HashMap;
+use std::iter;
 
 use bytes::{Buf, BytesMut};
+use inventory_core::limits::LEVELS_PAGE_MAX;
 use zeroize::Zeroize;
 
 use super::buffer;
 use super::login::Login;
+use super::page;
 use crate::frame;
 use crate::limits::{
     ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
@@ -17,6 +20,11 @@ use crate::message::{
     RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
 };
 
+/// Bytes of one row of a page, with a name of usual length.
+const LEVEL_BYTES_EXPECTED: usize = 64;
+/// Bytes of the reply to another read.
+const READ_BYTES_EXPECTED: usize = 1 << 10;
+
 /// What a server allows on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -26,7 +34,7 @@ pub struct ServerConfig {
     pub frame_bytes_max: usize,
     /// Most requests that may wait for their replies; at least 1.
     pub in_flight_max: usize,
-    /// Unsent bytes of replies above which no further requests are read.
+    /// Unsent bytes of replies, with those that are still to come to reads, above which no further requests are read.
     pub output_bytes_target: usize,
     /// How long a frame that has begun may take to become complete, and the peer to take any byte of a reply,
     /// in microseconds.
@@ -59,13 +67,15 @@ impl Default for ServerConfig {
 /// `now_us` is a monotonic time in microseconds, from any origin, the same for all calls.
 ///
 /// Hello, values out of range and protocol errors are answered inside. Memory is bounded: no request is read
-/// while too many wait for their replies or too much output waits to be sent.
+/// while too many wait for their replies or too much output waits to be sent or is still to come.
 #[derive(Debug)]
 pub struct ServerConnection {
     config: ServerConfig,
     read: BytesMut,
     output: BytesMut,
     in_flight: HashMap<RequestId, InFlight>,
+    /// What the replies to the reads in flight may come to.
+    expected_bytes: usize,
     phase: Phase,
     login: Login,
     /// Largest payload that the client takes.
@@ -92,6 +102,7 @@ enum Phase {
 struct InFlight {
     op: Op,
     asked_under: Login,
+    expected_bytes: usize,
 }
 
 impl ServerConnection {
@@ -102,6 +113,7 @@ impl ServerConnection {
             read: BytesMut::new(),
             output: BytesMut::new(),
             in_flight: HashMap::new(),
+            expected_bytes: 0,
             phase: Phase::New,
             login: Login::default(),
             peer_frame_bytes_max: FRAME_BYTES_MIN,
@@ -162,7 +174,8 @@ impl ServerConnection {
     /// Answers a request that [`poll_request`](Self::poll_request) gave. A second answer, or one after the
     /// connection broke off, is dropped.
     pub fn reply(&mut self, id: RequestId, body: &ReplyBody, now_us: u64) {
-        let Some(InFlight { op, asked_under }) = self.in_flight.remove(&id) else { return };
+        let Some(InFlight { op, asked_under, expected_bytes }) = self.in_flight.remove(&id) else { return };
+        self.expected_bytes = self.expected_bytes.saturating_sub(expected_bytes);
         if self.phase == Phase::Closing {
             return;
         }
@@ -256,11 +269,11 @@ impl ServerConnection {
     fn takes_requests(&self) -> bool {
         self.phase != Phase::Closing
             && self.in_flight.len() < self.config.in_flight_max.max(1)
-            && self.output.len() <= self.config.output_bytes_target
+            && self.output.len().saturating_add(self.expected_bytes) <= self.config.output_bytes_target
     }
 
     fn frame_bytes_max(&self) -> usize {
-        if self.is_logged_in() {
+        if self.login.was_live() {
             self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)
         } else {
             ANONYMOUS_FRAME_BYTES_MAX
@@ -308,7 +321,10 @@ impl ServerConnection {
                 self.send(Some(id), &ReplyBody::Done(Done::Hello(answer)), now_us);
             }
             Ok(body) => {
-                self.in_flight.insert(id, InFlight { op: body.op(), asked_under: self.login });
+                let expected_bytes = expected_bytes(&body);
+                self.expected_bytes = self.expected_bytes.saturating_add(expected_bytes);
+                self.in_flight
+                    .insert(id, InFlight { op: body.op(), asked_under: self.login, expected_bytes });
                 return Ok(Some(Request { id, body }));
             }
         }
@@ -355,13 +371,24 @@ impl ServerConnection {
     }
 
     fn send(&mut self, id: Option<RequestId>, body: &ReplyBody, now_us: u64) {
-        let limit = self.peer_frame_bytes_max;
-        if frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_err() {
-            let instead = ReplyBody::Unavailable(Unavailable::ReplyTooLarge);
-            let fits = frame::append(&mut self.output, limit, |to| encode_reply(to, id, &instead));
-            debug_assert!(fits.is_ok(), "a reply of fixed size fits every frame");
+        if !self.append(id, body) && !self.append_part(id, body) {
+            let fits = self.append(id, &ReplyBody::Unavailable(Unavailable::ReplyTooLarge));
+            debug_assert!(fits, "a reply of fixed size fits every frame");
         }
         self.stalled_since_us.get_or_insert(now_us);
+    }
+
+    /// Puts a reply into the output; says whether it fits the frames that the client takes.
+    fn append(&mut self, id: Option<RequestId>, body: &ReplyBody) -> bool {
+        let limit = self.peer_frame_bytes_max;
+        frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_ok()
+    }
+
+    /// Puts as much of a page of levels into the output as fits; says whether anything does.
+    fn append_part(&mut self, id: Option<RequestId>, body: &ReplyBody) -> bool {
+        let ReplyBody::Done(Done::Levels(page)) = body else { return false };
+        let halves = iter::successors(page::first_half(page.clone()), |part| page::first_half(part.clone()));
+        halves.map(|part| ReplyBody::Done(Done::Levels(part))).any(|part| self.append(id, &part))
     }
 
     /// Says what is wrong and ends the connection.
@@ -371,5 +398,18 @@ impl ServerConnection {
         self.frame_began_us = None;
         self.read.as_mut().zeroize();
         self.read.clear();
+    }
+}
+
+/// About what the reply to a read comes to, in bytes: a few bytes ask for a page of a thousand rows. Replies to other
+/// requests are of a fixed size or grow with what was sent.
+fn expected_bytes(body: &RequestBody) -> usize {
+    match body {
+        RequestBody::Levels { limit, .. } => {
+            let rows = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LEVELS_PAGE_MAX);
+            rows.min(LEVELS_PAGE_MAX).saturating_mul(LEVEL_BYTES_EXPECTED)
+        }
+        RequestBody::Item { .. } | RequestBody::Receipt { .. } => READ_BYTES_EXPECTED,
+        _ => 0,
     }
 }

@@ -3,13 +3,13 @@
 //! CBOR can say more than this protocol uses, and a decoder that is lenient about it makes two programs
 //! disagree. So the shape is checked before anything is decoded (the well-formedness algorithm of RFC 8949,
 //! appendix C, narrowed): integers, byte strings, texts, arrays, maps with short text keys, and null;
-//! no tags, floats or other simple values; bounded depth; no length beyond the bytes that are there;
+//! no tags, floats or other simple values; bounded depth; no key twice; no length beyond the bytes that are there;
 //! nothing behind the end. It allocates nothing.
 
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
-use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX};
+use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, FIELDS_MAX};
 use crate::message::{EncodeError, RequestId, Undecodable};
 
 /// A message that has the right shape, taken apart.
@@ -111,10 +111,7 @@ impl<'a> Scan<'a> {
             (major::BYTES, length) => self.string(length, major::BYTES),
             (major::TEXT, length) => self.string(length, major::TEXT),
             (major::ARRAY, count) => self.list(depth, count, 1, Self::item),
-            (major::MAP, count) => self.list(depth, count, 2, |scan, depth| {
-                scan.field_name()?;
-                scan.item(depth)
-            }),
+            (major::MAP, count) => self.map(depth, count),
             (major::TAG, _) => Err("tags are not used"),
             _ => Err("floats and simple values other than null are not used"),
         }
@@ -142,10 +139,23 @@ impl<'a> Scan<'a> {
         (0..count).try_for_each(|_| element(self, depth))
     }
 
-    fn field_name(&mut self) -> Result<(), &'static str> {
+    fn map(&mut self, depth: usize, count: Option<u64>) -> Result<(), &'static str> {
+        let (mut names, mut known) = ([&[][..]; FIELDS_MAX], 0);
+        self.list(depth, count, 2, |scan, depth| {
+            let name = scan.field_name()?;
+            if names.iter().take(known).any(|other| *other == name) {
+                return Err("a map has a key twice");
+            }
+            *names.get_mut(known).ok_or("a map has more than 64 keys")? = name;
+            known += 1;
+            scan.item(depth)
+        })
+    }
+
+    fn field_name(&mut self) -> Result<&'a [u8], &'static str> {
         match self.head()? {
             (major::TEXT, Some(length)) if length <= FIELD_NAME_BYTES_MAX as u64 => {
-                self.string(Some(length), major::TEXT)
+                self.chunk(length, major::TEXT)
             }
             _ => Err("the keys of a map are texts of definite length and at most 64 bytes"),
         }
@@ -154,24 +164,26 @@ impl<'a> Scan<'a> {
     /// What follows the head of a byte string or text.
     fn string(&mut self, length: Option<u64>, major: u8) -> Result<(), &'static str> {
         if let Some(length) = length {
-            return self.chunk(length, major);
+            return self.chunk(length, major).map(drop);
         }
         while !self.take_break()? {
             match self.head()? {
-                (chunk_major, Some(length)) if chunk_major == major => self.chunk(length, major)?,
+                (chunk_major, Some(length)) if chunk_major == major => {
+                    self.chunk(length, major)?;
+                }
                 _ => return Err("the chunks of a string are strings of its kind and of definite length"),
             }
         }
         Ok(())
     }
 
-    fn chunk(&mut self, length: u64, major: u8) -> Result<(), &'static str> {
+    fn chunk(&mut self, length: u64, major: u8) -> Result<&'a [u8], &'static str> {
         let chunk = usize::try_from(length).ok().and_then(|length| self.take(length).ok());
         let chunk = chunk.ok_or("a string says that it is longer than the message")?;
         if major == major::TEXT && core::str::from_utf8(chunk).is_err() {
             return Err("a text is not UTF-8");
         }
-        Ok(())
+        Ok(chunk)
     }
 
     fn head(&mut self) -> Result<Head, &'static str> {

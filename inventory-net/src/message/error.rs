@@ -150,7 +150,7 @@ pub enum Unavailable {
     Poisoned,
     /// The server is stopping. Nothing was done.
     Draining,
-    /// The answer does not fit the frames that the client takes. Only to reads.
+    /// The levels of one item do not fit the frames that the client takes. Only to reads.
     ReplyTooLarge,
     /// A reason newer than this program: unknown whether anything was done.
     Other {
@@ -217,7 +217,9 @@ impl fmt::Display for Unavailable {
             Self::NotWritten => inventory_core::Unavailable::NotWritten.fmt(f),
             Self::Poisoned => inventory_core::Unavailable::Poisoned.fmt(f),
             Self::Draining => f.write_str("the server is stopping: nothing was done, try again later"),
-            Self::ReplyTooLarge => f.write_str("the answer is too large to send: ask for a smaller page"),
+            Self::ReplyTooLarge => {
+                f.write_str("the answer is too large to send: offer larger frames in hello")
+            }
             Self::Other { message, .. } => f.write_str(message),
         }
     }

@@ -104,10 +104,14 @@ impl<'de> Visitor<'de> for LineVisitor {
         let too_short = |length| de::Error::invalid_length(length, &self);
         let upc: Checked<Upc> = row.next_element()?.ok_or_else(|| too_short(0))?;
         let units: Checked<Units> = row.next_element()?.ok_or_else(|| too_short(1))?;
-        let location: Checked<LocationId> = row.next_element()?.unwrap_or(Checked(Some(LocationId::MAIN)));
-        if row.next_element::<de::IgnoredAny>()?.is_some() {
-            return Err(de::Error::custom("a line has more than three elements"));
-        }
+        let location = match row.next_element::<Checked<LocationId>>()? {
+            // Behind the end of a row of indefinite length the next row begins: only one that has not ended is asked on.
+            None => Checked(Some(LocationId::MAIN)),
+            Some(_) if row.next_element::<de::IgnoredAny>()?.is_some() => {
+                return Err(de::Error::custom("a line has more than three elements"));
+            }
+            Some(location) => location,
+        };
         Ok(CheckedLine(match (upc.0, units.0, location.0) {
             (Some(upc), Some(units), Some(location)) => Ok(OrderLine { upc, location, units }),
             (None, _, _) => Err("upc"),

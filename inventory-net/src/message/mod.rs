@@ -50,7 +50,10 @@ fn decode_body<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String>
     let mut scratch = [0; SCRATCH_BYTES];
     ciborium::de::from_reader_with_buffer(body, &mut scratch).map_err(|error| match error {
         ciborium::de::Error::Semantic(_, what) => what,
-        other => other.to_string(),
+        // The shape was checked, so none of these is the sender's doing; none of them has words for people.
+        ciborium::de::Error::Io(_) => "it ends too early".into(),
+        ciborium::de::Error::Syntax(at) => format!("it cannot be read (at byte {at} of the body)"),
+        ciborium::de::Error::RecursionLimitExceeded => "it is nested too deep".into(),
     })
 }
 

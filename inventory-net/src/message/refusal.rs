@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::TEXT_BYTES_MAX;
 use crate::message::cut;
-use crate::message::value::{valid, valid_if_present};
+use crate::message::value::{Row, valid, valid_if_present};
 
 /// A refusal with a code newer than this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub(super) struct RefusalIn {
     #[serde(default)]
     field: Option<Box<str>>,
     #[serde(default)]
-    lines: Option<Box<[ShortageRow]>>,
+    lines: Option<Box<[Row<ShortageRow>]>>,
     message: Box<str>,
     refusal: Box<str>,
 }
@@ -100,9 +100,9 @@ impl RefusalIn {
             12 => Refusal::NotPermitted,
             13 => Refusal::AlreadyLoggedIn,
             20 => Refusal::UnknownItem { upc: self.upc? },
-            21 => {
-                Refusal::InsufficientStock { shortages: self.lines?.iter().map(ShortageRow::get).collect() }
-            }
+            21 => Refusal::InsufficientStock {
+                shortages: self.lines?.iter().map(|Row(short)| short.get()).collect(),
+            },
             22 => Refusal::ZeroQuantity { upc: self.upc? },
             23 => Refusal::Overflow { upc: self.upc? },
             24 => Refusal::TooManyLines { lines: self.count? },

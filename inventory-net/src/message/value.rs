@@ -4,9 +4,11 @@
 //! kept apart as such ([`Checked`]): in a request it is refused by name, in a reply it is a lie.
 
 use core::fmt;
+use core::marker::PhantomData;
 
 use inventory_core::{LocationId, Money, OrderKey, Refusal, Role, Time, Units, Upc, Version};
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use crate::limits::TOKEN_BYTES;
 use crate::message::{Password, Token};
@@ -70,6 +72,7 @@ integer_value! {
     Version: |value: u64| Some(Self(value)),
     u16: Some,
     u32: Some,
+    u64: Some,
 }
 
 impl Value for OrderKey {
@@ -93,6 +96,35 @@ impl Value for Password {
 impl Value for Role {
     fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         from.deserialize_any(Text(|text: &str| text.parse().ok()))
+    }
+}
+
+/// A row that was read to its end: a decoder of tuples stops at the last element, and would take the break behind a row
+/// of indefinite length for the next row.
+#[derive(Debug)]
+pub(super) struct Row<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(RowVisitor(PhantomData))
+    }
+}
+
+struct RowVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for RowVisitor<T> {
+    type Value = Row<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Row<T>, A::Error> {
+        let row = T::deserialize(SeqAccessDeserializer::new(&mut elements))?;
+        match elements.next_element::<IgnoredAny>()? {
+            None => Ok(Row(row)),
+            Some(_) => Err(de::Error::custom("a row has too many elements")),
+        }
     }
 }
 

@@ -16,6 +16,14 @@ impl Shared {
         }
     }
 
+    /// Makes a session that exists the connection's.
+    pub(super) async fn resume(&self, actor: Actor, token: Token) -> Outcome {
+        match self.try_resume(actor, &token).await {
+            Ok(identity) => Outcome::Resumed(token.session(), identity),
+            Err(body) => Outcome::Other(body),
+        }
+    }
+
     /// Adds a user.
     pub(super) async fn add_user(
         &self,
@@ -37,9 +45,7 @@ impl Shared {
         name: Box<str>,
         password: Password,
     ) -> Result<(Token, Identity), ReplyBody> {
-        if matches!(actor, Actor::Session(_)) && self.identity(actor).await.is_ok() {
-            return Err(ReplyBody::Refused(Refusal::AlreadyLoggedIn));
-        }
+        self.expect_no_session(actor).await?;
         let credential = match self.service.call(Actor::System, Query::Credential { name }).await {
             Reply::Answered(Answer::Credential(credential)) => credential,
             reply => return Err(not_done(reply)),
@@ -60,6 +66,23 @@ impl Shared {
         match self.service.call(Actor::System, command).await {
             Reply::Answered(Answer::Identity(identity)) => Ok((token, identity)),
             reply => Err(not_done(reply)),
+        }
+    }
+
+    async fn try_resume(&self, actor: Actor, token: &Token) -> Result<Identity, ReplyBody> {
+        self.expect_no_session(actor).await?;
+        self.identity(Actor::Session(token.session())).await
+    }
+
+    /// A connection with a live session stays its user's until that user logs out.
+    async fn expect_no_session(&self, actor: Actor) -> Result<(), ReplyBody> {
+        if !matches!(actor, Actor::Session(_)) {
+            return Ok(());
+        }
+        match self.identity(actor).await {
+            Ok(_) => Err(ReplyBody::Refused(Refusal::AlreadyLoggedIn)),
+            Err(ReplyBody::Refused(Refusal::NotLoggedIn)) => Ok(()),
+            Err(unclear) => Err(unclear),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use inventory_core::{Actor, SessionId};
+use inventory_core::Actor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::requests::{Outcome, Turn};
 use super::{Delivery, Outbox, Phase, Shared};
 use crate::connection::ServerConnection;
-use crate::message::{Done, Op, ReplyBody, Request, RequestBody, Unavailable};
+use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
 use crate::transport::Stream;
 
 /// How long to wait for the peer to close after the last byte was sent. Closing a socket that still holds unread
@@ -62,21 +62,12 @@ struct Connection {
     outbox: Arc<Outbox>,
     deliveries: Vec<Delivery>,
     actor: Actor,
-    awaited: Awaited,
+    /// Whether the next request must wait until it is clear who asks.
+    awaits_actor: bool,
     began: Instant,
     alarm: Pin<Box<Sleep>>,
     /// When the alarm rings; it may be earlier than needed, never later.
     alarm_us: Option<u64>,
-}
-
-/// Whether the next request must wait until it is clear who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaited {
-    Nothing,
-    Actor {
-        /// The session that the connection is bound to if a resume succeeds.
-        resumed: Option<SessionId>,
-    },
 }
 
 impl Connection {
@@ -89,7 +80,7 @@ impl Connection {
             outbox: Arc::default(),
             deliveries: Vec::new(),
             actor: Actor::Anonymous,
-            awaited: Awaited::Nothing,
+            awaits_actor: false,
             began,
             alarm: Box::pin(sleep_until(began)),
             alarm_us: None,
@@ -139,6 +130,10 @@ impl Connection {
                 self.actor = Actor::Session(token.session());
                 ReplyBody::Done(Done::LoggedIn { token, account: identity.into() })
             }
+            Outcome::Resumed(session, identity) => {
+                self.actor = Actor::Session(session);
+                ReplyBody::Done(Done::Account(identity.into()))
+            }
             Outcome::Other(body) => body,
             Outcome::Engine(reply) => match (op, ReplyBody::from_engine(reply)) {
                 (Op::LogOut, Some(ReplyBody::Done(_))) => {
@@ -151,11 +146,7 @@ impl Connection {
             },
         };
         if matches!(op, Op::LogIn | Op::Resume | Op::LogOut) {
-            if let Awaited::Actor { resumed: Some(session) } = self.awaited {
-                let is_done = matches!(body, ReplyBody::Done(_));
-                self.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };
-            }
-            self.awaited = Awaited::Nothing;
+            self.awaits_actor = false;
         }
         body
     }
@@ -163,7 +154,7 @@ impl Connection {
     /// Starts the requests that have arrived; says whether there was any.
     fn start_requests(&mut self, now_us: u64) -> bool {
         let mut any = false;
-        while self.awaited == Awaited::Nothing {
+        while !self.awaits_actor {
             let Some(request) = self.wire.poll_request(now_us) else { break };
             self.start(request);
             any = true;
@@ -172,13 +163,7 @@ impl Connection {
     }
 
     fn start(&mut self, request: Request) {
-        let resumed = match &request.body {
-            RequestBody::Resume { token } => Some(token.session()),
-            _ => None,
-        };
-        if self.shared.start(self.actor, &self.outbox, request) == Turn::Wait {
-            self.awaited = Awaited::Actor { resumed };
-        }
+        self.awaits_actor = self.shared.start(self.actor, &self.outbox, request) == Turn::Wait;
     }
 
     /// Writes as much as the stream takes.
@@ -195,7 +180,7 @@ impl Connection {
 
     /// Reads once, if there is room for what may come.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        if self.awaited != Awaited::Nothing || !self.wire.wants_read() {
+        if self.awaits_actor || !self.wire.wants_read() {
             return Ok(Poll::Pending);
         }
         let buffer = self.wire.read_buffer();

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use inventory_core::limits::LEVELS_PAGE_MAX;
-use inventory_core::{Action, Actor, Command, Identity, Query, Reply};
+use inventory_core::{Action, Actor, Command, Identity, Query, Reply, SessionId};
 
 use super::{Delivery, Outbox, Shared};
 use crate::message::{Op, ReplyBody, Request, RequestBody, RequestId, Token};
@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Engine(Reply),
     /// A login: the connection becomes the new session's.
     LoggedIn(Token, Identity),
+    /// A resume: the connection becomes this session's.
+    Resumed(SessionId, Identity),
     /// Another reply.
     Other(ReplyBody),
 }
@@ -54,7 +56,9 @@ impl Shared {
                 }
                 RequestBody::LogOut => (actor, Command::LogOut.into(), Turn::Wait),
                 RequestBody::Resume { token } => {
-                    (Actor::Session(token.session()), Query::WhoAmI.into(), Turn::Wait)
+                    let shared = Arc::clone(self);
+                    answer_later(outbox, id, op, async move { shared.resume(actor, token).await });
+                    return Turn::Wait;
                 }
                 RequestBody::LogIn { user, password } => {
                     let shared = Arc::clone(self);

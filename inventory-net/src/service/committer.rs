@@ -169,3 +169,22 @@ impl Committer {
         desk.closing && (desk.engine.is_idle() || desk.engine.is_poisoned())
     }
 }
+
+/// Whoever waits is answered also if the task ends before its time: by a panic, or with its runtime. Nobody else would
+/// ever answer.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        if self.is_done() {
+            return;
+        }
+        if std::thread::panicking() {
+            tracing::error!("writing has stopped by a bug, nothing more is acknowledged; restart to recover");
+        }
+        {
+            let mut desk = lock(&self.shared.desk);
+            desk.closing = true;
+            desk.engine.poison();
+        }
+        self.deliver();
+    }
+}

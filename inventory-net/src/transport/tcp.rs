@@ -64,6 +64,8 @@ fn listen(place: SocketAddr) -> io::Result<TcpListener> {
     let socket = if place.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server takes its address back while old connections still linger in TIME_WAIT.
     socket.set_reuseaddr(true)?;
+    // Accepted connections have it from here. A peer whose machine has vanished would else keep its place for ever.
+    socket.set_keepalive(true)?;
     socket.bind(place)?;
     socket.listen(BACKLOG)
 }
@@ -78,5 +80,19 @@ impl Listener for TcpAccept {
 
     fn address(&self) -> Address {
         self.address.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_has_vanished_is_noticed_by_the_system() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let accepted = TcpSocket::from_std_stream(accepted.into_std().unwrap());
+        assert!(accepted.keepalive().unwrap());
     }
 }

@@ -169,3 +169,49 @@ pub(crate) fn encode_head(to: &mut Vec<u8>, major: u8, argument: i128) {
     to.push(major << 5 | info);
     to.extend_from_slice(&bytes[8 - length..]);
 }
+
+/// The same CBOR item with every array, map, byte string and text of indefinite length, but for keys.
+pub(crate) fn indefinite(item: &[u8]) -> Vec<u8> {
+    let (mut rest, mut to) = (item, Vec::new());
+    make_indefinite(&mut rest, &mut to);
+    assert!(rest.is_empty(), "one item");
+    to
+}
+
+fn make_indefinite(rest: &mut &[u8], to: &mut Vec<u8>) {
+    let (major, argument, head) = take_head(rest);
+    let length = usize::try_from(argument).expect("a length");
+    match major {
+        2 | 3 => {
+            let text = rest.split_off(..length).expect("the string");
+            to.push(major << 5 | 31);
+            for byte_or_character in text.chunk_by(|_, next| major == 3 && next & 0xc0 == 0x80) {
+                encode_string(to, major, byte_or_character);
+            }
+            to.push(0xff);
+        }
+        4 | 5 => {
+            to.push(major << 5 | 31);
+            for _ in 0..length {
+                if major == 5 {
+                    let (_, key_length, key_head) = take_head(rest);
+                    to.extend_from_slice(key_head);
+                    let key = rest.split_off(..usize::try_from(key_length).expect("a length"));
+                    to.extend_from_slice(key.expect("a key"));
+                }
+                make_indefinite(rest, to);
+            }
+            to.push(0xff);
+        }
+        _ => to.extend_from_slice(head),
+    }
+}
+
+/// Major type, argument, and the bytes that said so.
+fn take_head<'a>(rest: &mut &'a [u8]) -> (u8, u64, &'a [u8]) {
+    let (initial, small) = (rest[0], u64::from(rest[0] & 0x1f));
+    let bytes = if small < 24 { 0 } else { 1 << (small - 24) };
+    let head = rest.split_off(..=bytes).expect("a head");
+    let argument = head[1..].iter().fold(0, |argument, byte| argument << 8 | u64::from(*byte));
+    (initial >> 5, if bytes == 0 { small } else { argument }, head)
+}

@@ -41,7 +41,7 @@ pub struct FaultDisk {
     world: Arc<Mutex<World>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct World {
     files: Vec<Inode>,
     /// Names as programs see them now, and as they are after a crash.
@@ -53,6 +53,8 @@ struct World {
     operations: u64,
     faults: BTreeMap<u64, Fault>,
     full: bool,
+    /// Most bytes that the files with names may have together.
+    capacity: Option<usize>,
     off: bool,
 }
 
@@ -110,6 +112,11 @@ impl FaultDisk {
         self.world().full = full;
     }
 
+    /// Lets the disk hold this many bytes in all its files together.
+    pub fn set_capacity(&self, bytes: usize) {
+        self.world().capacity = Some(bytes);
+    }
+
     /// The disk that a machine finds when the power comes back, if it failed now. This one stays as it is.
     #[must_use]
     pub fn after_power_loss(&self, survives: Survives) -> Self {
@@ -124,6 +131,14 @@ impl FaultDisk {
         }
         let (durable_names, dirs) = (names.clone(), world.dirs.clone());
         let world = World { files, names, durable_names, dirs, ..World::default() };
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// The disk that the next process finds if the one that uses this disk is killed now: all is as that one saw it, and
+    /// what it had not synced is not durable. Its faults are gone. This one stays as it is.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let world = World { faults: BTreeMap::new(), off: false, ..self.world().clone() };
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -184,6 +199,13 @@ impl World {
             Some(Fault::Short(_)) => Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::PowerLoss) => Err(power_is_off()),
         }
+    }
+
+    /// Whether the files cannot grow by this many bytes.
+    fn lacks(&self, bytes: usize) -> bool {
+        let files = self.names.values().filter_map(|file| self.files.get(*file));
+        let used: usize = files.map(|file| file.live.len()).sum();
+        bytes > 0 && (self.full || self.capacity.is_some_and(|capacity| used + bytes > capacity))
     }
 
     fn change(&mut self, change: Change) {
@@ -377,12 +399,12 @@ impl DiskFile for FaultFile {
     fn write_at(&self, from: &[u8], offset: u64) -> io::Result<usize> {
         let mut world = self.disk.world();
         let fault = world.begin()?;
-        let full = world.full;
-        let file = world.file(self.number)?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        if full && start + from.len() > file.live.len() {
+        let growth = (start + from.len()).saturating_sub(world.file(self.number)?.live.len());
+        if world.lacks(growth) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let file = world.file(self.number)?;
         match fault {
             None => {
                 file.write(from, start);

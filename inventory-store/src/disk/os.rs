@@ -29,12 +29,22 @@ impl OsDisk {
         if !root.is_dir() {
             DirBuilder::new().mode(DIR_MODE).recursive(true).create(root)?;
         }
-        for made in missing {
-            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        if missing.is_empty() {
+            // Whoever made it may not have made it durable. One in a directory that cannot be read was not made here.
+            match sync_name_of(root) {
+                Err(why) if why.kind() != io::ErrorKind::PermissionDenied => return Err(why),
+                _ => {}
+            }
         }
+        missing.into_iter().try_for_each(sync_name_of)?;
         Ok(Self::new(root))
     }
+}
+
+/// Makes the name of a directory durable.
+fn sync_name_of(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Disk for OsDisk {
@@ -45,9 +55,9 @@ impl Disk for OsDisk {
     fn make_dir(&self, dir: &str) -> io::Result<()> {
         let path = self.path(dir);
         match DirBuilder::new().mode(DIR_MODE).create(&path) {
-            Ok(()) => File::open(&self.root)?.sync_all(),
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            Err(why) => Err(why),
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(why),
+            // Also one that is there: whoever made it may have ended before it was durable.
+            _ => File::open(&self.root)?.sync_all(),
         }
     }
 

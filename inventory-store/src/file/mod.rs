@@ -48,11 +48,9 @@ use self::lock::{Lock, LockError};
 use self::recovery::{Scope, Survey, failed};
 use self::shared::Shared;
 use self::spare::{RECYCLED, Spares};
-use self::writer::{Failure, LastSegment, Request, Writer};
+use self::writer::{Failure, LastSegment, Request, SMALL_SEGMENT_BYTES, Writer};
 use crate::disk::{Disk, OsDisk};
 
-/// The size of the first segment, if segments are not smaller anyway: a new journal opens quickly.
-const FIRST_SEGMENT_BYTES: u64 = 4 << 20;
 /// The smallest segment.
 const SEGMENT_BYTES_MIN: u64 = 8 << 10;
 
@@ -60,9 +58,10 @@ const SEGMENT_BYTES_MIN: u64 = 8 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileJournalOptions {
     /// Size of a new segment in bytes, at least 8 KiB and rounded up to a multiple of 4 KiB. A group that is larger gets
-    /// a larger one. Segments that are there keep theirs.
+    /// a larger one; the first has at most 4 MiB, as have those on a disk without room for more. Segments that are there
+    /// keep theirs.
     pub segment_bytes: u64,
-    /// Whether the next segment is made in another thread when the last one is half full. Without it every
+    /// Whether the next segment is made in another thread before the last one is full. Without it every
     /// operation on the disk is made in the order of the calls, which a simulation needs.
     pub prepare_ahead: bool,
 }
@@ -136,6 +135,7 @@ impl FileJournal {
         for damage in &survey.snapshots.damaged {
             tracing::warn!(%damage, "ignored a damaged snapshot: the journal still holds what it covers");
         }
+        make_durable(&*disk)?;
         let last = open_last(&*disk, &survey)?;
         let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
         let Survey { segments, snapshots, tip, .. } = survey;
@@ -162,12 +162,24 @@ impl FileJournal {
     }
 }
 
-/// Opens the last segment for writing and cuts its torn end.
+/// Makes the names that were found durable: a process that ended between a change of names and its sync, or met an error
+/// there, leaves names that a loss of power would still take back.
+fn make_durable(disk: &dyn Disk) -> Result<(), OpenError> {
+    for dir in [segment::DIR, snapshots::DIR] {
+        disk.sync_dir(dir).map_err(|why| failed(disk, dir, why))?;
+    }
+    Ok(())
+}
+
+/// Opens the last segment for writing, makes its last record durable and cuts its torn end.
 fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, OpenError> {
     let Some(header) = survey.segments.last().map(|segment| segment.header) else { return Ok(None) };
     let name = segment::name(header.number);
     let io = |why| failed(disk, &name, why);
     let file = disk.open_to_write(&name).map_err(io)?;
+    if let Some(offset) = survey.last_record {
+        recovery::write_again(&*file, offset, survey.position).map_err(io)?;
+    }
     if let Some(torn) = survey.torn {
         tracing::warn!(
             path = %disk.path(&name).display(), offset = torn.offset, bytes = torn.bytes, version = %survey.tip.version,
@@ -182,7 +194,7 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
 /// Makes the first segment if there is none, leaves a mark behind what was recovered, and starts the thread.
 fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<()>)> {
     if writer.last.is_none() {
-        let bytes = writer.segment_bytes.min(FIRST_SEGMENT_BYTES);
+        let bytes = writer.segment_bytes.min(SMALL_SEGMENT_BYTES);
         writer.begin_segment(bytes).map_err(io::Error::other)?;
     }
     match writer.mark() {

@@ -1,4 +1,5 @@
-//! Recovery: first a survey that only reads and says what is there, then one action, cutting the torn end.
+//! Recovery: first a survey that only reads and says what is there, then two actions: writing the last record again, and
+//! cutting the torn end.
 //!
 //! Segments are walked in order. Each must follow the one before it by number, version and hash, and each group the group
 //! before it. Where no whole record begins, the segment should be at its end:
@@ -23,7 +24,7 @@ use super::index::Positions;
 use super::record::{self, ALIGNMENT_BYTES, Content};
 use super::segment::{self, Header, HeaderError};
 use super::snapshots;
-use crate::disk::{Disk, DiskFile, read_full, write_zeros};
+use crate::disk::{Disk, DiskFile, read_full, write_full, write_zeros};
 
 /// How far a survey looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) struct Survey {
     pub(super) tip: Tip,
     /// Where the next record goes in the last segment.
     pub(super) position: u64,
+    /// Where the last record of the last segment begins, if it holds any.
+    pub(super) last_record: Option<u64>,
     /// Whether the last record is a mark, or there is none.
     pub(super) marked: bool,
     pub(super) torn: Option<Torn>,
@@ -100,6 +103,19 @@ pub(super) fn survey(disk: &dyn Disk, scope: Scope, visit: &mut Visit<'_>) -> Re
         Err(Stop::Error(why)) => return Err(why),
     }
     Ok(surveyor.survey)
+}
+
+/// Writes the bytes from `offset` to `end` again, durably: the last record, whose sync may never have been asked for, or
+/// may have failed. In that case the system shows bytes that are not on the disk and that it takes for clean, so that a
+/// sync alone would not bring them there. Every record in front of it was synced before the next one was written.
+pub(super) fn write_again(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<()> {
+    let bytes = usize::try_from(end.saturating_sub(offset)).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut record = vec![0; bytes];
+    if read_full(file, &mut record, offset)? < bytes {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    write_full(file, &record, offset)?;
+    file.sync_data()
 }
 
 /// Overwrites a torn end with zeros, durably.
@@ -232,6 +248,7 @@ impl Surveyor<'_> {
         let file = self.disk.open_to_read(&name).map_err(|why| failed(self.disk, &name, why))?;
         let is_last = at + 1 == self.survey.segments.len();
         self.survey.position = segment::FIRST_RECORD;
+        self.survey.last_record = None;
         self.survey.marked = true;
         let mut walked = Walked::default();
         let walk = loop {
@@ -285,6 +302,7 @@ impl Surveyor<'_> {
                 }
             }
             self.survey.position += record.bytes as u64;
+            self.survey.last_record = Some(offset);
         }
         Ok(())
     }

@@ -31,8 +31,17 @@ pub(super) struct Spares {
 #[derive(Debug)]
 enum State {
     None,
-    Preparing { thread: JoinHandle<io::Result<()>>, bytes: u64 },
-    Ready { bytes: u64 },
+    Preparing {
+        thread: JoinHandle<io::Result<()>>,
+        bytes: u64,
+    },
+    Ready {
+        bytes: u64,
+    },
+    /// One of this size could not be made.
+    Failed {
+        bytes: u64,
+    },
 }
 
 impl Spares {
@@ -43,7 +52,7 @@ impl Spares {
         Self { disk, cancelled: Arc::default(), state }
     }
 
-    /// Begins to make a spare of this size, unless there is one.
+    /// Begins to make a spare of this size, unless there is one, or there was no room for one since the last was taken.
     pub(super) fn prepare(&mut self, bytes: u64) {
         if !matches!(self.state, State::None) {
             return;
@@ -58,11 +67,21 @@ impl Spares {
         }
     }
 
+    /// Whether there is a spare of this size. Makes it if need be, unless one as small could not be made before: on a disk
+    /// without room each attempt would fill what is left of it.
+    pub(super) fn fits(&mut self, bytes: u64) -> bool {
+        self.join();
+        !matches!(self.state, State::Failed { bytes: failed } if failed <= bytes) && self.wait(bytes).is_ok()
+    }
+
     /// Waits for a spare of this size, and makes it if need be. It is there until [`taken`](Self::taken).
     pub(super) fn wait(&mut self, bytes: u64) -> io::Result<()> {
         self.join();
         if !matches!(self.state, State::Ready { bytes: ready } if ready == bytes) {
-            self.state = State::None;
+            if let State::Ready { .. } = std::mem::replace(&mut self.state, State::Failed { bytes }) {
+                // Of another size: its room may be needed. If it stays, it is replaced.
+                let _ = self.disk.remove(SPARE);
+            }
             make(&*self.disk, bytes, || true)?;
             self.state = State::Ready { bytes };
         }
@@ -80,7 +99,10 @@ impl Spares {
                 Ok(Ok(())) => self.state = State::Ready { bytes },
                 Ok(Err(_)) if self.cancelled.load(Ordering::Relaxed) => {}
                 // Tried again by whoever needs it, who then has the error.
-                Ok(Err(why)) => tracing::warn!(%why, "cannot prepare the journal's next segment"),
+                Ok(Err(why)) => {
+                    tracing::warn!(%why, bytes, "cannot prepare the journal's next segment");
+                    self.state = State::Failed { bytes };
+                }
                 Err(_) => tracing::error!("the thread that prepares segments panicked"),
             },
             other => self.state = other,

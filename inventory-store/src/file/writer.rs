@@ -27,6 +27,10 @@ use crate::disk::{Disk, DiskFile, write_full};
 /// Sizes of segments are multiples of this.
 const SEGMENT_STEP_BYTES: u64 = 4096;
 
+/// The size of segments, if they are not smaller anyway, of a new journal, which so opens quickly, and on a disk without
+/// room for more.
+pub(super) const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
+
 /// The next segment is made when one part in this many of the last one is used: early, because filling it with zeros takes
 /// about as long as filling the last one with large groups.
 const PREPARE_FRACTION: u64 = 8;
@@ -169,7 +173,8 @@ impl Writer {
                 Append::Done
             }
             Err(Failure::Definite(why)) => {
-                tracing::warn!(%why, "an append failed; nothing was written");
+                // Whoever asked is told, and knows better how often to say so.
+                tracing::debug!(%why, "an append failed; nothing was written");
                 Append::Failed(why)
             }
             Err(Failure::Unclear(why)) => {
@@ -185,7 +190,8 @@ impl Writer {
         let bytes = record_bytes(self.buffer.len().saturating_sub(record::HEADER_BYTES));
         if !self.last.as_ref().is_some_and(|last| last.has_room(bytes)) {
             let needed = (segment::HEADER_BYTES + bytes + MARK_BYTES) as u64;
-            self.begin_segment(self.segment_bytes.max(needed.next_multiple_of(SEGMENT_STEP_BYTES)))?;
+            let bytes = self.size_of_next_segment(needed.next_multiple_of(SEGMENT_STEP_BYTES));
+            self.begin_segment(bytes)?;
         }
         let Some(last) = &mut self.last else {
             return Err(Failure::Definite("there is no segment".to_owned()));
@@ -196,6 +202,14 @@ impl Writer {
         last.position += self.buffer.len() as u64;
         last.marked = false;
         Ok(offset)
+    }
+
+    /// The usual size, or more if more is needed. On a disk without room for that, a smaller one: what is left of the disk is
+    /// used before anybody is turned away.
+    fn size_of_next_segment(&mut self, needed: u64) -> u64 {
+        let usual = self.segment_bytes.max(needed);
+        let small = self.segment_bytes.min(SMALL_SEGMENT_BYTES).max(needed);
+        if small == usual || self.spares.fits(usual) { usual } else { small }
     }
 
     /// Makes the next segment, of this size. Nothing that is there changes.

@@ -15,7 +15,7 @@ use crate::message::error::{EncodeError, ProtocolError, Unavailable};
 use crate::message::lines::{Lines, Rows};
 use crate::message::refusal::{RefusalIn, RefusalOut, UnknownRefusal};
 use crate::message::reply::{Account, Done, ReplyBody, ServerHello, Status};
-use crate::message::value::{valid, valid_if_present};
+use crate::message::value::{Row, valid, valid_if_present};
 use crate::message::{Op, Token, cut, decode_body};
 
 /// Appends a reply.
@@ -208,7 +208,7 @@ impl Serialize for LevelRows<'_> {
 struct LevelsIn {
     #[serde(default, deserialize_with = "valid_if_present")]
     next: Option<Upc>,
-    levels: Vec<LevelRowIn>,
+    levels: Vec<Row<LevelRowIn>>,
 }
 
 #[derive(Deserialize)]
@@ -223,7 +223,7 @@ struct LevelRowIn(
 
 impl LevelsIn {
     fn get(self) -> LevelsPage {
-        let row = |row: LevelRowIn| {
+        let row = |Row(row)| {
             let LevelRowIn(upc, name, location, on_hand, reserved, price) = row;
             LevelRow { upc, name, location, on_hand, reserved, price: price.map(Money::from_minor) }
         };

@@ -3,14 +3,14 @@
 
 use bytes::BytesMut;
 use inventory_core::{LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
 
 use crate::message::envelope;
 use crate::message::error::EncodeError;
 use crate::message::lines::{Lines, Rows};
 use crate::message::request::{ClientHello, RequestBody};
-use crate::message::value::{Checked, present};
+use crate::message::value::{Checked, Value, present};
 use crate::message::{Op, Password, Token, decode_body};
 
 /// Appends a request.
@@ -56,7 +56,7 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
 /// Reads the body of a request: itself, or the refusal that names a field out of range.
 pub(super) fn decode(op: Op, body: &[u8]) -> Result<Result<RequestBody, Refusal>, String> {
     match op {
-        Op::Hello => decode_body::<HelloIn>(body).map(HelloIn::get).map(Ok),
+        Op::Hello => decode_body::<HelloIn>(body).and_then(HelloIn::check).map(Ok),
         Op::LogIn => decode_body::<LogInIn>(body).map(LogInIn::check),
         Op::Resume => decode_body::<ResumeIn>(body).map(ResumeIn::check),
         Op::LogOut => decode_body::<Empty>(body).map(|Empty {}| Ok(RequestBody::LogOut)),
@@ -86,16 +86,30 @@ struct HelloOut<'a> {
 #[derive(Deserialize)]
 struct HelloIn {
     client: Box<str>,
-    protocol: Vec<Checked<u32>>,
-    frame_bytes_max: Checked<u32>,
+    protocol: Vec<AtMost32Bits>,
+    frame_bytes_max: AtMost32Bits,
+}
+
+/// A version or a size; the largest for one beyond 32 bits, which is more than this program can do, but no mistake.
+/// None if it is negative.
+struct AtMost32Bits(Option<u32>);
+
+impl<'de> Deserialize<'de> for AtMost32Bits {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = <u64 as Value>::deserialize(from)?;
+        Ok(Self(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX))))
+    }
 }
 
 impl HelloIn {
-    fn get(self) -> RequestBody {
-        // A version or a size beyond 32 bits is more than this program can do, which is no mistake.
-        let protocol = self.protocol.into_iter().filter_map(|version| version.0).collect();
-        let frame_bytes_max = self.frame_bytes_max.0.unwrap_or(u32::MAX);
-        RequestBody::Hello(ClientHello { protocol, client: self.client, frame_bytes_max })
+    fn check(self) -> Result<RequestBody, String> {
+        let protocol: Option<Vec<u32>> = self.protocol.into_iter().map(|version| version.0).collect();
+        let protocol = protocol.ok_or("a protocol version is not negative")?;
+        if protocol.is_empty() {
+            return Err("protocol lists no version".into());
+        }
+        let frame_bytes_max = self.frame_bytes_max.0.ok_or("frame_bytes_max is not negative")?;
+        Ok(RequestBody::Hello(ClientHello { protocol, client: self.client, frame_bytes_max }))
     }
 }
 
@@ -287,7 +301,9 @@ struct AddUserIn {
 impl AddUserIn {
     fn check(self) -> Result<RequestBody, Refusal> {
         let role = self.role.or_refuse("role")?;
-        let password = self.password.or_refuse("password")?;
+        // Whoever has no password would be logged in by anybody's mistake.
+        let password = self.password.0.filter(|password| !password.reveal().is_empty());
+        let password = password.ok_or(Refusal::InvalidValue { field: "password" })?;
         Ok(RequestBody::AddUser { name: self.name, password, role })
     }
 }
