@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use inventory_core::{LocationId, Money, OrderKey, Role, Units, Upc};
+use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
 
 use crate::output::Format;
-use crate::parse;
+use crate::parse::{self, Moment};
 
 /// Where help shows what only clients take.
 const CLIENT_OPTIONS: &str = "Client options";
@@ -67,6 +67,12 @@ pub enum Command {
     /// Commands that do one thing.
     #[command(flatten)]
     Once(OnceCommand),
+    /// Check a data directory: every byte, every event, every snapshot. Changes nothing; the server may be running.
+    ///
+    /// Exit code 0 if all is well, 4 if not.
+    Verify(VerifyArgs),
+    /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
+    History(HistoryArgs),
 }
 
 /// Settings of `serve`.
@@ -92,6 +98,37 @@ pub struct DemoArgs {
     /// The directory of the demo's data; made at the first start, kept for the next.
     #[arg(long, value_name = "DIR", default_value = "./inventory-demo")]
     pub data: PathBuf,
+}
+
+/// Settings of `verify`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The data directory, or a copy of one.
+    #[arg(value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `history`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HistoryArgs {
+    /// The data directory, or a copy of one.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+    /// Only movements of this item.
+    #[arg(long, value_parser = parse::upc)]
+    pub upc: Option<Upc>,
+    /// Only what this user did.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only what this order moved.
+    #[arg(long, value_name = "KEY", value_parser = parse::order_key)]
+    pub order: Option<OrderKey>,
+    /// Only from this time on, in UTC: 2026-11-21T08:15:00Z, or a date for its first instant.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub since: Option<Time>,
+    /// Only up to this time, written the same way.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub until: Option<Time>,
 }
 
 /// Which server a client talks to and where it keeps its own files. Taken before or after a command's name.
@@ -138,6 +175,12 @@ pub enum OnceCommand {
         /// Items by their UPCs.
         #[arg(value_name = "UPC", value_parser = parse::upc)]
         upcs: Vec<Upc>,
+        /// Show it as it was at this version or time (2026-11-21T08:15:00Z), read from a data directory: needs --data.
+        #[arg(long, value_name = "VERSION|TIME", requires = "data", value_parser = parse::moment)]
+        at: Option<Moment>,
+        /// The data directory that --at looks at, or a copy of one. The server may be running.
+        #[arg(long, value_name = "DIR", requires = "at")]
+        data: Option<PathBuf>,
     },
     /// Buy: all lines or nothing.
     Buy {

@@ -12,6 +12,7 @@ use crate::items::ItemsError;
 use crate::notice::note;
 use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
+use crate::past::NotRetained;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(of_client(error));
     }
-    if cause.is::<RefusedHere>() {
+    if cause.is::<RefusedHere>() || cause.is::<NotRetained>() {
         return Some(Exit::Refused);
     }
     if cause.is::<UsageError>() || cause.is::<ItemsError>() {

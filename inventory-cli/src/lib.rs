@@ -1,7 +1,8 @@
 //! The `inventory` command as a library: the server front end, the client front ends, and what the client keeps.
 //!
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
-//! server; `shop` is what a client does, used alike by the one-shot commands and the shell.
+//! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
+//! directory without a server.
 #![cfg_attr(
     test,
     allow(
@@ -26,6 +27,7 @@ mod demo;
 mod notice;
 mod once;
 mod password;
+mod past;
 mod serve;
 mod shell;
 mod shop;
@@ -76,6 +78,14 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::Once(command)) => {
             log_to_stderr("warn");
             once::once(command, &args.connect, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Verify(wanted)) => {
+            log_to_stderr("warn");
+            past::verify(&wanted, Output::new(args.format))
+        }
+        Some(Command::History(wanted)) => {
+            log_to_stderr("warn");
+            past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

@@ -11,11 +11,15 @@ use crate::items::read_items;
 use crate::output::{LoggedInRow, LoggedOutRow, Output};
 use crate::parse::{self, UsageError};
 use crate::password::{self, Password};
+use crate::past;
 use crate::serve::runtime;
 use crate::shop::Shop;
 
 /// Carries out one command.
 pub(crate) fn once(command: OnceCommand, connect: &ConnectArgs, output: Output) -> anyhow::Result<()> {
+    if let OnceCommand::Stock { upcs, at: Some(at), data: Some(data) } = &command {
+        return past::stock(data, *at, upcs, output);
+    }
     let mut shop = Shop::new(connect)?;
     runtime()?.block_on(async {
         let done = carry_out(command, &mut shop, output).await;

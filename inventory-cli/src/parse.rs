@@ -1,6 +1,8 @@
 //! What people type, checked: codes, quantities, order lines. What is wrong here never reaches the server.
 
-use inventory_core::{LocationId, OrderKey, OrderLine, Units, Upc};
+use std::fmt;
+
+use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
 
 /// What was typed cannot be a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,38 @@ pub fn location(text: &str) -> Result<LocationId, UsageError> {
     }
     let number = text.parse().map(LocationId);
     number.map_err(|_| UsageError::new(format!("{text:?} is no location: main, or a number from 0 to 65535")))
+}
+
+/// A point in the history of an inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After the event that made this version.
+    Version(Version),
+    /// After everything up to this time.
+    Time(Time),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Time(time) => write!(f, "{time}"),
+        }
+    }
+}
+
+/// A time.
+pub fn time(text: &str) -> Result<Time, UsageError> {
+    text.parse().map_err(|e| UsageError::new(format!("{text:?} is no time: {e}")))
+}
+
+/// A version or a time.
+pub fn moment(text: &str) -> Result<Moment, UsageError> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let version = text.parse().map(|version| Moment::Version(Version(version)));
+        return version.map_err(|_| UsageError::new(format!("{text} is too large for a version")));
+    }
+    time(text).map(Moment::Time)
 }
 
 /// The lines of an order from `UPC QTY` pairs, at least one.
@@ -82,6 +116,15 @@ mod tests {
         ] {
             let error = order_lines(words).unwrap_err().to_string();
             assert!(error.contains(message), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_version_or_a_time() {
+        assert_eq!(moment("53"), Ok(Moment::Version(Version(53))));
+        assert_eq!(moment("2026-11-21"), Ok(Moment::Time(Time::from_micros(1_795_219_200_000_000))));
+        for text in ["", "yesterday", "-1", "99999999999999999999"] {
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 

@@ -25,6 +25,7 @@ mod event;
 mod id;
 mod inventory;
 mod money;
+mod movement;
 mod one_or_many;
 mod quantity;
 mod refusal;
@@ -39,8 +40,9 @@ pub use id::{
 };
 pub use inventory::{Inventory, InventoryError};
 pub use money::{Money, MoneyError};
+pub use movement::{Movement, Reason, movements};
 pub use one_or_many::OneOrMany;
 pub use quantity::{Units, UnitsError};
 pub use refusal::{Refusal, Shortage};
 pub use reply::{Answer, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply, Unavailable};
-pub use time::Time;
+pub use time::{Time, TimeError};

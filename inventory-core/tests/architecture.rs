@@ -10,7 +10,7 @@ const ROOMS: [&[&str]; 6] = [
     &["limits", "id", "quantity", "money", "time", "one_or_many"],
     &["command", "event", "refusal", "reply"],
     &["state"],
-    &["query"],
+    &["query", "movement"],
     &["machine"],
     &["journal", "engine", "inventory", "testing"],
 ];

@@ -2,12 +2,12 @@
 //! the state that was.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use inventory_core::journal::{Append, Group, Journal, MemoryJournal, Snapshot, Tip, replay};
+use inventory_core::journal::{Append, Auditor, Group, Journal, MemoryJournal, Snapshot, Tip, replay};
 use inventory_core::state::State;
 use inventory_core::testing::Model;
 use inventory_core::{
     Actor, Answer, AppendId, Command, Engine, EngineConfig, Hash, LocationId, Money, Order, OrderKey,
-    OrderLine, Refusal, Reply, Role, SessionId, Time, Units, Upc, UserId,
+    OrderLine, Refusal, Reply, Role, SessionId, Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 use proptest::prelude::*;
@@ -228,6 +228,21 @@ proptest! {
         let (state, tip) = block_on(replay(&bench.journal, 5)).unwrap();
         prop_assert_eq!(tip, bench.engine.durable());
         prop_assert_eq!(state.digest(), bench.engine.state().digest());
+    }
+
+    #[test]
+    fn the_audit_finds_nothing_in_what_the_engine_wrote(steps in prop::collection::vec(step(), 1..60)) {
+        let mut bench = Bench::with_two_users();
+        for step in steps {
+            bench.step(step);
+        }
+        let mut auditor = Auditor::new(3);
+        for group in block_on(bench.journal.read(Version::ZERO, usize::MAX)).unwrap() {
+            prop_assert_eq!(auditor.follow(&group), Ok(()));
+            prop_assert_eq!(auditor.check_books(), Ok(()));
+        }
+        prop_assert_eq!(auditor.tip(), bench.engine.durable());
+        prop_assert_eq!(auditor.state().digest(), bench.engine.state().digest());
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub mod disk;
 mod file;
 
 pub use file::{
-    Damage, FileJournal, FileJournalOptions, OpenError, Report, SegmentReport, TornTail, inspect, inspect_on,
+    Damage, FileJournal, FileJournalOptions, OpenError, Report, SegmentReport, TornTail, View,
+    ViewedSnapshots, inspect, inspect_on,
 };

@@ -3,9 +3,11 @@
 //! The rows are one contract for JSON and CSV: the same names, the same values. Money is an integer of minor units
 //! there, and an amount such as `3.49` in tables.
 
+mod past;
 mod rows;
 mod table;
 
+pub(crate) use past::{MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
     HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
 };
@@ -13,7 +15,7 @@ pub(crate) use rows::{
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use inventory_core::{LevelRow as Level, Receipt, Upc, Version};
+use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
 use serde::Serialize;
 
 use crate::holdings::Held;
@@ -42,6 +44,11 @@ impl Output {
     /// Results to standard output in this format.
     pub const fn new(format: Format) -> Self {
         Self { format }
+    }
+
+    /// The format.
+    pub(crate) const fn format(self) -> Format {
+        self.format
     }
 
     /// Levels of items.
@@ -83,6 +90,19 @@ impl Output {
     /// What became of a file of items.
     pub(crate) fn imported(self, imported: &Imported) -> io::Result<()> {
         self.one(&ImportedRow::from(imported), || table::imported(imported))
+    }
+
+    /// Movements, oldest first.
+    pub(crate) fn movements(self, movements: &[Movement]) -> io::Result<()> {
+        self.list(movements.iter().map(MovementRow::from), || table::movements(movements))
+    }
+
+    /// What a check of a data directory found: a few lines, or an object.
+    pub(crate) fn verified(self, row: &VerifiedRow) -> io::Result<()> {
+        match self.format {
+            Format::Json => json(row),
+            Format::Table | Format::Csv => text(&past::verified(row)),
+        }
     }
 
     /// A refusal, on standard error: as a sentence, or as an object if JSON was asked for.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use anstyle::Style;
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, Table};
-use inventory_core::{LevelRow as Level, Receipt};
+use comfy_table::{Cell, CellAlignment, Table};
+use inventory_core::{LevelRow as Level, Movement, Receipt};
 
 use super::rows::HoldingRow;
 use crate::import::Imported;
@@ -47,6 +48,38 @@ pub(super) fn holdings(rows: &[HoldingRow]) -> String {
     render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
 }
 
+pub(super) fn movements(movements: &[Movement]) -> String {
+    if movements.is_empty() {
+        return "no movements\n".to_owned();
+    }
+    let columns = [
+        ("version", RIGHT),
+        ("at", LEFT),
+        ("reason", LEFT),
+        ("upc", LEFT),
+        ("location", LEFT),
+        ("change", RIGHT),
+        ("on hand", RIGHT),
+        ("user", LEFT),
+        ("order", LEFT),
+    ];
+    let rows = movements.iter().map(|movement| {
+        vec![
+            movement.version.to_string(),
+            movement.at.to_string(),
+            movement.reason.name().replace('_', " "),
+            movement.upc.to_string(),
+            movement.location.to_string(),
+            format!("{:+}", movement.change),
+            movement.on_hand.to_string(),
+            // No user's name has a space in it.
+            movement.user.as_deref().unwrap_or("the system").to_owned(),
+            movement.order.map(|order| order.to_string()).unwrap_or_default(),
+        ]
+    });
+    render(&columns, rows)
+}
+
 pub(super) fn receipt(receipt: &Receipt) -> String {
     let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
     let rows = receipt.lines.iter();
@@ -78,11 +111,9 @@ pub(super) fn imported(imported: &Imported) -> String {
 /// Aligned columns without borders; the header is bold where styles are shown.
 fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).enforce_styling();
+    table.load_style(NOTHING);
     let cell = |text: String, alignment: CellAlignment| Cell::new(text).set_alignment(alignment);
-    table.set_header(
-        columns.iter().map(|(name, side)| cell((*name).to_owned(), *side).add_attribute(Attribute::Bold)),
-    );
+    table.set_header(columns.iter().map(|(name, side)| cell((*name).to_owned(), *side)));
     for row in rows {
         table.add_row(columns.iter().zip(row).map(|((_, side), text)| cell(text, *side)));
     }
@@ -92,11 +123,11 @@ fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<Stri
     if let Some(last) = columns.len().checked_sub(1).and_then(|last| table.column_mut(last)) {
         last.set_padding((0, 0));
     }
-    let lines = table.lines();
     let mut text = String::new();
-    for line in lines {
-        text.push_str(line.trim_end());
-        text.push('\n');
+    for (at, line) in table.lines().enumerate() {
+        // Styled only here, so that no padding stands inside the style, behind the last word.
+        let style = if at == 0 { Style::new().bold() } else { Style::new() };
+        let _ = writeln!(text, "{style}{}{style:#}", line.trim_end());
     }
     text
 }

@@ -13,6 +13,7 @@ mod crashes;
 mod demo;
 mod harness;
 mod local_files;
+mod past;
 mod proxy;
 mod server;
 mod shell;

@@ -2,6 +2,7 @@
 //! how to replay them, and a journal in memory; adapters that keep them on disk or in a database live in
 //! other crates and prove themselves with the conformance kit of `testing`.
 
+mod audit;
 mod bytes;
 mod commit;
 mod group;
@@ -9,12 +10,13 @@ mod memory;
 mod replay;
 mod snapshot;
 
+pub use audit::{Auditor, Breach, Violation};
 pub use bytes::Malformed;
 pub use commit::{Commit, commit, commit_again};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};
 pub use memory::MemoryJournal;
 pub(crate) use replay::apply_group;
-pub use replay::{ReplayError, replay};
+pub use replay::{ReplayError, Replayer, replay};
 pub use snapshot::{SNAPSHOT_FORMAT, Snapshot, SnapshotError};
 
 use alloc::boxed::Box;

@@ -108,6 +108,12 @@ impl Snapshot {
         self.tip
     }
 
+    /// The time of the last event in it.
+    pub fn time(&self) -> Time {
+        let mut from = self.bytes.get(TIP_END..).unwrap_or_default();
+        Time::from_micros(from.try_get_u64_le().unwrap_or_default())
+    }
+
     /// The state it holds. `hash_seed` is as for [`State::new`].
     pub fn restore(&self, hash_seed: u64) -> Result<State, SnapshotError> {
         let end = self.bytes.len().saturating_sub(HASH_BYTES);

@@ -52,7 +52,9 @@ pub enum OpenError {
         format: u16,
     },
     /// Durable bytes were changed or are missing. Nothing was changed by trying to open it.
-    #[error("the journal is damaged and was left as it is: {0}. Restore the directory from a copy")]
+    #[error(
+        "the journal is damaged and was left as it is: {0}. Look closer with `inventory verify`, and restore the directory from a copy"
+    )]
     Damaged(Damage),
 }
 

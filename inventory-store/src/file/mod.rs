@@ -8,6 +8,7 @@
 //! | `writer` | the thread that appends |
 //! | `reader`, `cursor`, `index` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
+//! | `report`, `view` | looking at a directory without changing it, also at one in use |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
 mod cursor;
@@ -22,12 +23,15 @@ mod segment;
 mod shared;
 mod snapshots;
 mod spare;
+mod view;
 mod writer;
 
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
+pub use view::{View, ViewedSnapshots};
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -124,7 +128,7 @@ impl FileJournal {
         for dir in [segment::DIR, snapshots::DIR] {
             disk.make_dir(dir).map_err(|why| failed(&*disk, dir, why))?;
         }
-        let mut survey = recovery::survey(&*disk, Scope::AfterSnapshot)?;
+        let mut survey = recovery::survey(&*disk, Scope::AfterSnapshot, &mut |_| ControlFlow::Continue(()))?;
         if let Some(damage) = survey.damage.take() {
             return Err(OpenError::Damaged(damage));
         }

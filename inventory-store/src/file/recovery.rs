@@ -12,6 +12,7 @@
 //! of the last segments if no snapshot stands in them.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use inventory_core::Version;
@@ -28,9 +29,9 @@ use crate::disk::{Disk, DiskFile, read_full, write_full, write_zeros};
 /// How far a survey looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// At every record.
-    Everything,
-    /// At every header, and at the records of the segments that hold anything after the newest snapshot.
+    /// At every header, and at the records of the segments that hold anything after this version.
+    After(Version),
+    /// The same after the version of the newest snapshot.
     AfterSnapshot,
 }
 
@@ -61,6 +62,13 @@ pub(super) struct Segment {
     pub(super) groups: u64,
 }
 
+/// What was seen of a segment.
+#[derive(Debug, Default)]
+struct Walked {
+    positions: Positions,
+    groups: u64,
+}
+
 /// What a write left that was never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Torn {
@@ -68,10 +76,15 @@ pub(super) struct Torn {
     pub(super) bytes: u64,
 }
 
+/// Is shown each group that a survey looks at, and says whether to go on.
+pub(super) type Visit<'a> = dyn FnMut(&Group) -> ControlFlow<()> + 'a;
+
 /// Why a survey ends early.
 enum Stop {
     Damage(Damage),
     Error(OpenError),
+    /// The visitor has seen enough.
+    Enough,
 }
 
 impl From<OpenError> for Stop {
@@ -81,11 +94,11 @@ impl From<OpenError> for Stop {
 }
 
 /// Says what is in the directory. Changes nothing. Damage is part of the answer.
-pub(super) fn survey(disk: &dyn Disk, scope: Scope) -> Result<Survey, OpenError> {
+pub(super) fn survey(disk: &dyn Disk, scope: Scope, visit: &mut Visit<'_>) -> Result<Survey, OpenError> {
     let snapshots = snapshots::find(disk).map_err(|why| failed(disk, snapshots::DIR, why))?;
     let mut surveyor = Surveyor { disk, survey: Survey { snapshots, marked: true, ..Survey::default() } };
-    match surveyor.run(scope) {
-        Ok(()) => {}
+    match surveyor.run(scope, visit) {
+        Ok(()) | Err(Stop::Enough) => {}
         Err(Stop::Damage(damage)) => surveyor.survey.damage = Some(damage),
         Err(Stop::Error(why)) => return Err(why),
     }
@@ -121,16 +134,19 @@ struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    fn run(&mut self, scope: Scope) -> Result<(), Stop> {
+    fn run(&mut self, scope: Scope, visit: &mut Visit<'_>) -> Result<(), Stop> {
         self.read_headers()?;
         self.check_start()?;
-        let first = match scope {
-            Scope::Everything => 0,
-            Scope::AfterSnapshot => self.first_after_snapshot(),
+        let snapshot = self.survey.snapshots.newest.as_ref().map(Snapshot::tip);
+        let after = match scope {
+            Scope::After(version) => version,
+            Scope::AfterSnapshot => snapshot.unwrap_or_default().version,
         };
+        let begun = self.survey.segments.partition_point(|segment| segment.header.base.version <= after);
+        let first = begun.saturating_sub(1);
         self.survey.tip = self.survey.segments.get(first).map(|s| s.header.base).unwrap_or_default();
         for at in first..self.survey.segments.len() {
-            self.walk(at)?;
+            self.walk(at, visit)?;
         }
         self.check_end()
     }
@@ -215,15 +231,8 @@ impl Surveyor<'_> {
         }
     }
 
-    fn first_after_snapshot(&self) -> usize {
-        let Some(snapshot) = &self.survey.snapshots.newest else { return 0 };
-        let version = snapshot.tip().version;
-        let begun = self.survey.segments.partition_point(|segment| segment.header.base.version <= version);
-        begun.saturating_sub(1)
-    }
-
     /// Looks at every record of a segment.
-    fn walk(&mut self, at: usize) -> Result<(), Stop> {
+    fn walk(&mut self, at: usize, visit: &mut Visit<'_>) -> Result<(), Stop> {
         let Some(header) = self.survey.segments.get(at).map(|segment| segment.header) else { return Ok(()) };
         let name = segment::name(header.number);
         if header.base != self.survey.tip {
@@ -236,14 +245,38 @@ impl Surveyor<'_> {
             return Err(self.damage(&damaged, self.survey.position, what));
         }
         self.check_snapshot(&name, segment::FIRST_RECORD)?;
-        let io = |why| Stop::Error(failed(self.disk, &name, why));
-        let file = self.disk.open_to_read(&name).map_err(io)?;
-        let (mut positions, mut groups) = (Positions::default(), 0);
-        let mut cursor = Cursor::new(Arc::clone(&file), header.number, segment::FIRST_RECORD);
-        self.survey.position = cursor.position();
+        let file = self.disk.open_to_read(&name).map_err(|why| failed(self.disk, &name, why))?;
+        let is_last = at + 1 == self.survey.segments.len();
+        self.survey.position = segment::FIRST_RECORD;
         self.survey.last_record = None;
         self.survey.marked = true;
-        while let Some(record) = cursor.next().map_err(io)? {
+        let mut walked = Walked::default();
+        let walk = loop {
+            let walk = self.walk_records(&file, header, &mut walked, visit);
+            let more = walk.and_then(|()| Ok(is_last && self.look_behind_end(&*file, header)?));
+            match more {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(stop) => break Err(stop),
+            }
+        };
+        if let Some(segment) = self.survey.segments.get_mut(at) {
+            (segment.positions, segment.groups) = (Some(walked.positions), walked.groups);
+        }
+        walk
+    }
+
+    /// Looks at the records from the position on, up to where no whole one begins.
+    fn walk_records(
+        &mut self,
+        file: &Arc<dyn DiskFile>,
+        header: Header,
+        walked: &mut Walked,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Stop> {
+        let name = segment::name(header.number);
+        let mut cursor = Cursor::new(Arc::clone(file), header.number, self.survey.position);
+        while let Some(record) = cursor.next().map_err(|why| failed(self.disk, &name, why))? {
             let offset = self.survey.position;
             let tip = self.survey.tip;
             if record.base != tip.version {
@@ -252,11 +285,14 @@ impl Surveyor<'_> {
             }
             match record.content {
                 Content::Groups(content) => {
-                    positions.push(tip.version, offset);
+                    walked.positions.push(tip.version, offset);
                     for group in content {
                         let group = group.map_err(|why| self.damage(&name, offset, why.to_string()))?;
                         self.follow(&name, offset, &group)?;
-                        groups += 1;
+                        walked.groups += 1;
+                        if visit(&group).is_break() {
+                            return Err(Stop::Enough);
+                        }
                     }
                     self.survey.marked = false;
                 }
@@ -268,11 +304,7 @@ impl Surveyor<'_> {
             self.survey.position += record.bytes as u64;
             self.survey.last_record = Some(offset);
         }
-        let is_last = at + 1 == self.survey.segments.len();
-        if let Some(segment) = self.survey.segments.get_mut(at) {
-            (segment.positions, segment.groups) = (Some(positions), groups);
-        }
-        if is_last { self.look_behind_end(&*file, header) } else { Ok(()) }
+        Ok(())
     }
 
     fn follow(&mut self, name: &str, offset: u64, group: &Group) -> Result<(), Stop> {
@@ -306,28 +338,39 @@ impl Surveyor<'_> {
         self.damage(name, offset, "the newest snapshot is of another journal".to_owned())
     }
 
-    /// In the last segment, where no whole record begins: is it the end?
-    fn look_behind_end(&mut self, file: &dyn DiskFile, header: Header) -> Result<(), Stop> {
+    /// In the last segment, where no whole record begins: is it the end? Gives whether more was written meanwhile, which
+    /// happens where the directory is in use.
+    fn look_behind_end(&mut self, file: &dyn DiskFile, header: Header) -> Result<bool, Stop> {
         let name = segment::name(header.number);
         let (offset, tip) = (self.survey.position, self.survey.tip);
-        let rest = read_up_to_zeros(file, offset).map_err(|why| failed(self.disk, &name, why))?;
+        let read = || read_up_to_zeros(file, offset).map_err(|why| failed(self.disk, &name, why));
+        let is_whole = |bytes: &[u8]| record::parse(bytes, header.number).is_some();
+        let rest = read()?;
         if rest.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let whole = (ALIGNMENT_BYTES..rest.len()).step_by(ALIGNMENT_BYTES).find(|at| {
+        let whole = (0..rest.len()).step_by(ALIGNMENT_BYTES).find(|at| {
             let record = rest.get(*at..).and_then(|bytes| record::parse(bytes, header.number));
             record.is_some_and(|record| record.base >= tip.version)
         });
-        if let Some(at) = whole {
-            let what = format!(
-                "the record after version {} cannot be read, and a whole one follows it at byte {}",
-                tip.version,
-                offset + at as u64
-            );
-            return Err(self.damage(&name, offset, what));
+        match whole {
+            None => {
+                self.survey.torn = Some(Torn { offset, bytes: rest.len() as u64 });
+                Ok(false)
+            }
+            Some(0) => Ok(true),
+            // A record is begun only when the one in front of it is durable: looked at again, that one is whole, unless it
+            // was changed.
+            Some(_) if is_whole(&read()?) => Ok(true),
+            Some(at) => {
+                let what = format!(
+                    "the record after version {} cannot be read, and a whole one follows it at byte {}",
+                    tip.version,
+                    offset + at as u64
+                );
+                Err(self.damage(&name, offset, what))
+            }
         }
-        self.survey.torn = Some(Torn { offset, bytes: rest.len() as u64 });
-        Ok(())
     }
 
     fn check_end(&self) -> Result<(), Stop> {

@@ -1,12 +1,13 @@
 //! Looking at a data directory without changing it.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use inventory_core::Version;
 use inventory_core::journal::{Snapshot, Tip};
 
 use super::damage::{Damage, OpenError};
-use super::recovery::{self, Scope};
+use super::recovery::{self, Scope, Visit};
 use super::segment;
 use crate::disk::{Disk, OsDisk};
 
@@ -63,7 +64,12 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
 
 /// As [`inspect`], on this disk.
 pub fn inspect_on(disk: &dyn Disk) -> Result<Report, OpenError> {
-    let survey = recovery::survey(disk, Scope::Everything)?;
+    visit_on(disk, Version::ZERO, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Reads what follows this version, from the beginning of the segment that holds it, and shows each group.
+pub(super) fn visit_on(disk: &dyn Disk, after: Version, visit: &mut Visit<'_>) -> Result<Report, OpenError> {
+    let survey = recovery::survey(disk, Scope::After(after), visit)?;
     let report = |segment: &recovery::Segment| SegmentReport {
         path: disk.path(&segment::name(segment.header.number)),
         number: segment.header.number,

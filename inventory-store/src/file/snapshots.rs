@@ -42,6 +42,21 @@ pub(super) fn find(disk: &dyn Disk) -> io::Result<Found> {
     Ok(found)
 }
 
+/// Reads every snapshot that is whole, oldest first, and names the others. One that is removed meanwhile is left out: a
+/// newer one has taken its place.
+pub(super) fn all(disk: &dyn Disk) -> io::Result<(Vec<Snapshot>, Vec<Damage>)> {
+    let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+    for version in versions(disk)? {
+        match load(disk, version) {
+            Ok(Ok(snapshot)) => whole.push(snapshot),
+            Ok(Err(damage)) => damaged.push(damage),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok((whole, damaged))
+}
+
 /// Saves a snapshot and removes those that are no longer needed.
 pub(super) fn save(disk: &dyn Disk, snapshot: &Snapshot) -> io::Result<()> {
     let file = disk.create(UNFINISHED)?;

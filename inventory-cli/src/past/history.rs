@@ -1,0 +1,106 @@
+//! `inventory history`: the movements, with who, when and why.
+
+use std::ops::ControlFlow;
+
+use inventory_core::journal::{Replayer, Snapshot};
+use inventory_core::{Event, Movement, OrderKey, Record, Refusal, Time, movements};
+use inventory_net::clock::{Clock as _, SystemClock};
+
+use super::{Beginning, NotRetained, begin, replay, view};
+use crate::args::HistoryArgs;
+use crate::exit::RefusedHere;
+use crate::output::Output;
+use crate::parse::UsageError;
+
+/// Shows the movements that were asked for, oldest first.
+pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
+    check_times(args)?;
+    let view = view(&args.data)?;
+    let before = |snapshot: &Snapshot| args.since.is_some_and(|since| snapshot.time() < since);
+    let Beginning { mut replayer, known_from } = begin(&view, before)?;
+    if let Some((version, time)) = known_from {
+        let what = format!(
+            "movements up to version {version} are no longer kept: ask for those after {time} with --since"
+        );
+        return Err(NotRetained(what).into());
+    }
+    let mut found = Found::default();
+    replay(&view, &mut replayer, |replayer, group| {
+        let mut flow = ControlFlow::Continue(());
+        replayer.follow_each(group, |state, record| {
+            if args.until.is_some_and(|until| record.at > until) {
+                flow = ControlFlow::Break(());
+            } else {
+                found.look_at(args, record, || movements(state, record));
+            }
+        })?;
+        Ok(flow)
+    })?;
+    if found.movements.is_empty() {
+        explain_nothing(args, &replayer, found.refused)?;
+    }
+    Ok(output.movements(&found.movements)?)
+}
+
+fn check_times(args: &HistoryArgs) -> Result<(), UsageError> {
+    if let Some(since) = args.since.filter(|since| *since > SystemClock.now()) {
+        return Err(UsageError::new(format!("--since {since} is in the future")));
+    }
+    match (args.since, args.until) {
+        (Some(since), Some(until)) if since > until => {
+            Err(UsageError::new(format!("--since {since} is after --until {until}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    movements: Vec<Movement>,
+    /// The refusal that the order asked for got.
+    refused: Option<(OrderKey, Time, Refusal)>,
+}
+
+impl Found {
+    fn look_at(&mut self, args: &HistoryArgs, record: &Record, moved: impl FnOnce() -> Vec<Movement>) {
+        if args.since.is_some_and(|since| record.at < since) {
+            return;
+        }
+        if let Event::PurchaseRefused { key, refusal, .. } = &record.event
+            && args.order == Some(*key)
+        {
+            self.refused = Some((*key, record.at, refusal.clone()));
+        }
+        let wanted = |movement: &Movement| {
+            args.upc.is_none_or(|upc| movement.upc == upc)
+                && args.order.is_none_or(|order| movement.order == Some(order))
+                && args.user.as_ref().is_none_or(|user| movement.user.as_deref() == Some(user))
+        };
+        self.movements.extend(moved().into_iter().filter(wanted));
+    }
+}
+
+/// No movement may be the answer; not where what was asked for does not exist.
+fn explain_nothing(
+    args: &HistoryArgs,
+    replayer: &Replayer,
+    refused: Option<(OrderKey, Time, Refusal)>,
+) -> anyhow::Result<()> {
+    let state = replayer.state();
+    if let Some((key, at, refusal)) = refused {
+        let message = format!("order {key} moved nothing, it was refused at {at}: {refusal}");
+        return Err(RefusedHere { refusal, message }.into());
+    }
+    if let Some(upc) = args.upc.filter(|upc| state.catalogue().id(*upc).is_none()) {
+        let refusal = Refusal::UnknownItem { upc };
+        return Err(RefusedHere { message: refusal.to_string(), refusal }.into());
+    }
+    if let Some(user) = args.user.as_ref().filter(|user| state.users().id(user).is_none()) {
+        return Err(UsageError::new(format!("there is no user {user}")).into());
+    }
+    if let Some(key) = args.order {
+        let message = format!("no order {key} moved anything in what was asked for");
+        return Err(RefusedHere { refusal: Refusal::UnknownOrder, message }.into());
+    }
+    Ok(())
+}

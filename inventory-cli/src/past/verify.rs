@@ -1,0 +1,156 @@
+//! `inventory verify`: every byte, every event and every snapshot of a data directory, checked.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use inventory_core::journal::{Auditor, Breach, Group, Snapshot, Violation};
+use inventory_core::{Hash, Version};
+use inventory_store::{Damage, Report, View};
+
+use super::{HASH_SEED, view};
+use crate::args::VerifyArgs;
+use crate::exit::Exit;
+use crate::output::{Format, Output, VerifiedRow, ViolationRow};
+use crate::parse::UsageError;
+
+/// Checks a data directory and tells what it found.
+pub(crate) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<Exit> {
+    if output.format() == Format::Csv {
+        return Err(UsageError::new("verify writes table or json").into());
+    }
+    let view = view(&args.data)?;
+    let began = Instant::now();
+    let (verified, report) = verify_view(&view)?;
+    let row = verified.row(&report, began.elapsed());
+    let is_ok = row.violations.is_empty();
+    output.verified(&row)?;
+    Ok(if is_ok { Exit::Done } else { Exit::Failure })
+}
+
+/// What was checked and found.
+#[derive(Default)]
+struct Verified {
+    /// One audit from the first version, and one from each snapshot. All follow the same groups.
+    audits: Vec<Auditor>,
+    /// Snapshots that were not reached yet, oldest first.
+    ahead: VecDeque<Snapshot>,
+    damaged_snapshots: Vec<Damage>,
+    /// The versions at which an audit began.
+    begun: Vec<Version>,
+    groups: u64,
+    events: u64,
+    violation: Option<Violation>,
+    digest: Option<Hash>,
+}
+
+fn verify_view(view: &View) -> anyhow::Result<(Verified, Report)> {
+    let snapshots = view.snapshots()?;
+    let mut verified = Verified {
+        ahead: snapshots.whole.into(),
+        damaged_snapshots: snapshots.damaged,
+        ..Verified::default()
+    };
+    let report = view.read(Version::ZERO, |group| {
+        let checked = verified.follow(group);
+        verified.violation = checked.err();
+        if verified.violation.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if verified.violation.is_none() && report.damage.is_none() {
+        verified.violation = verified.end(report.start, report.tip.version).err();
+    }
+    Ok((verified, report))
+}
+
+impl Verified {
+    fn follow(&mut self, group: &Group) -> Result<(), Violation> {
+        self.arrive(group.base())?;
+        for audit in &mut self.audits {
+            audit.follow(group)?;
+        }
+        self.groups += 1;
+        self.events += u64::from(group.events());
+        Ok(())
+    }
+
+    /// The journal stands at this version: begins the audits that begin here.
+    fn arrive(&mut self, version: Version) -> Result<(), Violation> {
+        if version == Version::ZERO && self.audits.is_empty() {
+            self.audits.push(Auditor::new(HASH_SEED));
+            self.begun.push(version);
+        }
+        while let Some(snapshot) = self.ahead.pop_front_if(|snapshot| snapshot.tip().version <= version) {
+            let at = snapshot.tip().version;
+            match self.audits.first() {
+                Some(_) if at < version => {
+                    return Err(Violation { version: at, breach: Breach::SnapshotElsewhere });
+                }
+                // Older than the first group that is kept: there is nothing to hold it against.
+                None if at < version => continue,
+                Some(audit) => {
+                    audit.check_books()?;
+                    audit.check_snapshot(&snapshot)?;
+                }
+                None => {}
+            }
+            self.audits.push(Auditor::after(&snapshot, HASH_SEED)?);
+            self.begun.push(at);
+        }
+        Ok(())
+    }
+
+    /// All groups were followed: every audit has come to the same state.
+    fn end(&mut self, start: Version, tip: Version) -> Result<(), Violation> {
+        // An empty journal has no group to arrive with.
+        self.arrive(if self.groups == 0 { start } else { tip })?;
+        for audit in &self.audits {
+            audit.check_books()?;
+            let digest = audit.state().digest();
+            if self.digest.is_some_and(|first| first != digest) {
+                return Err(Violation { version: tip, breach: Breach::SnapshotDiffers });
+            }
+            self.digest = Some(digest);
+        }
+        Ok(())
+    }
+
+    fn row(self, report: &Report, took: Duration) -> VerifiedRow {
+        let mut violations = Vec::new();
+        if let Some(violation) = &self.violation {
+            let message = violation.breach.to_string();
+            violations.push(ViolationRow {
+                version: Some(violation.version.0),
+                file: None,
+                offset: None,
+                message,
+            });
+        }
+        let damaged = |version, damage: &Damage| ViolationRow {
+            version,
+            file: Some(damage.path.display().to_string()),
+            offset: Some(damage.offset),
+            message: damage.what.clone(),
+        };
+        violations.extend(report.damage.iter().map(|damage| damaged(Some(report.tip.version.0 + 1), damage)));
+        violations.extend(self.damaged_snapshots.iter().map(|damage| damaged(None, damage)));
+        let tail = report.torn_tail.as_ref();
+        VerifiedRow {
+            version: report.tip.version.0,
+            head_hash: report.tip.hash.to_string(),
+            state_digest: self.digest.map(|digest| digest.to_string()),
+            start: report.start.0,
+            segments: report.segments.len(),
+            groups: self.groups,
+            events: self.events,
+            replayed_from: self.begun.iter().map(|version| version.0).collect(),
+            events_per_second: per_second(self.events, took),
+            torn_end: tail.map(|tail| format!("{} at byte {}", tail.path.display(), tail.offset)),
+            violations,
+        }
+    }
+}
+
+fn per_second(count: u64, took: Duration) -> u64 {
+    let rate = u128::from(count) * 1_000_000 / took.as_micros().max(1);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,185 @@
+//! The books of an audit: sums of what the events say, kept the plain way. They share nothing with the tables of the
+//! state but the words, so that a mistake in one shows in the other.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::{Breach, compare_level};
+use crate::command::Role;
+use crate::event::{Event, Line, Record};
+use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId};
+use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
+use crate::money::Money;
+use crate::refusal::{Refusal, Shortage};
+use crate::state::State;
+use crate::time::Time;
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    items: BTreeMap<Upc, ItemId>,
+    /// In minor units, by item row.
+    prices: Vec<Option<Money>>,
+    /// Units that came less units that left.
+    levels: BTreeMap<(ItemId, LocationId), u64>,
+    /// By user row; rows count from 1.
+    roles: Vec<Role>,
+    /// Keys with an outcome, as far back as a key may be decided. Their order is that of their times.
+    decided: BTreeSet<OrderKey>,
+}
+
+impl Ledger {
+    /// Books that begin with this state.
+    pub(super) fn of(state: &State) -> Self {
+        Self {
+            items: state.catalogue().iter().map(|item| (item.upc, item.id)).collect(),
+            prices: state.catalogue().iter().map(|item| item.price).collect(),
+            levels: state
+                .stock()
+                .iter()
+                .map(|(item, location, level)| ((item, location), level.on_hand.get()))
+                .collect(),
+            roles: state.users().iter().map(|(_, user)| user.role).collect(),
+            decided: state.orders().iter().map(|row| row.key).collect(),
+        }
+    }
+
+    /// Units that should be at this level.
+    pub(super) fn level(&self, item: ItemId, location: LocationId) -> u64 {
+        self.levels.get(&(item, location)).copied().unwrap_or_default()
+    }
+
+    /// Enters an event.
+    pub(super) fn enter(&mut self, record: &Record) -> Result<(), Breach> {
+        match &record.event {
+            Event::ItemDefined { by, upc, name: _, price } => {
+                self.check_administrator(*by)?;
+                self.define(*upc, *price);
+            }
+            Event::InitialLevelSet { by, item, location, units } => {
+                self.check_administrator(*by)?;
+                let level = self.levels.entry((*item, *location)).or_default();
+                *level = level.saturating_add(units.get());
+            }
+            Event::UserAdded { by, role, .. } => {
+                self.check_administrator(*by)?;
+                self.roles.push(*role);
+            }
+            Event::LoggedIn { .. } | Event::LoggedOut { .. } => {}
+            Event::Purchased { key, lines, total, .. } => {
+                self.decide(*key, record.at)?;
+                lines.iter().try_for_each(|line| self.take(line))?;
+                let should = self.total(lines);
+                if *total != should {
+                    return Err(Breach::Total { key: *key, is: *total, should });
+                }
+            }
+            Event::PurchaseRefused { key, refusal, .. } => {
+                self.decide(*key, record.at)?;
+                self.check_refusal(*key, refusal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares every row of the state with the books.
+    pub(super) fn balance(&self, state: &State) -> Result<(), Breach> {
+        let items = state.catalogue().iter().map(|item| (item.upc, item.id, item.price));
+        let should = self.items.len() == self.prices.len() && self.prices.len() == state.catalogue().len();
+        let same = |(upc, id, price): (Upc, ItemId, Option<Money>)| {
+            self.items.get(&upc) == Some(&id) && self.price(id) == price
+        };
+        if !should || !items.into_iter().all(same) {
+            return Err(Breach::Rows("items"));
+        }
+        if !state.users().iter().map(|(_, user)| user.role).eq(self.roles.iter().copied()) {
+            return Err(Breach::Rows("users"));
+        }
+        for (item, location, level) in state.stock().iter() {
+            compare_level(item, location, level, self.level(item, location))?;
+        }
+        for ((item, location), should) in &self.levels {
+            let is = state.stock().level(*item, *location).unwrap_or_default();
+            compare_level(*item, *location, is, *should)?;
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, upc: Upc, price: Option<Money>) {
+        let next = ItemId(u32::try_from(self.prices.len()).unwrap_or(u32::MAX));
+        let item = *self.items.entry(upc).or_insert(next);
+        match self.prices.get_mut(row(item.0)) {
+            Some(before) => *before = price,
+            None => self.prices.push(price),
+        }
+    }
+
+    fn take(&mut self, line: &Line) -> Result<(), Breach> {
+        let Line { item, location, units } = *line;
+        let rest = self.level(item, location).checked_sub(units.get());
+        let rest = rest.ok_or(Breach::Negative { item, location })?;
+        self.levels.insert((item, location), rest);
+        Ok(())
+    }
+
+    /// One key, one outcome, in its time.
+    fn decide(&mut self, key: OrderKey, at: Time) -> Result<(), Breach> {
+        let oldest = second(at.minus_micros(ORDER_WINDOW_AGE_US));
+        if second(key.time()) < oldest || key.time() > at.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
+            return Err(Breach::KeyOutOfTime(key));
+        }
+        while self.decided.first().is_some_and(|first| second(first.time()) < oldest) {
+            self.decided.pop_first();
+        }
+        if self.decided.insert(key) { Ok(()) } else { Err(Breach::OutcomeTwice(key)) }
+    }
+
+    /// What the lines come to; none if an item has no price.
+    fn total(&self, lines: &[Line]) -> Option<Money> {
+        let mut total = 0i128;
+        for line in lines {
+            let price = i128::from(self.price(line.item)?.minor());
+            total = total.checked_add(price.checked_mul(i128::from(line.units.get()))?)?;
+        }
+        i64::try_from(total).ok().map(Money::from_minor)
+    }
+
+    fn check_refusal(&self, key: OrderKey, refusal: &Refusal) -> Result<(), Breach> {
+        let is_true = |true_of: bool, upc: Upc| {
+            if true_of { Ok(()) } else { Err(Breach::FalseRefusal { key, upc }) }
+        };
+        match refusal {
+            Refusal::UnknownItem { upc } => is_true(!self.items.contains_key(upc), *upc),
+            Refusal::InsufficientStock { shortages } => {
+                shortages.iter().try_for_each(|short| is_true(self.is_short(short), short.upc))
+            }
+            // What the order asked for is known by its digest only.
+            _ => Ok(()),
+        }
+    }
+
+    fn is_short(&self, short: &Shortage) -> bool {
+        let on_hand = self.items.get(&short.upc).map(|item| self.level(*item, short.location));
+        on_hand == Some(short.available.get()) && short.requested > short.available
+    }
+
+    fn check_administrator(&self, user: UserId) -> Result<(), Breach> {
+        let role = user.0.checked_sub(1).and_then(|at| self.roles.get(row(at)));
+        if user == UserId::SYSTEM || role == Some(&Role::Administrator) {
+            Ok(())
+        } else {
+            Err(Breach::NotPermitted(user))
+        }
+    }
+
+    fn price(&self, item: ItemId) -> Option<Money> {
+        self.prices.get(row(item.0)).copied().flatten()
+    }
+}
+
+fn row(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+const fn second(time: Time) -> u64 {
+    time.as_micros() / 1_000_000
+}

@@ -1,0 +1,107 @@
+//! What an audit can find.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId, Version};
+use crate::journal::{ReplayError, SnapshotError};
+use crate::money::Money;
+use crate::state::Level;
+
+/// The first thing that is wrong in a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The version at which it shows: that of the event, or of the snapshot.
+    pub version: Version,
+    /// What is wrong.
+    pub breach: Breach,
+}
+
+impl Violation {
+    pub(super) const fn new(version: Version, breach: Breach) -> Self {
+        Self { version, breach }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at version {}: {}", self.version, self.breach)
+    }
+}
+
+impl core::error::Error for Violation {}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Breach {
+    /// A group cannot be read or does not follow, or an event cannot have happened.
+    #[error("{0}")]
+    Replay(Box<ReplayError>),
+    /// More units left a level than had come.
+    #[error("more units of item row {} left location {location} than had come there", item.0)]
+    Negative {
+        /// The item.
+        item: ItemId,
+        /// The location.
+        location: LocationId,
+    },
+    /// A level is not the sum of its movements, or has units reserved without a reservation.
+    #[error(
+        "the level of item row {} at location {location} is {} on hand, {} reserved; \
+         its movements add up to {should} on hand, 0 reserved", item.0, is.on_hand, is.reserved
+    )]
+    Level {
+        /// The item.
+        item: ItemId,
+        /// The location.
+        location: LocationId,
+        /// The level in the state.
+        is: Level,
+        /// The sum of its movements, in units.
+        should: u64,
+    },
+    /// An order key has a second outcome, or the outcome recorded is another one.
+    #[error("order {0} has more than one outcome")]
+    OutcomeTwice(OrderKey),
+    /// An order was decided although its key was older than the outcome window, or too far in the future.
+    #[error("order {0} was decided when its key was too old or in the future")]
+    KeyOutOfTime(OrderKey),
+    /// A receipt's total is not its units at the prices of their time.
+    #[error("the receipt of order {key} says {}; its lines come to {}", shown(*is), shown(*should))]
+    Total {
+        /// The order.
+        key: OrderKey,
+        /// The total that was recorded.
+        is: Option<Money>,
+        /// What the lines come to; none if an item has no price or the sum does not fit.
+        should: Option<Money>,
+    },
+    /// A refusal names an item that was there, or a shortage that was none.
+    #[error("the refusal of order {key} is not true of {upc}")]
+    FalseRefusal {
+        /// The order.
+        key: OrderKey,
+        /// The item it names.
+        upc: Upc,
+    },
+    /// Somebody who is no administrator changed items, levels or users.
+    #[error("user {} may not do that", .0.0)]
+    NotPermitted(UserId),
+    /// The items or users of the state are not those that were defined and added.
+    #[error("the {0} are not those of the journal")]
+    Rows(&'static str),
+    /// A snapshot cannot be read.
+    #[error("the snapshot cannot be read: {0}")]
+    SnapshotUnreadable(SnapshotError),
+    /// A snapshot stands where no group ends, or at the end of another one.
+    #[error("the snapshot does not stand at the end of a group of this journal")]
+    SnapshotElsewhere,
+    /// A snapshot holds another state than the journal makes.
+    #[error("the snapshot's state is not the one that the journal makes")]
+    SnapshotDiffers,
+}
+
+fn shown(amount: Option<Money>) -> impl fmt::Display {
+    amount.map_or_else(|| "no total".into(), |amount| alloc::format!("{amount}"))
+}

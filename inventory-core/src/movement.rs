@@ -1,0 +1,92 @@
+//! Movements: every change of a quantity, with who, when and why, read off an event.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::event::{Event, Record};
+use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId, Version};
+use crate::quantity::Units;
+use crate::state::State;
+use crate::time::Time;
+
+/// Why a quantity changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The location got its first units of the item.
+    InitialLevel,
+    /// They were bought.
+    Purchase,
+}
+
+impl Reason {
+    /// The permanent name: `initial_level` or `purchase`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InitialLevel => "initial_level",
+            Self::Purchase => "purchase",
+        }
+    }
+}
+
+/// The immutable record of one quantity change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The version that it made, or was part of.
+    pub version: Version,
+    /// When.
+    pub at: Time,
+    /// Why.
+    pub reason: Reason,
+    /// The item.
+    pub upc: Upc,
+    /// Where.
+    pub location: LocationId,
+    /// Units that came, or left if negative.
+    pub change: i64,
+    /// Units on hand after it.
+    pub on_hand: Units,
+    /// Who; none if it was the system itself.
+    pub user: Option<Box<str>>,
+    /// The order it belongs to.
+    pub order: Option<OrderKey>,
+}
+
+/// The movements of an event, in the order of its lines. `state` is the one that the event made.
+pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
+    let movement = |reason, user: UserId, item: ItemId, location, change, order| {
+        Some(Movement {
+            version: state.version(),
+            at: record.at,
+            reason,
+            upc: state.catalogue().upc(item)?,
+            location,
+            change,
+            on_hand: state.stock().level(item, location).unwrap_or_default().on_hand,
+            user: state.users().user(user).map(|user| user.name.clone()),
+            order,
+        })
+    };
+    match &record.event {
+        Event::InitialLevelSet { by, item, location, units } => {
+            movement(Reason::InitialLevel, *by, *item, *location, signed(*units), None).into_iter().collect()
+        }
+        Event::Purchased { key, user, lines, .. } => lines
+            .iter()
+            .filter_map(|line| {
+                let change = signed(line.units).saturating_neg();
+                movement(Reason::Purchase, *user, line.item, line.location, change, Some(*key))
+            })
+            .collect(),
+        Event::ItemDefined { .. }
+        | Event::UserAdded { .. }
+        | Event::LoggedIn { .. }
+        | Event::LoggedOut { .. }
+        | Event::PurchaseRefused { .. } => Vec::new(),
+    }
+}
+
+/// Quantities are bounded far below what 63 bits hold ([`limits`](crate::limits)).
+fn signed(units: Units) -> i64 {
+    i64::try_from(units.get()).unwrap_or(i64::MAX)
+}

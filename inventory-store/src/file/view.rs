@@ -1,0 +1,83 @@
+//! Reading a data directory from outside: without the lock, without changing it, also while a server uses it.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use inventory_core::Version;
+use inventory_core::journal::{Group, Snapshot};
+
+use super::damage::{Damage, OpenError};
+use super::recovery::failed;
+use super::report::{Report, visit_on};
+use super::snapshots;
+use crate::disk::{Disk, OsDisk};
+
+/// A data directory that is only looked at. It need not be that of a stopped server: reading ends at the last whole
+/// record that is there at that moment, whether it was acknowledged already or not.
+///
+/// Segments must not be discarded meanwhile.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use inventory_core::{Version, journal::Journal, testing::Chain};
+/// use inventory_store::{FileJournal, FileJournalOptions, View};
+/// # let parent = tempfile::tempdir()?;
+/// # let dir = &parent.path().join("data");
+/// let journal = FileJournal::open(dir, FileJournalOptions::default())?;
+/// let mut chain = Chain::new(1);
+/// pollster::block_on(journal.append(chain.next(1_000)));
+///
+/// let mut groups = 0;
+/// let report = View::new(dir).read(Version::ZERO, |_| {
+///     groups += 1;
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!((groups, report.tip, report.damage), (1, chain.tip(), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct View {
+    disk: Arc<dyn Disk>,
+}
+
+/// The snapshots in a data directory.
+#[derive(Clone, Debug, Default)]
+pub struct ViewedSnapshots {
+    /// Those that are whole, oldest first.
+    pub whole: Vec<Snapshot>,
+    /// Those that are not what was written.
+    pub damaged: Vec<Damage>,
+}
+
+impl View {
+    /// A view of this directory. Nothing is read yet.
+    pub fn new(dir: &Path) -> Self {
+        Self::on(Arc::new(OsDisk::new(dir)))
+    }
+
+    /// A view of this disk.
+    pub const fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { disk }
+    }
+
+    /// All snapshots. Read them before the groups: the journal then goes at least as far as they do.
+    pub fn snapshots(&self) -> Result<ViewedSnapshots, OpenError> {
+        let read = snapshots::all(&*self.disk).map_err(|why| failed(&*self.disk, snapshots::DIR, why))?;
+        let (whole, damaged) = read;
+        Ok(ViewedSnapshots { whole, damaged })
+    }
+
+    /// Shows each group that ends after this version, in order, until there is none or `visit` breaks. If the journal begins
+    /// later, that is where the groups begin: [`Report::start`] says so. They were checked as [`inspect`](super::inspect)
+    /// does, and the report is the same, as far as was read; damage ends the reading and is in the report.
+    pub fn read(
+        &self,
+        after: Version,
+        mut visit: impl FnMut(&Group) -> ControlFlow<()>,
+    ) -> Result<Report, OpenError> {
+        visit_on(&*self.disk, after, &mut |group| {
+            if group.last() <= after { ControlFlow::Continue(()) } else { visit(group) }
+        })
+    }
+}
