@@ -158,7 +158,7 @@ impl FileJournal {
     }
 }
 
-/// Opens the last segment for writing and cuts its torn end.
+/// Opens the last segment for writing, cuts its torn end, and makes what is left durable.
 fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, OpenError> {
     let Some(header) = survey.segments.last().map(|segment| segment.header) else { return Ok(None) };
     let name = segment::name(header.number);
@@ -171,6 +171,7 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
         );
         recovery::cut(&*file, torn).map_err(io)?;
     }
+    recovery::make_durable(disk, &*file, survey).map_err(io)?;
     let (number, bytes) = (header.number, header.bytes);
     Ok(Some(LastSegment { file, number, bytes, position: survey.position, marked: survey.marked }))
 }

@@ -1,4 +1,5 @@
-//! Recovery: first a survey that only reads and says what is there, then one action, cutting the torn end.
+//! Recovery: first a survey that only reads and says what is there, then one action: cutting the torn end, and making what
+//! is left durable.
 //!
 //! Segments are walked in order. Each must follow the one before it by number, version and hash, and each group the group
 //! before it. Where no whole record begins, the segment should be at its end:
@@ -22,7 +23,7 @@ use super::index::Positions;
 use super::record::{self, ALIGNMENT_BYTES, Content};
 use super::segment::{self, Header, HeaderError};
 use super::snapshots;
-use crate::disk::{Disk, DiskFile, read_full, write_zeros};
+use crate::disk::{Disk, DiskFile, read_full, write_full, write_zeros};
 
 /// How far a survey looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Survey {
     pub(super) snapshots: snapshots::Found,
     /// The end of the last whole group.
     pub(super) tip: Tip,
+    /// Where the last record of the last segment begins; as `position` if there is none.
+    pub(super) last_record: u64,
     /// Where the next record goes in the last segment.
     pub(super) position: u64,
     /// Whether the last record is a mark, or there is none.
@@ -92,6 +95,22 @@ pub(super) fn survey(disk: &dyn Disk, scope: Scope) -> Result<Survey, OpenError>
 /// Overwrites a torn end with zeros, durably.
 pub(super) fn cut(file: &dyn DiskFile, torn: Torn) -> io::Result<()> {
     write_zeros(file, torn.offset, torn.bytes, || true)?;
+    file.sync_data()
+}
+
+/// Makes what the survey has found in the last segment durable.
+///
+/// What can be read need not be on the disk: after a failed sync the kernel may hold bytes that it takes for written and
+/// never writes again, and a name may be known only to it. The writer stops at the first such failure, so only the last
+/// record can be in doubt. It is written again, which makes it new to the kernel, before anything is built on it.
+pub(super) fn make_durable(disk: &dyn Disk, file: &dyn DiskFile, survey: &Survey) -> io::Result<()> {
+    for dir in [segment::DIR, snapshots::DIR] {
+        disk.sync_dir(dir)?;
+    }
+    let bytes = survey.position.saturating_sub(survey.last_record);
+    let mut record = vec![0; usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    let count = read_full(file, &mut record, survey.last_record)?;
+    write_full(file, record.get(..count).unwrap_or_default(), survey.last_record)?;
     file.sync_data()
 }
 
@@ -225,6 +244,7 @@ impl Surveyor<'_> {
         let (mut positions, mut groups) = (Positions::default(), 0);
         let mut cursor = Cursor::new(Arc::clone(&file), header.number, segment::FIRST_RECORD);
         self.survey.position = cursor.position();
+        self.survey.last_record = self.survey.position;
         self.survey.marked = true;
         while let Some(record) = cursor.next().map_err(io)? {
             let offset = self.survey.position;
@@ -248,6 +268,7 @@ impl Surveyor<'_> {
                     return Err(self.damage(&name, offset, "a mark follows another group".to_owned()));
                 }
             }
+            self.survey.last_record = offset;
             self.survey.position += record.bytes as u64;
         }
         let is_last = at + 1 == self.survey.segments.len();
