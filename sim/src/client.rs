@@ -67,7 +67,12 @@ impl Client {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.intents.iter().all(|intent| intent.outcome.is_some())
+        self.open_orders().next().is_none()
+    }
+
+    /// The orders that have no outcome yet.
+    pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.intents.iter().filter(|intent| intent.outcome.is_none()).map(|intent| &intent.order)
     }
 
     /// Does one thing.
@@ -159,8 +164,8 @@ impl Client {
     }
 
     fn unsettled(&mut self) -> Option<Order> {
-        let open = self.intents.iter().filter(|intent| intent.outcome.is_none());
-        self.rng.choice(open.map(|intent| intent.order.clone()).collect::<Vec<_>>())
+        let open: Vec<Order> = self.open_orders().cloned().collect();
+        self.rng.choice(open)
     }
 
     fn purchase(&mut self, around: &Around<'_>) -> RequestBody {
@@ -179,6 +184,9 @@ impl Client {
                 }
             }
             _ => {}
+        }
+        if self.intents.iter().any(|intent| intent.order == order) {
+            return RequestBody::Purchase(order);
         }
         self.intents.push(Intent { order: order.clone(), outcome: None, since: around.step });
         RequestBody::Purchase(order)

@@ -274,7 +274,7 @@ impl Machine {
         if self.is_dark() {
             return Ok(None);
         }
-        watch.auditor.recovered(&read_all(&*journal)?)?;
+        watch.auditor.recovered(&read_all(&*journal)?, tip)?;
         for byte in tip.hash.0.chunks(8) {
             watch.trace.note_bytes("tip", byte);
         }
@@ -289,15 +289,16 @@ impl Machine {
         let journal = FileJournal::open_on(Arc::new(cable), options).map_err(|why| {
             Violation(format!("a power loss now leaves a journal that does not open: {why}"))
         })?;
-        auditor.would_recover(&read_all(&journal)?)
+        let tip = block_on(journal.tip()).map_err(|why| Violation(why.to_string()))?;
+        auditor.would_recover(&read_all(&journal)?, tip)
     }
 
-    /// All groups in the journal of the server.
     pub(crate) fn has_room(&self) -> bool {
         !self.is_full
     }
 }
 
+/// All groups in a journal.
 fn read_all(journal: &dyn Journal) -> Result<Vec<inventory_core::journal::Group>, Violation> {
     let mut after = Version::ZERO;
     let mut all: Vec<inventory_core::journal::Group> = Vec::new();

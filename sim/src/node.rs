@@ -116,10 +116,6 @@ impl Node {
         !self.under_way.is_empty()
     }
 
-    pub(crate) fn journal(&self) -> &DefectiveJournal {
-        &self.journal
-    }
-
     /// What the operator does before the shop opens.
     pub(crate) fn submit_as_system(&mut self, now: Time, command: Command) {
         self.engine.submit(now, None, Actor::System, command.into());

@@ -424,7 +424,8 @@ impl World {
             }
             self.quiet_round()?;
         }
-        Err(Violation("some orders have no outcome although nothing goes wrong any more".into()))
+        let open: Vec<_> = self.clients.iter().flat_map(Client::open_orders).collect();
+        Err(Violation(format!("although nothing goes wrong any more these orders get no outcome: {open:?}")))
     }
 
     fn quiet_round(&mut self) -> Check {

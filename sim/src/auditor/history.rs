@@ -34,9 +34,10 @@ impl Auditor {
         Ok(())
     }
 
-    /// A recovery has found these groups: everything durable is among them.
-    pub(crate) fn recovered(&mut self, groups: &[Group]) -> Check {
-        let start = groups.first().map_or(self.tip().version, Group::base);
+    /// A recovery has found these groups, the last of which ends at `end`: everything durable is among them, or, if they do
+    /// not begin with the first, in front of them.
+    pub(crate) fn recovered(&mut self, groups: &[Group], end: Tip) -> Check {
+        let start = groups.first().map_or(end.version, Group::base);
         let known = self.groups.iter().filter(|group| group.base() >= start);
         let found: Vec<Tip> = groups.iter().map(tip_of).collect();
         let kept: Vec<Tip> = known.map(tip_of).collect();
@@ -47,12 +48,14 @@ impl Auditor {
                 self.tip()
             )
         })?;
-        groups.iter().skip(kept.len()).try_for_each(|group| self.durable(group))
+        groups.iter().skip(kept.len()).try_for_each(|group| self.durable(group))?;
+        ensure(self.tip() == end, || {
+            format!("the recovered journal ends at {end:?}, not at {:?}", self.tip())
+        })
     }
 
     /// What this power loss leaves: everything durable, whatever else.
-    pub(crate) fn would_recover(&self, groups: &[Group]) -> Check {
-        let found = groups.last().map(tip_of).unwrap_or_default();
+    pub(crate) fn would_recover(&self, groups: &[Group], found: Tip) -> Check {
         let kept = self.groups.last().map(tip_of).unwrap_or_default();
         ensure(groups.iter().any(|group| tip_of(group) == kept) || found == kept, || {
             format!("acknowledged and not durable: {kept:?} is, a power loss now leaves {found:?}")
@@ -92,7 +95,8 @@ impl Auditor {
                 ensure(asked && self.is_administrator(*by), || "nobody who may asked for it".into())?;
                 ensure(self.user_named(name).is_none(), || "the user was there".into())?;
                 let (name, password_hash) = (name.clone(), password_hash.clone());
-                self.users.push(UserRow { name, password_hash, role: *role, sessions: Vec::new() });
+                let (role, added, sessions) = (*role, version, Vec::new());
+                self.users.push(UserRow { name, password_hash, role, added, sessions });
             }
             Event::LoggedIn { user, session, displaced } => {
                 ensure(!self.sessions.contains_key(session), || "the session was used before".into())?;

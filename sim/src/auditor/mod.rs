@@ -78,6 +78,7 @@ struct UserRow {
     name: Box<str>,
     password_hash: Box<str>,
     role: Role,
+    added: Version,
     /// Oldest first.
     sessions: Vec<SessionId>,
 }
@@ -177,11 +178,6 @@ impl Auditor {
     /// Every durable purchase: its key, and what a client must know of it.
     pub(crate) fn purchases(&self) -> impl Iterator<Item = (OrderKey, &ReplyBody)> {
         self.decided.iter().map(|(key, decided)| (*key, &decided.reply))
-    }
-
-    /// Whether a client was told that this order will never be carried out.
-    pub(crate) fn was_too_old(&self, key: OrderKey) -> bool {
-        self.too_old.contains(&key)
     }
 
     fn version(&self) -> Version {

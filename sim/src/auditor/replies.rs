@@ -103,7 +103,8 @@ impl Auditor {
             }
             (RequestBody::LogIn { user, password }, Refusal::BadCredentials) => {
                 let hash = password_hash(password.reveal());
-                self.user_named(user).is_none_or(|(_, user)| user.password_hash != hash)
+                let known = self.user_named(user).filter(|(_, user)| user.added <= asked.floor);
+                known.is_none_or(|(_, user)| user.password_hash != hash)
             }
             (RequestBody::LogIn { .. }, Refusal::AlreadyLoggedIn) => asked.session.is_some(),
             (
