@@ -15,6 +15,9 @@ use crate::workload::{Workload, password, user_name, wrong_password};
 /// Most requests that a client has in flight.
 const IN_FLIGHT: usize = 6;
 
+/// Orders of no more lines fit the frames of a connection that has not logged in.
+const LINES_WITHOUT_SESSION: usize = 100;
+
 /// An order, and whether it has an outcome.
 #[derive(Debug)]
 pub(crate) struct Intent {
@@ -223,7 +226,10 @@ impl Client {
                     self.take_reply(around, &asked, reply.body)?;
                 }
                 Ok(None) => break,
-                Err(ClientError::BrokenOff(error)) if error.is(ProtocolErrorCode::TimedOut) => {
+                Err(ClientError::BrokenOff(error))
+                    if error.is(ProtocolErrorCode::TimedOut)
+                        || (error.is(ProtocolErrorCode::FrameTooLarge) && self.has_long_order_in_flight()) =>
+                {
                     self.give_up(around.network);
                     return Ok(());
                 }
@@ -234,6 +240,16 @@ impl Client {
             self.give_up(around.network);
         }
         Ok(())
+    }
+
+    /// A session may end while an order is under way that is too long for a connection without one: then the server
+    /// breaks off.
+    fn has_long_order_in_flight(&self) -> bool {
+        let is_long = |asked: &Asked| match &asked.body {
+            RequestBody::Purchase(order) => order.lines.len() > LINES_WITHOUT_SESSION,
+            _ => false,
+        };
+        self.in_flight.values().any(is_long)
     }
 
     fn take_reply(&mut self, around: &mut Around<'_>, asked: &Asked, body: ReplyBody) -> Check {
