@@ -228,7 +228,8 @@ impl Client {
                 Ok(None) => break,
                 Err(ClientError::BrokenOff(error))
                     if error.is(ProtocolErrorCode::TimedOut)
-                        || (error.is(ProtocolErrorCode::FrameTooLarge) && self.has_long_order_in_flight()) =>
+                        || (error.is(ProtocolErrorCode::FrameTooLarge)
+                            && self.has_long_order_in_flight()) =>
                 {
                     self.give_up(around.network);
                     return Ok(());

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use inventory_store::disk::{Disk, DiskFile, FaultDisk};
 
@@ -14,22 +14,33 @@ use crate::defect::Defect;
 #[derive(Clone, Debug)]
 pub(crate) struct Cable {
     disk: FaultDisk,
-    pulled: Arc<AtomicBool>,
+    /// It is pulled before the operation of this number.
+    pulled_at: Arc<AtomicU64>,
     defect: Option<Defect>,
 }
 
 impl Cable {
     pub(crate) fn new(disk: FaultDisk, defect: Option<Defect>) -> Self {
-        Self { disk, pulled: Arc::default(), defect }
+        Self { disk, pulled_at: Arc::new(AtomicU64::new(u64::MAX)), defect }
+    }
+
+    /// From the disk's operation of this number on, nothing gets through.
+    pub(crate) fn pull_at(&self, operation: u64) {
+        self.pulled_at.fetch_min(operation, Ordering::SeqCst);
     }
 
     /// From now on nothing gets through.
     pub(crate) fn pull(&self) {
-        self.pulled.store(true, Ordering::SeqCst);
+        self.pull_at(0);
+    }
+
+    /// Whether nothing gets through.
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.disk.operations() >= self.pulled_at.load(Ordering::SeqCst)
     }
 
     fn through(&self) -> io::Result<&FaultDisk> {
-        if self.pulled.load(Ordering::SeqCst) {
+        if self.is_pulled() {
             return Err(io::Error::other("the process was killed"));
         }
         Ok(&self.disk)

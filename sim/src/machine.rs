@@ -132,6 +132,16 @@ impl Machine {
         self.power_fails_at.is_some_and(|at| at < self.disk.operations())
     }
 
+    /// Whether the server was killed within an operation.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.cable.is_pulled()
+    }
+
+    /// Lets the server soon be killed, between two operations of the disk that belong together.
+    pub(crate) fn plan_kill(&mut self) {
+        self.cable.pull_at(self.disk.operations() + self.rng.u64(..FAULT_AHEAD_MAX));
+    }
+
     /// Notes which of the planned faults have taken effect.
     fn see_faults(&mut self, step: u64) {
         let done = self.disk.operations();
@@ -145,7 +155,7 @@ impl Machine {
         }
     }
 
-    /// Writes the oldest group under way. True if the power failed meanwhile: then nothing was told to anybody.
+    /// Writes the oldest group under way. True if the server ended meanwhile: then nothing was told to anybody.
     pub(crate) fn commit(&mut self, watch: &mut Watch<'_>) -> Result<bool, Violation> {
         let Some(node) = &mut self.node else { return Ok(false) };
         let committed = node.commit();
@@ -160,8 +170,8 @@ impl Machine {
             watch.trace.note_bytes("durable", group.bytes());
             watch.auditor.durable(group)?;
         }
-        let dark = self.is_dark();
-        if unclear && !dark {
+        let ended = self.is_dark() || self.is_killed();
+        if unclear && !ended {
             self.happens(watch.step, Fault::Sync);
         }
         self.see_faults(watch.step);
@@ -169,7 +179,7 @@ impl Machine {
         if let Some(state) = self.node.as_ref().and_then(Node::durable_state) {
             watch.auditor.same_tables(state)?;
         }
-        Ok(dark)
+        Ok(ended)
     }
 
     /// Stops the server in order: what is under way was written. Saves a snapshot.
@@ -239,7 +249,7 @@ impl Machine {
             self.see_faults(watch.step);
             watch.trace.note("recovery", self.disk.operations());
             match recovered? {
-                Some(node) if !dark => {
+                Some(node) if !dark && !self.is_killed() => {
                     if let Some(state) = node.durable_state() {
                         watch.auditor.same_tables(state)?;
                     }

@@ -202,7 +202,7 @@ impl World {
                 auditor: &mut self.auditor,
                 trace: &mut self.trace,
             });
-            self.check_power()
+            self.see_end()
         } else {
             let faults = self.rates.faults.clone();
             let fault =
@@ -232,7 +232,11 @@ impl World {
                 self.machine.plan_fault(fault);
                 Ok(())
             }
-            Fault::Kill => self.kill(),
+            Fault::Kill if self.rng.bool() => self.kill(),
+            Fault::Kill => {
+                self.machine.plan_kill();
+                Ok(())
+            }
             Fault::Restart => self.restart(),
             Fault::Full => {
                 self.machine.set_full(self.step, self.machine.has_room());
@@ -365,11 +369,16 @@ impl World {
     /// Writes the oldest group under way.
     fn commit(&mut self) -> Check {
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
-        if self.machine.commit(&mut watch)? { self.lose_power() } else { Ok(()) }
+        if self.machine.commit(&mut watch)? { self.see_end() } else { Ok(()) }
     }
 
-    fn check_power(&mut self) -> Check {
-        if self.machine.is_dark() { self.lose_power() } else { Ok(()) }
+    /// Goes on after an end of the server within an operation, if there was one.
+    fn see_end(&mut self) -> Check {
+        match (self.machine.is_dark(), self.machine.is_killed()) {
+            (true, _) => self.lose_power(),
+            (false, true) => self.kill(),
+            (false, false) => Ok(()),
+        }
     }
 
     fn lose_power(&mut self) -> Check {
