@@ -81,10 +81,11 @@ impl Client {
     /// Does one thing.
     pub(crate) fn act(&mut self, around: &mut Around<'_>) {
         let Some(link) = self.link else { return self.connect(around.network) };
-        if self.wire.server().is_some() && self.in_flight.len() < IN_FLIGHT {
-            if let Some(body) = self.next_request(around) {
-                self.ask(around, body);
-            }
+        if self.wire.server().is_some()
+            && self.in_flight.len() < IN_FLIGHT
+            && let Some(body) = self.next_request(around)
+        {
+            self.ask(around, &body);
         }
         self.flush(link, around.network);
     }
@@ -195,12 +196,12 @@ impl Client {
         RequestBody::Purchase(order)
     }
 
-    fn ask(&mut self, around: &mut Around<'_>, body: RequestBody) {
+    fn ask(&mut self, around: &mut Around<'_>, body: &RequestBody) {
         // What is not sent was not asked: an order that is too long for now stays an intent.
-        let Ok(id) = self.wire.request(&body) else { return };
+        let Ok(id) = self.wire.request(body) else { return };
         let session = self.token.as_ref().filter(|_| self.bound).map(Token::session);
-        let mut asked = around.auditor.sent(around.step, &user_name(self.number), session, &body);
-        if let RequestBody::Purchase(order) = &body
+        let mut asked = around.auditor.sent(around.step, &user_name(self.number), session, body);
+        if let RequestBody::Purchase(order) = body
             && let Some(intent) = self.intents.iter().find(|intent| intent.order == *order)
         {
             asked.step = intent.since;

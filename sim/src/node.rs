@@ -53,8 +53,15 @@ enum Stage {
 struct End {
     wire: ServerConnection,
     actor: Actor,
-    /// A reply that says who the actor is must come first; with the session that a resume binds.
-    awaited: Option<Option<SessionId>>,
+    awaited: Awaited,
+}
+
+/// Whether the next request must wait until a reply says who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// With the session that a resume binds the connection to.
+    Actor(Option<SessionId>),
 }
 
 /// What became of the oldest group under way.
@@ -135,11 +142,11 @@ impl Node {
 
     pub(crate) fn accept(&mut self, link: LinkId, now_us: u64) {
         let wire = ServerConnection::new(ServerConfig::default(), now_us);
-        self.ends.entry(link).or_insert(End { wire, actor: Actor::Anonymous, awaited: None });
+        self.ends.entry(link).or_insert(End { wire, actor: Actor::Anonymous, awaited: Awaited::Nothing });
     }
 
     pub(crate) fn wants_read(&self, link: LinkId) -> bool {
-        self.ends.get(&link).is_some_and(|end| end.awaited.is_none() && end.wire.wants_read())
+        self.ends.get(&link).is_some_and(|end| end.awaited == Awaited::Nothing && end.wire.wants_read())
     }
 
     /// Bytes arrived; none say that the client has ended its side.
@@ -168,7 +175,7 @@ impl Node {
     pub(crate) fn turn(&mut self, now: Time, now_us: u64) {
         let links: Vec<LinkId> = self.ends.keys().copied().collect();
         for link in links {
-            while let Some(end) = self.ends.get_mut(&link).filter(|end| end.awaited.is_none()) {
+            while let Some(end) = self.ends.get_mut(&link).filter(|end| end.awaited == Awaited::Nothing) {
                 let Some(request) = end.wire.poll_request(now_us) else { break };
                 self.start(now, now_us, link, request);
             }
@@ -251,7 +258,7 @@ impl Node {
         let Request { id, body } = request;
         let (actor, op) = (end.actor, body.op());
         if matches!(op, Op::LogIn | Op::Resume | Op::LogOut) {
-            end.awaited = Some(match &body {
+            end.awaited = Awaited::Actor(match &body {
                 RequestBody::Resume { token } => Some(token.session()),
                 _ => None,
             });
@@ -351,7 +358,7 @@ impl Node {
             body = ReplyBody::Done(Done::LoggedOut);
         }
         if matches!(op, Op::LogIn | Op::Resume | Op::LogOut)
-            && let Some(Some(session)) = end.awaited.take()
+            && let Awaited::Actor(Some(session)) = std::mem::replace(&mut end.awaited, Awaited::Nothing)
         {
             let is_done = matches!(body, ReplyBody::Done(_));
             end.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };

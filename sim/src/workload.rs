@@ -13,14 +13,14 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    pub(crate) fn upc(&self, item: u64) -> Upc {
+    pub(crate) fn upc(item: u64) -> Upc {
         Upc::new(36_000_000_000 + item % 1_000).unwrap_or(FALLBACK)
     }
 
     /// An item that is probably defined.
     pub(crate) fn any_upc(&self, rng: &mut fastrand::Rng) -> Upc {
         let beyond = u64::from(rng.u8(..12) == 0);
-        self.upc(rng.u64(..self.items + beyond))
+        Self::upc(rng.u64(..self.items + beyond))
     }
 
     fn any_location(&self, rng: &mut fastrand::Rng) -> LocationId {
@@ -110,7 +110,7 @@ impl Workload {
             _ => Some(Money::from_minor(rng.i64(1..900))),
         };
         let name = if rng.u8(..10) == 0 { String::new() } else { format!("item {item} {}", rng.u8(..3)) };
-        RequestBody::DefineItem { upc: self.upc(item), name: name.into(), price }
+        RequestBody::DefineItem { upc: Self::upc(item), name: name.into(), price }
     }
 }
 

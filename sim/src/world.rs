@@ -134,7 +134,7 @@ impl World {
             requests.push(RequestBody::AddUser { name: user_name(number), password: password(number), role });
         }
         for item in 0..self.workload.items {
-            let upc = self.workload.upc(item);
+            let upc = Workload::upc(item);
             let price = Some(Money::from_minor(self.rng.i64(1..900)));
             requests.push(RequestBody::DefineItem { upc, name: "an item".into(), price });
             for location in 0..self.workload.locations {
@@ -169,7 +169,7 @@ impl World {
     fn one_step(&mut self) -> Check {
         let us = self.rng.u64(..5_000);
         self.pass_time(us);
-        if self.machine.node.as_ref().is_none_or(Node::is_poisoned) && self.rng.u8(..4) == 0 {
+        if self.machine.node.as_ref().is_none_or(Node::is_poisoned) && self.rng.u8(..24) == 0 {
             self.kill()?;
         }
         let faults: u32 = self.rates.faults.iter().map(|(_, rate)| rate).sum();
@@ -397,11 +397,7 @@ impl World {
 
     /// Stops the server in order, once everything is written and answered, and starts it again.
     fn restart(&mut self) -> Check {
-        self.turn();
-        while self.machine.node.as_ref().is_some_and(Node::has_work) {
-            self.commit()?;
-            self.turn();
-        }
+        self.write_all()?;
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
         self.machine.stop(&mut watch);
         if self.machine.is_dark() {
@@ -440,18 +436,26 @@ impl World {
     fn quiet_round(&mut self) -> Check {
         self.step += 1;
         self.pass_time(QUIET_ROUND_US);
+        // One after the other: clients in step with each other could turn each other away from a small inbox for ever.
         for client in 0..self.clients.len() {
             self.act(client);
+            for id in self.network.ids() {
+                self.deliver_on(id, true);
+            }
+            self.write_all()?;
+            self.deliver_to_client(client)?;
         }
-        for id in self.network.ids() {
-            self.deliver_on(id, true);
-        }
+        Ok(())
+    }
+
+    /// Writes until there is nothing to write.
+    fn write_all(&mut self) -> Check {
         self.turn();
         while self.machine.node.as_ref().is_some_and(Node::has_work) {
             self.commit()?;
             self.turn();
         }
-        (0..self.clients.len()).try_for_each(|client| self.deliver_to_client(client))
+        Ok(())
     }
 
     fn final_checks(&mut self) -> Check {
