@@ -10,10 +10,10 @@ use inventory_sim::{Coverage, Options, run};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// How many seeds to run.
-    #[arg(long, default_value_t = 1_000)]
-    seeds: u64,
-    /// Run this seed only, twice; or with `--minutes` or `--seeds`, from this one on.
+    /// How many seeds to run; 1000 if nothing else is said.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// Run this seed, twice; with `--minutes` or `--seeds`, begin with it.
     #[arg(long)]
     seed: Option<u64>,
     /// Run seeds for this long, however many.
@@ -24,20 +24,21 @@ struct Args {
     steps: u64,
 }
 
+/// How many seeds to run if nothing is said.
+const SEEDS: u64 = 1_000;
 /// One seed in so many is run twice, and must leave the same trace.
 const REPEAT_ONE_IN: u64 = 100;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let only_one = args.seed.is_some() && args.minutes.is_none() && args.seeds == 1_000;
+    let only_one = args.seed.is_some() && args.minutes.is_none() && args.seeds.is_none();
     let first = args.seed.unwrap_or(0);
-    let count = if only_one {
-        1
-    } else if args.minutes.is_some() {
-        u64::MAX
-    } else {
-        args.seeds
+    let count = match (args.seeds, args.minutes) {
+        (Some(seeds), _) => seeds,
+        (None, Some(_)) => u64::MAX,
+        (None, None) if only_one => 1,
+        (None, None) => SEEDS,
     };
     let began = Instant::now();
     let until = args.minutes.map(|minutes| began + Duration::from_secs(minutes.saturating_mul(60)));

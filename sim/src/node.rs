@@ -2,6 +2,8 @@
 //! `inventory-net` does (see its `server` and `service`), without its runtime: passwords are compared instead of hashed,
 //! and orders that left the window are not looked for in the journal.
 
+mod wrong;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{
     Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, OrderKey, Query, Refusal, Reply, Role,
-    SessionId, Shortage, Time, Units, Version,
+    SessionId, Time, Version,
 };
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::message::{
@@ -21,9 +23,6 @@ use pollster::block_on;
 use crate::auditor::password_hash;
 use crate::defect::{Defect, DefectiveJournal};
 use crate::network::LinkId;
-
-/// How often a stale read is shown before it is refreshed, under [`Defect::StaleReads`].
-const STALE_READS: u32 = 3;
 
 /// What comes back from the engine with a reply.
 #[derive(Debug)]
@@ -364,50 +363,6 @@ impl Node {
             end.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };
         }
         end.wire.reply(id, &body, now_us);
-    }
-
-    /// An answer that a defect gives without asking the engine.
-    fn answer_wrongly(&self, actor: Actor, body: &RequestBody) -> Option<ReplyBody> {
-        let Actor::Session(session) = actor else { return None };
-        self.engine.state().users().session(session)?;
-        match (self.defect?, body) {
-            (Defect::ForgetLogout, RequestBody::LogOut) => Some(ReplyBody::Done(Done::LoggedOut)),
-            (Defect::RefusalNotRecorded, RequestBody::Purchase(order)) => {
-                let [line] = &*order.lines else { return None };
-                let state = self.engine.state();
-                let available = state.stock().available(state.catalogue().id(line.upc)?, line.location);
-                let short = Shortage {
-                    upc: line.upc,
-                    location: line.location,
-                    requested: line.units,
-                    available: available.min(Units::new(u64::MAX / 4)?),
-                };
-                let refusal = Refusal::InsufficientStock { shortages: Box::new([short]) };
-                (line.units > available).then_some(ReplyBody::Refused(refusal))
-            }
-            _ => None,
-        }
-    }
-
-    /// What a defect makes of a reply.
-    fn distort(&mut self, op: Op, body: ReplyBody) -> ReplyBody {
-        match (self.defect, body) {
-            (Some(Defect::VersionOffByOne), ReplyBody::Done(Done::Receipt(mut receipt))) => {
-                receipt.version = Version(receipt.version.0.saturating_sub(1));
-                ReplyBody::Done(Done::Receipt(receipt))
-            }
-            (Some(Defect::StaleReads), ReplyBody::Done(Done::Levels(page))) => {
-                let upcs: Vec<_> = page.levels.iter().map(|row| (row.upc, row.location)).collect();
-                let body = ReplyBody::Done(Done::Levels(page));
-                let shown = self.stale.entry(format!("{op:?} {upcs:?}")).or_insert((body.clone(), 0));
-                if shown.1 >= STALE_READS {
-                    *shown = (body, 0);
-                }
-                shown.1 += 1;
-                shown.0.clone()
-            }
-            (_, body) => body,
-        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The world of a run: machine, network and clients. A number of steps in which one thing happens at a time, then a last
 //! power loss and a quiet end, in which every order must get its outcome.
 
-use inventory_core::{Command, EngineConfig, LocationId, Money, Refusal, Role, Time, Units};
-use inventory_net::message::{ReplyBody, RequestBody};
+mod quiet;
+mod rates;
+
+use inventory_core::{Command, EngineConfig, LocationId, Money, Role, Time, Units};
+use inventory_net::message::RequestBody;
 use inventory_store::FileJournalOptions;
 
-use crate::auditor::{Auditor, Check, Violation, ensure, password_hash};
+use crate::auditor::{Auditor, Check, password_hash};
 use crate::client::{Around, Client};
 use crate::coverage::{Coverage, Fault};
 use crate::defect::Defect;
@@ -14,45 +17,10 @@ use crate::network::{Link, LinkId, Network, take};
 use crate::node::Node;
 use crate::trace::Trace;
 use crate::workload::{Workload, password, user_name};
+use rates::Rates;
 
 /// When a run begins: an ordinary day.
 const BEGIN: Time = Time::from_micros(1_795_219_200_000_000);
-/// Rounds in which the quiet end must settle everything.
-const QUIET_ROUNDS_MAX: u32 = 400;
-/// How long a round takes: orders from the future must come of age.
-const QUIET_ROUND_US: u64 = 2_000_000;
-
-/// How often each thing happens: drawn anew for every seed, so that seeds differ in kind.
-#[derive(Debug)]
-struct Rates {
-    act: u32,
-    to_server: u32,
-    to_client: u32,
-    commit: u32,
-    probe: u32,
-    snapshot: u32,
-    faults: Vec<(Fault, u32)>,
-}
-
-impl Rates {
-    fn draw(rng: &mut fastrand::Rng) -> Self {
-        let faults = Fault::ALL
-            .into_iter()
-            .filter(|fault| !matches!(fault, Fault::None | Fault::Sync | Fault::PowerLossInRecovery));
-        let faults = faults.filter(|_| rng.bool()).collect::<Vec<_>>();
-        let faults = faults.into_iter().map(|fault| (fault, rng.u32(1..8))).collect();
-        Self {
-            act: rng.u32(100..400),
-            to_server: rng.u32(100..400),
-            to_client: rng.u32(100..400),
-            commit: rng.u32(60..400),
-            probe: 4,
-            snapshot: rng.u32(..6),
-            faults,
-        }
-    }
-}
-
 /// See the top of this file.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -372,6 +340,16 @@ impl World {
         if self.machine.commit(&mut watch)? { self.see_end() } else { Ok(()) }
     }
 
+    /// Writes until there is nothing to write.
+    fn write_all(&mut self) -> Check {
+        self.turn();
+        while self.machine.node.as_ref().is_some_and(Node::has_work) {
+            self.commit()?;
+            self.turn();
+        }
+        Ok(())
+    }
+
     /// Goes on after an end of the server within an operation, if there was one.
     fn see_end(&mut self) -> Check {
         match (self.machine.is_dark(), self.machine.is_killed()) {
@@ -416,69 +394,5 @@ impl World {
     fn start_server(&mut self) -> Check {
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
         self.machine.start(&mut watch)
-    }
-
-    /// The power fails once more; then nothing goes wrong, and every order gets its outcome.
-    fn quiet_end(&mut self) -> Check {
-        self.closing = true;
-        self.machine.heal();
-        self.lose_power()?;
-        for _ in 0..QUIET_ROUNDS_MAX {
-            if self.clients.iter().all(Client::is_settled) {
-                return self.final_checks();
-            }
-            self.quiet_round()?;
-        }
-        let open: Vec<_> = self.clients.iter().flat_map(Client::open_orders).collect();
-        Err(Violation(format!("although nothing goes wrong any more these orders get no outcome: {open:?}")))
-    }
-
-    fn quiet_round(&mut self) -> Check {
-        self.step += 1;
-        self.pass_time(QUIET_ROUND_US);
-        // One after the other: clients in step with each other could turn each other away from a small inbox for ever.
-        for client in 0..self.clients.len() {
-            self.act(client);
-            for id in self.network.ids() {
-                self.deliver_on(id, true);
-            }
-            self.write_all()?;
-            self.deliver_to_client(client)?;
-        }
-        Ok(())
-    }
-
-    /// Writes until there is nothing to write.
-    fn write_all(&mut self) -> Check {
-        self.turn();
-        while self.machine.node.as_ref().is_some_and(Node::has_work) {
-            self.commit()?;
-            self.turn();
-        }
-        Ok(())
-    }
-
-    fn final_checks(&mut self) -> Check {
-        self.check_holdings()?;
-        let state = self.machine.node.as_ref().and_then(Node::durable_state);
-        let digest = state.map(inventory_core::state::State::digest);
-        let replayed = self.auditor.replayed_digest()?;
-        ensure(digest == Some(replayed), || {
-            format!("the state's digest is {digest:?}, that of its events {replayed}")
-        })?;
-        self.restart()
-    }
-
-    /// What clients know they have bought is what was sold to them.
-    fn check_holdings(&self) -> Check {
-        let intents = || self.clients.iter().flat_map(|client| &client.intents);
-        for (key, reply) in self.auditor.purchases() {
-            let known = intents().filter(|intent| intent.order.key == key).any(|intent| {
-                matches!(intent.outcome, Some(ReplyBody::Refused(Refusal::KeyTooOld)))
-                    || intent.outcome.as_ref() == Some(reply)
-            });
-            ensure(known, || format!("order {key} ended as {reply:?}, and its client does not know"))?;
-        }
-        Ok(())
     }
 }
