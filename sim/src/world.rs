@@ -93,7 +93,8 @@ impl World {
         self.quiet_end()
     }
 
-    /// Users and items, put in by the operator before anything goes wrong.
+    /// Users and items, put in by the operator. A fault left over from the first start may hit some of it: then they are
+    /// missing, and clients find that out.
     fn open_shop(&mut self) -> Check {
         self.start_server()?;
         let mut requests: Vec<RequestBody> = Vec::new();
