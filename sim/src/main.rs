@@ -73,7 +73,9 @@ fn main() -> ExitCode {
             next_progress += PROGRESS_INTERVAL;
         }
     }
-    print!("{coverage}");
+    if !only_one {
+        print!("{coverage}");
+    }
     println!(
         "{done} seeds of {} steps, {events} events, {:.1} s: no violation",
         args.steps,
