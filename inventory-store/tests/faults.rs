@@ -126,6 +126,38 @@ fn a_sync_that_fails_stops_the_journal_and_opening_it_again_finds_out() {
 }
 
 #[test]
+fn what_is_read_after_a_failure_and_a_restart_survives_a_power_loss() {
+    for step in 0.. {
+        let disk = FaultDisk::new();
+        let journal = open(&disk).unwrap();
+        let mut chain = Chain::new(1);
+        append_all(&journal, &mut chain, &[3_500]);
+        // This one needs a new segment, the next one does not; then the journal is closed, which leaves a mark.
+        let failing = disk.operations() + step;
+        disk.fail_at(failing, Fault::Error(ErrorKind::Other));
+        for bytes in [3_000, 100] {
+            let group = chain.clone().next(bytes);
+            if append(&journal, group) == Append::Done {
+                chain.next(bytes);
+            }
+        }
+        drop(journal);
+        // The process starts anew on a machine that was not: the kernel still has what it never wrote.
+        let journal = open(&disk).or_else(|_| open(&disk)).unwrap();
+        if disk.operations() <= failing {
+            assert!(step > 15, "only {step} steps");
+            return;
+        }
+        let mut found = read_all(&journal);
+        let crashed = disk.after_power_loss(Survives::Nothing);
+        assert_eq!(read_all(&open(&crashed).unwrap()), found, "step {step}");
+        found.extend(append_all(&journal, &mut Chain::after(tip(&journal), 2), &[100]));
+        let crashed = disk.after_power_loss(Survives::Nothing);
+        assert_eq!(read_all(&open(&crashed).unwrap()), found, "step {step}");
+    }
+}
+
+#[test]
 fn a_write_that_fails_and_cannot_be_taken_back_stops_the_journal() {
     let disk = FaultDisk::new();
     let journal = open(&disk).unwrap();

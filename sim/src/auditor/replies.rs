@@ -1,0 +1,266 @@
+//! What clients are answered, held against the history.
+
+use inventory_core::limits::ORDER_WINDOW_AGE_US;
+use inventory_core::{
+    Event, LevelsPage, Order, OrderDigest, OrderKey, Receipt, Refusal, SessionId, Upc, Version,
+};
+use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody};
+
+use super::shop::Shop;
+use super::{Asked, Auditor, Check, Violation, ensure, password_hash};
+
+impl Auditor {
+    /// A client was answered this.
+    pub(crate) fn replied(&mut self, asked: &Asked, body: &ReplyBody) -> Check {
+        self.check(asked, body).map_err(|why| {
+            Violation(format!(
+                "{} of {} at floor {} was answered {body:?}: {why}",
+                asked.body.op().name(),
+                asked.user,
+                asked.floor
+            ))
+        })
+    }
+
+    fn check(&mut self, asked: &Asked, body: &ReplyBody) -> Check {
+        match body {
+            ReplyBody::Unavailable(reason) => {
+                if let (true, RequestBody::Purchase(order)) = (reason.nothing_was_done(), &asked.body) {
+                    self.refute(asked, order)?;
+                }
+                return Ok(());
+            }
+            ReplyBody::Refused(Refusal::NotLoggedIn) => return self.check_not_logged_in(asked),
+            ReplyBody::Refused(refusal) => self.check_refusal(asked, refusal, body)?,
+            ReplyBody::Done(done) => self.check_done(asked, done, body)?,
+            ReplyBody::RefusedOtherwise(_) | ReplyBody::ProtocolError(_) => {
+                return Err(Violation("a server that this client knows says nothing of this kind".into()));
+            }
+        }
+        self.check_session_lives(asked)
+    }
+
+    /// The server says of one attempt that nothing was done.
+    fn refute(&mut self, asked: &Asked, order: &Order) -> Check {
+        let sent = self.orders.get_mut(&order.key).into_iter().flatten();
+        for sent in sent {
+            if sent.user == asked.user && *sent.lines == *order.lines {
+                sent.refuted += 1;
+                let digest = OrderDigest::of(&sent.lines);
+                let happened = self.decided.get(&order.key).is_some_and(|decided| decided.digest == digest);
+                ensure(!happened || sent.refuted < sent.attempts, || "it happened all the same".into())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_not_logged_in(&self, asked: &Asked) -> Check {
+        let session = match &asked.body {
+            RequestBody::Resume { token } => Some(token.session()),
+            _ => asked.session,
+        };
+        let Some(session) = session else { return Ok(()) };
+        let row = self.sessions.get(&session);
+        ensure(row.is_some_and(|row| row.ended.is_some()), || "its session was not ended".into())
+    }
+
+    /// Nothing is done for a session whose end was acknowledged before.
+    fn check_session_lives(&self, asked: &Asked) -> Check {
+        let session = match &asked.body {
+            RequestBody::LogIn { .. } => return Ok(()),
+            RequestBody::Resume { token } => Some(token.session()),
+            _ => asked.session,
+        };
+        let session = session.ok_or_else(|| Violation("the connection has no session".into()))?;
+        let row = self.sessions.get(&session).ok_or_else(|| Violation("no such session".into()))?;
+        ensure(row.ended.is_none_or(|ended| ended > asked.floor), || "its session was ended before".into())
+    }
+
+    fn check_refusal(&mut self, asked: &Asked, refusal: &Refusal, body: &ReplyBody) -> Check {
+        let user = self.user_named(&asked.user).map(|(id, _)| id);
+        let permitted = user.is_some_and(|user| self.is_administrator(user));
+        let holds = match (&asked.body, refusal) {
+            (RequestBody::Purchase(order), Refusal::KeyReused) => {
+                let digest = OrderDigest::of(&order.lines);
+                let decided = self.decided.get(&order.key);
+                decided.is_some_and(|decided| Some(decided.user) != user || decided.digest != digest)
+            }
+            (RequestBody::Purchase(Order { key, .. }) | RequestBody::Receipt { key }, Refusal::KeyTooOld) => {
+                if !self.decided.contains_key(key) && matches!(asked.body, RequestBody::Purchase(_)) {
+                    self.too_old.insert(*key);
+                }
+                key.time().plus_micros(ORDER_WINDOW_AGE_US) <= self.latest.plus_micros(1_000_000)
+            }
+            (RequestBody::Purchase(_), Refusal::KeyFromFuture) => true,
+            (RequestBody::Purchase(order), _) => return self.check_outcome(asked, order, body),
+            (RequestBody::Receipt { key }, Refusal::UnknownOrder) => {
+                let known = self.decided.get(key).filter(|decided| decided.version <= asked.floor);
+                known.is_none_or(|decided| Some(decided.user) != user && !permitted)
+            }
+            (RequestBody::Receipt { key }, _) => return self.check_told(*key, body),
+            (RequestBody::Item { upc }, Refusal::UnknownItem { upc: unknown }) => {
+                return self.check_read(asked, |shop| shop.item(*upc).is_none() && upc == unknown);
+            }
+            (RequestBody::LogIn { user, password }, Refusal::BadCredentials) => {
+                let hash = password_hash(password.reveal());
+                let known = self.user_named(user).filter(|(_, user)| user.added <= asked.floor);
+                known.is_none_or(|(_, user)| user.password_hash != hash)
+            }
+            (RequestBody::LogIn { .. }, Refusal::AlreadyLoggedIn) => asked.session.is_some(),
+            (
+                RequestBody::DefineItem { .. }
+                | RequestBody::SetInitialLevel { .. }
+                | RequestBody::AddUser { .. },
+                Refusal::NotPermitted,
+            ) => !permitted,
+            (RequestBody::DefineItem { name, .. }, Refusal::InvalidName) => name.is_empty(),
+            (RequestBody::AddUser { name, .. }, Refusal::InvalidName) => {
+                name.is_empty() || name.contains(' ')
+            }
+            (RequestBody::DefineItem { price, .. }, Refusal::InvalidPrice) => {
+                price.is_some_and(|price| price.minor() < 0)
+            }
+            (RequestBody::SetInitialLevel { upc, .. }, Refusal::UnknownItem { .. }) => {
+                return self.check_read(asked, |shop| shop.item(*upc).is_none());
+            }
+            (RequestBody::SetInitialLevel { upc, location, .. }, Refusal::LevelAlreadySet) => {
+                self.shop().is_some_and(|shop| shop.levels().contains_key(&(*upc, *location)))
+            }
+            (RequestBody::AddUser { name, .. }, Refusal::UserExists) => self.user_named(name).is_some(),
+            _ => false,
+        };
+        ensure(holds, || "there is no reason for this refusal".into())
+    }
+
+    fn check_done(&mut self, asked: &Asked, done: &Done, body: &ReplyBody) -> Check {
+        match (&asked.body, done) {
+            (RequestBody::Purchase(order), Done::Receipt(_)) => self.check_outcome(asked, order, body),
+            (RequestBody::Receipt { key }, Done::Receipt(receipt)) => {
+                self.check_told(*key, body)?;
+                self.check_may_see(asked, receipt)
+            }
+            (RequestBody::Levels { after, limit }, Done::Levels(page)) => {
+                let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1_000).max(1);
+                self.check_read(asked, |shop| {
+                    let (levels, next) = shop.page(*after, limit);
+                    *page == LevelsPage { levels, next }
+                })
+            }
+            (RequestBody::Item { upc }, Done::Levels(page)) => self.check_read(asked, |shop| {
+                shop.item(*upc).is_some() && page.levels == shop.shown(*upc) && page.next.is_none()
+            }),
+            (RequestBody::WhoAmI, Done::Account(account)) => self.check_account(asked.session, account),
+            (RequestBody::Resume { token }, Done::Account(account)) => {
+                self.check_account(Some(token.session()), account)
+            }
+            (RequestBody::LogIn { user, password }, Done::LoggedIn { token, account }) => {
+                let hash = password_hash(password.reveal());
+                let right = self.user_named(user).is_some_and(|(_, user)| user.password_hash == hash);
+                ensure(right && account.user == *user, || "the password is wrong".into())?;
+                let session = token.session();
+                let started = self.sessions.get(&session).map(|row| row.started);
+                let started = started.ok_or_else(|| Violation("the session is not durable".into()))?;
+                ensure(started > asked.floor, || "the session is an old one".into())?;
+                self.acknowledge(started);
+                self.check_account(Some(session), account)
+            }
+            (RequestBody::LogOut, Done::LoggedOut) => {
+                let row = asked.session.and_then(|session| self.sessions.get(&session));
+                let ended = row.and_then(|row| row.ended);
+                let ended = ended.ok_or_else(|| Violation("the logout is not durable".into()))?;
+                self.acknowledge(ended);
+                Ok(())
+            }
+            (_, Done::Version(version)) => self.check_version(asked, *version),
+            _ => Err(Violation("this is no answer to it".into())),
+        }
+    }
+
+    /// A purchase's outcome: that of the history, and the same each time.
+    fn check_outcome(&mut self, asked: &Asked, order: &Order, body: &ReplyBody) -> Check {
+        let decided = self.decided.get(&order.key);
+        let decided = decided.ok_or_else(|| Violation("its outcome is not durable".into()))?;
+        let digest = OrderDigest::of(&order.lines);
+        let mine = self.user(decided.user).is_some_and(|user| user.name == asked.user);
+        ensure(mine && decided.digest == digest, || "the key belongs to another order".into())?;
+        self.check_told(order.key, body)?;
+        let first = self.answered.entry((order.key, asked.user.clone(), digest.0)).or_insert(body.clone());
+        ensure(first == body, || format!("it was answered {first:?} before"))
+    }
+
+    /// The outcome of this key is this.
+    fn check_told(&mut self, key: OrderKey, body: &ReplyBody) -> Check {
+        let decided = self.decided.get(&key).ok_or_else(|| Violation("its outcome is not durable".into()))?;
+        ensure(decided.reply == *body, || format!("its durable outcome is {:?}", decided.reply))?;
+        self.acknowledge(decided.version);
+        Ok(())
+    }
+
+    fn check_may_see(&self, asked: &Asked, receipt: &Receipt) -> Check {
+        let user = self.user_named(&asked.user).map(|(id, _)| id);
+        let may = receipt.user == asked.user || user.is_some_and(|user| self.is_administrator(user));
+        ensure(may, || "the receipt is another user's".into())
+    }
+
+    fn check_account(&self, session: Option<SessionId>, account: &Account) -> Check {
+        let user =
+            session.and_then(|session| self.sessions.get(&session)).and_then(|row| self.user(row.user));
+        let right = user.is_some_and(|user| user.name == account.user && user.role == account.role);
+        ensure(right, || "it is another user's session".into())
+    }
+
+    /// A read shows the shop at some version from the last acknowledged before it was asked for to the last durable now.
+    fn check_read(&mut self, asked: &Asked, shows: impl Fn(&Shop) -> bool) -> Check {
+        let versions = asked.floor.0..=self.version().0;
+        let seen = versions.map(Version).find(|version| self.shop_at(*version).is_some_and(&shows));
+        let seen = seen.ok_or_else(|| {
+            let last = self.version();
+            Violation(format!("the shop looked like this at no version from {} to {last}", asked.floor))
+        })?;
+        // Whoever reads later sees at least as much.
+        self.acknowledge(seen);
+        Ok(())
+    }
+
+    /// A change by an administrator is in the version that the answer names.
+    fn check_version(&mut self, asked: &Asked, version: Version) -> Check {
+        ensure(version <= self.version(), || "the version is not durable".into())?;
+        ensure(version >= asked.floor, || "the version was acknowledged before it was asked for".into())?;
+        let event = self.record_at(version).map(|record| &record.event);
+        let holds = match (&asked.body, event) {
+            // To define an item as it is changes nothing.
+            (RequestBody::DefineItem { upc, name, price }, _) => {
+                self.shop_at(version).and_then(|shop| shop.item(*upc)) == Some((&**name, *price))
+            }
+            (
+                RequestBody::SetInitialLevel { upc, location, units },
+                Some(Event::InitialLevelSet { item, location: at, units: set, .. }),
+            ) => self.upc_of(item.0) == Some(*upc) && at == location && set == units,
+            (RequestBody::AddUser { name, .. }, Some(Event::UserAdded { name: added, .. })) => name == added,
+            _ => false,
+        };
+        ensure(holds, || format!("version {version} holds {event:?}"))?;
+        self.acknowledge(version);
+        Ok(())
+    }
+
+    fn upc_of(&self, row: u32) -> Option<Upc> {
+        self.shop().and_then(|shop| shop.upc(row))
+    }
+
+    fn acknowledge(&mut self, version: Version) {
+        self.acknowledged = self.acknowledged.max(version);
+    }
+}
+
+/// How a reply is called in the table of what was covered.
+pub(crate) fn outcome_name(op: Op, body: &ReplyBody) -> &'static str {
+    match body {
+        ReplyBody::Done(_) => "done",
+        ReplyBody::Refused(refusal) => refusal.name(),
+        ReplyBody::RefusedOtherwise(_) => "refused_otherwise",
+        ReplyBody::Unavailable(reason) => reason.name(),
+        ReplyBody::ProtocolError(_) if op == Op::Hello => "hello_refused",
+        ReplyBody::ProtocolError(_) => "protocol_error",
+    }
+}

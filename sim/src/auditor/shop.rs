@@ -1,0 +1,156 @@
+//! A naive shop: what the engine should decide, worked out again from plain maps. It shares no code with the engine,
+//! only its words, and is slow and obvious on purpose.
+
+use std::collections::BTreeMap;
+
+use inventory_core::limits::ORDER_LINES_MAX;
+use inventory_core::{LevelRow, LocationId, Money, OrderLine, Refusal, Shortage, Units, Upc};
+
+/// What an accepted order takes, each item and location once, and what it costs.
+pub(super) type Sale = (Vec<OrderLine>, Option<Money>);
+
+/// Items and levels at one version.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shop {
+    /// Codes in the order in which they were defined: the engine's row numbers.
+    rows: Vec<Upc>,
+    items: BTreeMap<Upc, (Box<str>, Option<Money>)>,
+    levels: BTreeMap<(Upc, LocationId), u64>,
+    /// Units that ever came in, and that were ever sold.
+    received: u128,
+    sold: u128,
+}
+
+impl Shop {
+    pub(super) fn upc(&self, row: u32) -> Option<Upc> {
+        self.rows.get(usize::try_from(row).ok()?).copied()
+    }
+
+    pub(super) fn items(&self) -> impl Iterator<Item = (Upc, &str, Option<Money>)> {
+        self.rows.iter().filter_map(|upc| self.items.get(upc).map(|(name, price)| (*upc, &**name, *price)))
+    }
+
+    pub(super) fn levels(&self) -> &BTreeMap<(Upc, LocationId), u64> {
+        &self.levels
+    }
+
+    pub(super) fn item(&self, upc: Upc) -> Option<(&str, Option<Money>)> {
+        self.items.get(&upc).map(|(name, price)| (&**name, *price))
+    }
+
+    pub(super) fn define(&mut self, upc: Upc, name: &str, price: Option<Money>) {
+        if self.items.insert(upc, (name.into(), price)).is_none() {
+            self.rows.push(upc);
+        }
+    }
+
+    /// False if the level was set before, or there is no such item.
+    pub(super) fn set_level(&mut self, upc: Upc, location: LocationId, units: u64) -> bool {
+        if !self.items.contains_key(&upc) || self.levels.contains_key(&(upc, location)) {
+            return false;
+        }
+        self.levels.insert((upc, location), units);
+        self.received += u128::from(units);
+        true
+    }
+
+    /// Takes units away; false if there are not so many.
+    pub(super) fn take(&mut self, line: &OrderLine) -> bool {
+        let Some(level) = self.levels.get_mut(&(line.upc, line.location)) else { return false };
+        let Some(rest) = level.checked_sub(line.units.get()) else { return false };
+        *level = rest;
+        self.sold += u128::from(line.units.get());
+        true
+    }
+
+    /// Whether what came in is what is there and what was sold.
+    pub(super) fn is_conserved(&self) -> bool {
+        let there: u128 = self.levels.values().map(|units| u128::from(*units)).sum();
+        there + self.sold == self.received
+    }
+
+    /// What becomes of an order here and now.
+    pub(super) fn decide(&self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
+        if lines.len() > ORDER_LINES_MAX {
+            return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
+        }
+        if let Some(line) = lines.iter().find(|line| line.units == Units::ZERO) {
+            return Err(Refusal::ZeroQuantity { upc: line.upc });
+        }
+        if lines.is_empty() {
+            return Err(Refusal::EmptyOrder);
+        }
+        let wanted = add_up(lines)?;
+        if let Some(line) = wanted.iter().find(|line| !self.items.contains_key(&line.upc)) {
+            return Err(Refusal::UnknownItem { upc: line.upc });
+        }
+        let shortages: Vec<Shortage> = wanted.iter().filter_map(|line| self.shortage(line)).collect();
+        if !shortages.is_empty() {
+            return Err(Refusal::InsufficientStock { shortages: shortages.into() });
+        }
+        let total = self.price_of(&wanted)?;
+        Ok((wanted, total))
+    }
+
+    fn shortage(&self, line: &OrderLine) -> Option<Shortage> {
+        let OrderLine { upc, location, units: requested } = *line;
+        let there = self.levels.get(&(upc, location)).copied().unwrap_or(0);
+        let available = Units::new(there).unwrap_or_default();
+        (requested.get() > there).then_some(Shortage { upc, location, requested, available })
+    }
+
+    fn price_of(&self, lines: &[OrderLine]) -> Result<Option<Money>, Refusal> {
+        let mut total: i128 = 0;
+        for line in lines {
+            let Some((_, Some(price))) = self.item(line.upc) else { return Ok(None) };
+            total += i128::from(price.minor()) * i128::from(line.units.get());
+            if total > i128::from(i64::MAX) {
+                return Err(Refusal::Overflow { upc: line.upc });
+            }
+        }
+        Ok(i64::try_from(total).ok().map(Money::from_minor))
+    }
+
+    /// The levels that are shown of an item, the main location's first: it always has one.
+    pub(super) fn shown(&self, upc: Upc) -> Vec<LevelRow> {
+        let Some((name, price)) = self.item(upc) else { return Vec::new() };
+        let mut places: BTreeMap<LocationId, u64> = BTreeMap::from([(LocationId::MAIN, 0)]);
+        places.extend(
+            self.levels.iter().filter(|((of, _), _)| *of == upc).map(|((_, at), units)| (*at, *units)),
+        );
+        let row = |(location, units)| LevelRow {
+            upc,
+            name: name.into(),
+            location,
+            on_hand: Units::new(units).unwrap_or_default(),
+            reserved: Units::ZERO,
+            price,
+        };
+        places.into_iter().map(row).collect()
+    }
+
+    /// At most `limit` items after this one, and where the next page begins.
+    pub(super) fn page(&self, after: Option<Upc>, limit: usize) -> (Vec<LevelRow>, Option<Upc>) {
+        let mut upcs: Vec<Upc> =
+            self.items.keys().copied().filter(|upc| after.is_none_or(|after| *upc > after)).collect();
+        let more = upcs.len() > limit;
+        upcs.truncate(limit);
+        let next = if more { upcs.last().copied() } else { None };
+        (upcs.into_iter().flat_map(|upc| self.shown(upc)).collect(), next)
+    }
+}
+
+/// Lines of one item and location as one, where the first of them stood.
+fn add_up(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+    let mut sums: Vec<OrderLine> = Vec::new();
+    for line in lines {
+        match sums.iter_mut().find(|sum| sum.upc == line.upc && sum.location == line.location) {
+            Some(sum) => {
+                let units = sum.units.get().saturating_add(line.units.get());
+                sum.units = Units::new(units).ok_or(Refusal::Overflow { upc: line.upc })?;
+            }
+            None => sums.push(*line),
+        }
+    }
+    Ok(sums)
+}

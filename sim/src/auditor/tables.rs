@@ -1,0 +1,68 @@
+//! The engine's tables against those of the naive shop, at a moment when all of them are durable.
+
+use std::collections::BTreeMap;
+
+use inventory_core::state::{Outcome, State};
+use inventory_core::{LocationId, Refusal, Upc};
+use inventory_net::message::{Done, ReplyBody};
+
+use super::{Auditor, Check, Violation, ensure};
+
+impl Auditor {
+    /// Whether this state, all of which is said to be durable, is what the events make.
+    pub(crate) fn same_tables(&self, state: &State) -> Check {
+        ensure(state.version() == self.version(), || {
+            format!("the tables are of version {} instead of {}", state.version(), self.version())
+        })?;
+        ensure(state.now() == self.now, || format!("the state's time is {}, not {}", state.now(), self.now))?;
+        let shop = self.shop().ok_or_else(|| Violation("no shop".into()))?;
+        let items = state.catalogue().iter().map(|item| (item.upc, item.name, item.price));
+        ensure(items.eq(shop.items()), || "the catalogue differs".into())?;
+        let levels: BTreeMap<(Upc, LocationId), u64> = state
+            .stock()
+            .iter()
+            .filter_map(|(item, location, level)| {
+                Some(((state.catalogue().upc(item)?, location), level.on_hand.get()))
+            })
+            .collect();
+        ensure(levels == *shop.levels(), || {
+            format!("the levels are {levels:?} instead of {:?}", shop.levels())
+        })?;
+        self.same_users(state)?;
+        self.same_orders(state)
+    }
+
+    fn same_users(&self, state: &State) -> Check {
+        ensure(state.users().len() == self.users.len(), || "the number of users differs".into())?;
+        for ((_, found), row) in state.users().iter().zip(&self.users) {
+            let same = found.name == row.name
+                && found.password_hash == row.password_hash
+                && found.role == row.role
+                && found.sessions.iter().eq(&row.sessions);
+            ensure(same, || format!("user {} differs: {found:?}", row.name))?;
+        }
+        Ok(())
+    }
+
+    /// The window holds nothing but outcomes, and every one whose key is young enough.
+    fn same_orders(&self, state: &State) -> Check {
+        for row in state.orders().iter() {
+            let decided = self.decided.get(&row.key);
+            let same = decided.is_some_and(|decided| {
+                let alike = match (&row.outcome, &decided.reply) {
+                    (Outcome::Accepted { total, .. }, ReplyBody::Done(Done::Receipt(receipt))) => {
+                        receipt.total == *total && receipt.at == row.at
+                    }
+                    (Outcome::Refused(found), ReplyBody::Refused(refusal)) => Refusal::eq(found, refusal),
+                    _ => false,
+                };
+                alike && decided.version == row.version && decided.user == row.user
+            });
+            ensure(same, || format!("the window holds another outcome of order {}", row.key))?;
+        }
+        let start = state.orders().start(state.now());
+        let young = self.decided.keys().filter(|key| key.time() >= start).count();
+        let held = state.orders().iter().filter(|row| row.key.time() >= start).count();
+        ensure(young == held, || format!("the window holds {held} of {young} outcomes"))
+    }
+}

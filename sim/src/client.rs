@@ -1,0 +1,308 @@
+//! A simulated client: one user at the real client's end of a connection, who logs in, looks, buys, and sends each order
+//! again under its key, through whatever connection there is, until it has an outcome.
+
+use std::collections::BTreeMap;
+
+use inventory_core::{Order, OrderKey, Refusal, Time};
+use inventory_net::connection::{ClientConnection, ClientError};
+use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Token};
+
+use crate::auditor::{Asked, Auditor, Check, Violation, ensure};
+use crate::coverage::{Coverage, Fault};
+use crate::network::{LinkId, Network, take};
+use crate::workload::{Workload, password, user_name, wrong_password};
+
+/// Most requests that a client has in flight.
+const IN_FLIGHT: usize = 6;
+
+/// Orders of no more lines fit the frames of a connection that has not logged in.
+const LINES_WITHOUT_SESSION: usize = 100;
+
+/// An order, and whether it has an outcome.
+#[derive(Debug)]
+pub(crate) struct Intent {
+    pub(crate) order: Order,
+    pub(crate) outcome: Option<ReplyBody>,
+    /// The step in which it was first sent.
+    since: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    number: u64,
+    pub(crate) link: Option<LinkId>,
+    wire: ClientConnection,
+    /// What a client keeps on its own disk: its session and its orders.
+    token: Option<Token>,
+    pub(crate) intents: Vec<Intent>,
+    in_flight: BTreeMap<RequestId, Asked>,
+    /// Whether this connection was bound to the session of `token`.
+    bound: bool,
+    rng: fastrand::Rng,
+}
+
+/// What surrounds a client.
+pub(crate) struct Around<'a> {
+    pub(crate) step: u64,
+    pub(crate) now: Time,
+    pub(crate) network: &'a mut Network,
+    pub(crate) auditor: &'a mut Auditor,
+    pub(crate) coverage: &'a mut Coverage,
+    pub(crate) workload: &'a Workload,
+    /// The last step at which each fault was about.
+    pub(crate) faults: &'a BTreeMap<Fault, u64>,
+    /// Nothing new is begun.
+    pub(crate) closing: bool,
+}
+
+impl Client {
+    pub(crate) fn new(number: u64, rng: fastrand::Rng) -> Self {
+        Self {
+            number,
+            link: None,
+            wire: ClientConnection::new("sim"),
+            token: None,
+            intents: Vec::new(),
+            in_flight: BTreeMap::new(),
+            bound: false,
+            rng,
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open_orders().next().is_none()
+    }
+
+    /// The orders that have no outcome yet.
+    pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.intents.iter().filter(|intent| intent.outcome.is_none()).map(|intent| &intent.order)
+    }
+
+    /// Does one thing.
+    pub(crate) fn act(&mut self, around: &mut Around<'_>) {
+        let Some(link) = self.link else { return self.connect(around.network) };
+        if self.wire.server().is_some()
+            && self.in_flight.len() < IN_FLIGHT
+            && let Some(body) = self.next_request(around)
+        {
+            self.ask(around, &body);
+        }
+        self.flush(link, around.network);
+    }
+
+    fn connect(&mut self, network: &mut Network) {
+        let link = network.open();
+        self.link = Some(link);
+        self.wire = ClientConnection::new("sim");
+        self.bound = false;
+        self.in_flight.clear();
+        self.flush(link, network);
+    }
+
+    /// Leaves the connection; what was sent may still arrive. The replies to it are lost.
+    pub(crate) fn give_up(&mut self, network: &mut Network) {
+        if let Some(link) = self.link.take().and_then(|link| network.link(link)) {
+            link.client_gone = true;
+            link.to_client.clear();
+        }
+        self.in_flight.clear();
+        self.bound = false;
+    }
+
+    fn flush(&mut self, link: LinkId, network: &mut Network) {
+        if let Some(link) = network.link(link) {
+            link.to_server.extend(self.wire.output());
+            self.wire.sent(self.wire.output().len());
+        }
+    }
+
+    fn next_request(&mut self, around: &Around<'_>) -> Option<RequestBody> {
+        // Until it is clear who asks, it is not clear which answer is right.
+        let is_awaited = |op| self.in_flight.values().any(|asked| asked.body.op() == op);
+        let leaving = is_awaited(Op::LogOut);
+        if is_awaited(Op::LogIn) || is_awaited(Op::Resume) || (leaving && (!self.bound || self.rng.bool())) {
+            return None;
+        }
+        if !self.bound {
+            return Some(self.binding(around));
+        }
+        if around.closing || self.rng.u8(..3) == 0 {
+            if let Some(order) = self.unsettled() {
+                return Some(RequestBody::Purchase(order));
+            }
+            if around.closing {
+                return None;
+            }
+        }
+        Some(match self.rng.u8(..40) {
+            0 => RequestBody::LogOut,
+            1 => RequestBody::LogIn { user: user_name(self.number), password: password(self.number) },
+            2..20 => self.purchase(around),
+            _ => {
+                let keys: Vec<OrderKey> = self.intents.iter().map(|intent| intent.order.key).collect();
+                if self.number == 0 && self.rng.u8(..3) == 0 {
+                    around.workload.administration(&mut self.rng)
+                } else {
+                    around.workload.request(&mut self.rng, &keys, around.now)
+                }
+            }
+        })
+    }
+
+    /// How an unbound connection gets its session; sometimes something that needs one is asked without.
+    fn binding(&mut self, around: &Around<'_>) -> RequestBody {
+        let user = user_name(self.number);
+        if !around.closing {
+            match self.rng.u8(..20) {
+                0 => return RequestBody::LogIn { user, password: wrong_password() },
+                1 => return RequestBody::LogOut,
+                2 => return RequestBody::WhoAmI,
+                3 => return around.workload.request(&mut self.rng, &[], around.now),
+                _ => {}
+            }
+        }
+        match self.token.clone().filter(|_| self.rng.u8(..8) > 0) {
+            Some(token) => RequestBody::Resume { token },
+            None => RequestBody::LogIn { user, password: password(self.number) },
+        }
+    }
+
+    fn unsettled(&mut self) -> Option<Order> {
+        let open: Vec<Order> = self.open_orders().cloned().collect();
+        self.rng.choice(open)
+    }
+
+    fn purchase(&mut self, around: &Around<'_>) -> RequestBody {
+        let mut order = around.workload.order(&mut self.rng, around.now);
+        match self.rng.u8(..20) {
+            // Another order under a key that was used.
+            0 => {
+                if let Some(used) = self.rng.choice(&self.intents) {
+                    order.key = used.order.key;
+                }
+            }
+            // An order whose outcome is known, again.
+            1 => {
+                if let Some(used) = self.rng.choice(&self.intents) {
+                    return RequestBody::Purchase(used.order.clone());
+                }
+            }
+            _ => {}
+        }
+        if self.intents.iter().any(|intent| intent.order == order) {
+            return RequestBody::Purchase(order);
+        }
+        self.intents.push(Intent { order: order.clone(), outcome: None, since: around.step });
+        RequestBody::Purchase(order)
+    }
+
+    fn ask(&mut self, around: &mut Around<'_>, body: &RequestBody) {
+        // What is not sent was not asked: an order that is too long for now stays an intent.
+        let Ok(id) = self.wire.request(body) else { return };
+        let session = self.token.as_ref().filter(|_| self.bound).map(Token::session);
+        let mut asked = around.auditor.sent(around.step, &user_name(self.number), session, body);
+        if let RequestBody::Purchase(order) = body
+            && let Some(intent) = self.intents.iter().find(|intent| intent.order == *order)
+        {
+            asked.step = intent.since;
+        }
+        self.in_flight.insert(id, asked);
+    }
+
+    /// Bytes arrive.
+    pub(crate) fn receive(&mut self, around: &mut Around<'_>, count: usize) -> Check {
+        let Some(id) = self.link else { return Ok(()) };
+        let Some(link) = around.network.link(id) else {
+            self.give_up(around.network);
+            return Ok(());
+        };
+        let bytes = take(&mut link.to_client, count);
+        let ended = link.server_gone && link.to_client.is_empty();
+        self.wire.read_buffer().extend_from_slice(&bytes);
+        loop {
+            match self.wire.poll_reply() {
+                Ok(Some(reply)) => {
+                    let asked = reply.id.and_then(|id| self.in_flight.remove(&id));
+                    let asked = asked.ok_or_else(|| Violation("a reply to no request".into()))?;
+                    self.take_reply(around, &asked, reply.body)?;
+                }
+                Ok(None) => break,
+                Err(ClientError::BrokenOff(error))
+                    if error.is(ProtocolErrorCode::TimedOut)
+                        || (error.is(ProtocolErrorCode::FrameTooLarge)
+                            && self.has_long_order_in_flight()) =>
+                {
+                    self.give_up(around.network);
+                    return Ok(());
+                }
+                Err(error) => return Err(Violation(format!("a client's connection broke: {error}"))),
+            }
+        }
+        if ended {
+            self.give_up(around.network);
+        }
+        Ok(())
+    }
+
+    /// A session may end while an order is under way that is too long for a connection without one: then the server
+    /// breaks off.
+    fn has_long_order_in_flight(&self) -> bool {
+        let is_long = |asked: &Asked| match &asked.body {
+            RequestBody::Purchase(order) => order.lines.len() > LINES_WITHOUT_SESSION,
+            _ => false,
+        };
+        self.in_flight.values().any(is_long)
+    }
+
+    fn take_reply(&mut self, around: &mut Around<'_>, asked: &Asked, body: ReplyBody) -> Check {
+        around.auditor.replied(asked, &body)?;
+        let about: Vec<Fault> =
+            around.faults.iter().filter(|(_, step)| **step >= asked.step).map(|(fault, _)| *fault).collect();
+        let about = if about.is_empty() { vec![Fault::None] } else { about };
+        let op = asked.body.op();
+        around.coverage.replied(op, crate::auditor::outcome_name(op, &body), &about);
+        match (&asked.body, &body) {
+            (_, ReplyBody::Done(Done::LoggedIn { token, .. })) => {
+                self.token = Some(token.clone());
+                self.bound = true;
+            }
+            (RequestBody::Resume { .. }, ReplyBody::Done(_)) => self.bound = true,
+            (RequestBody::Resume { .. }, ReplyBody::Refused(Refusal::NotLoggedIn))
+            | (RequestBody::LogOut, ReplyBody::Done(_)) => {
+                self.token = None;
+                self.bound = false;
+            }
+            (_, ReplyBody::Refused(Refusal::NotLoggedIn)) => {
+                let current = self.token.as_ref().map(Token::session);
+                self.bound = self.bound && (asked.session.is_none() || asked.session != current);
+            }
+            (RequestBody::Purchase(order), ReplyBody::Done(_) | ReplyBody::Refused(_)) => {
+                return self.settle(order, body);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, order: &Order, body: ReplyBody) -> Check {
+        let Some(intent) = self.intents.iter_mut().find(|intent| intent.order == *order) else {
+            return Ok(());
+        };
+        // An attempt that is still under way may come of age.
+        if body == ReplyBody::Refused(Refusal::KeyFromFuture) {
+            return Ok(());
+        }
+        // What a refusal of the key says depends on the clock; the outcome of an order does not.
+        let is_about_key =
+            |body: &ReplyBody| matches!(body, ReplyBody::Refused(Refusal::KeyTooOld | Refusal::KeyReused));
+        if let Some(outcome) =
+            intent.outcome.as_ref().filter(|known| !is_about_key(known) && !is_about_key(&body))
+        {
+            ensure(*outcome == body, || format!("order {} had {outcome:?} and now {body:?}", order.key))?;
+        }
+        if intent.outcome.as_ref().is_none_or(is_about_key) {
+            intent.outcome = Some(body);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! What a run has seen: which command ended how, while which fault was about.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use inventory_net::message::Op;
+
+/// What goes wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Nothing did.
+    None,
+    /// A connection was cut.
+    Cut,
+    /// A client gave a connection up, and what it had sent was still under way.
+    GivenUp,
+    /// The machine lost its power, between two operations of the disk or within one.
+    PowerLoss,
+    /// As `PowerLoss`, while the server was recovering.
+    PowerLossInRecovery,
+    /// The server's process was killed.
+    Kill,
+    /// The server was stopped in order and started again.
+    Restart,
+    /// An operation of the disk answered EIO.
+    Io,
+    /// The disk was full.
+    Full,
+    /// A write stopped half way.
+    Short,
+    /// A sync failed.
+    Sync,
+    /// The server's clock jumped.
+    Clock,
+    /// Hours went by.
+    Pause,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::None,
+        Self::Cut,
+        Self::GivenUp,
+        Self::PowerLoss,
+        Self::PowerLossInRecovery,
+        Self::Kill,
+        Self::Restart,
+        Self::Io,
+        Self::Full,
+        Self::Short,
+        Self::Sync,
+        Self::Clock,
+        Self::Pause,
+    ];
+}
+
+/// The pairs of command and outcome that the workload is meant to reach.
+const WANTED: &[(Op, &[&str])] = &[
+    (Op::LogIn, &["done", "bad_credentials", "already_logged_in", "not_written", "poisoned", "overloaded"]),
+    (Op::Resume, &["done", "not_logged_in", "not_written", "poisoned", "overloaded"]),
+    (Op::LogOut, &["done", "not_logged_in", "not_written", "poisoned", "overloaded"]),
+    (Op::WhoAmI, &["done", "not_logged_in", "not_written", "poisoned", "overloaded"]),
+    (Op::Levels, &["done", "not_logged_in", "not_written", "poisoned", "overloaded"]),
+    (Op::Item, &["done", "not_logged_in", "unknown_item", "not_written", "poisoned", "overloaded"]),
+    (
+        Op::Purchase,
+        &[
+            "done",
+            "not_logged_in",
+            "unknown_item",
+            "insufficient_stock",
+            "zero_quantity",
+            "overflow",
+            "too_many_lines",
+            "empty_order",
+            "key_reused",
+            "key_too_old",
+            "key_from_future",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
+        Op::Receipt,
+        &[
+            "done",
+            "not_logged_in",
+            "insufficient_stock",
+            "unknown_order",
+            "key_too_old",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
+        Op::DefineItem,
+        &["done", "not_permitted", "invalid_name", "invalid_price", "not_written", "poisoned", "overloaded"],
+    ),
+    (
+        Op::SetInitialLevel,
+        &[
+            "done",
+            "not_permitted",
+            "unknown_item",
+            "level_already_set",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
+        Op::AddUser,
+        &["done", "not_permitted", "user_exists", "invalid_name", "not_written", "poisoned", "overloaded"],
+    ),
+];
+
+/// Counts of command × outcome × fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    seen: BTreeMap<(u32, &'static str, Fault), u64>,
+    faults: BTreeMap<Fault, u64>,
+}
+
+impl Coverage {
+    /// A request for `op` ended like this while these faults were about.
+    pub(crate) fn replied(&mut self, op: Op, outcome: &'static str, faults: &[Fault]) {
+        for fault in faults {
+            *self.seen.entry((op.code(), outcome, *fault)).or_default() += 1;
+        }
+    }
+
+    /// A fault took effect.
+    pub(crate) fn injected(&mut self, fault: Fault) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    /// Adds what another run has seen.
+    pub fn add(&mut self, other: &Self) {
+        for (seen, count) in &other.seen {
+            *self.seen.entry(*seen).or_default() += count;
+        }
+        for (fault, count) in &other.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+    }
+
+    /// How often a fault took effect.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
+        Fault::ALL.into_iter().skip(1).map(|fault| (fault, self.faults.get(&fault).copied().unwrap_or(0)))
+    }
+
+    /// The pairs of command and outcome that were never seen at all.
+    pub fn missing_outcomes(&self) -> Vec<(Op, &'static str)> {
+        let seen = |op: Op, outcome: &str| {
+            self.seen.keys().any(|(code, other, _)| *code == op.code() && *other == outcome)
+        };
+        wanted().filter(|(op, outcome)| !seen(*op, outcome)).collect()
+    }
+
+    /// How many triples were seen, and how many there could be.
+    pub fn triples(&self) -> (usize, usize) {
+        let all = wanted().count() * Fault::ALL.len();
+        let seen = wanted().flat_map(|(op, outcome)| {
+            Fault::ALL.into_iter().filter(move |fault| self.has(op, outcome, *fault))
+        });
+        (seen.count(), all)
+    }
+
+    fn has(&self, op: Op, outcome: &'static str, fault: Fault) -> bool {
+        self.seen.contains_key(&(op.code(), outcome, fault))
+    }
+}
+
+fn wanted() -> impl Iterator<Item = (Op, &'static str)> {
+    WANTED.iter().flat_map(|(op, outcomes)| outcomes.iter().map(|outcome| (*op, *outcome)))
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "faults that took effect:")?;
+        for (fault, count) in self.faults() {
+            writeln!(f, "  {fault:?}: {count}")?;
+        }
+        let (seen, all) = self.triples();
+        writeln!(f, "command × outcome × fault: {seen} of {all} seen (not all can happen); not seen:")?;
+        for (op, outcome) in wanted() {
+            let unhit: Vec<String> = Fault::ALL
+                .into_iter()
+                .filter(|fault| !self.has(op, outcome, *fault))
+                .map(|fault| format!("{fault:?}"))
+                .collect();
+            match unhit.len() {
+                0 => {}
+                count if count == Fault::ALL.len() => {
+                    writeln!(f, "  {} × {outcome}: never", op.name())?;
+                }
+                _ => writeln!(f, "  {} × {outcome}: {}", op.name(), unhit.join(" "))?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! The simulated network: two queues of bytes for each connection. Bytes of one direction arrive in order, in pieces of
+//! any size, whenever the simulator says; connections know nothing of each other, and end in the middle of anything.
+
+use std::collections::{BTreeMap, VecDeque};
+
+/// What names a connection.
+pub(crate) type LinkId = u32;
+
+/// One connection between a client and the server.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) to_server: VecDeque<u8>,
+    pub(crate) to_client: VecDeque<u8>,
+    /// The client sends and takes nothing more.
+    pub(crate) client_gone: bool,
+    /// The server sends and takes nothing more.
+    pub(crate) server_gone: bool,
+}
+
+/// All connections that are not over.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    links: BTreeMap<LinkId, Link>,
+    last: LinkId,
+}
+
+impl Network {
+    pub(crate) fn open(&mut self) -> LinkId {
+        self.last += 1;
+        self.links.insert(self.last, Link::default());
+        self.last
+    }
+
+    pub(crate) fn link(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(&id)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<LinkId> {
+        self.links.keys().copied().collect()
+    }
+
+    /// Forgets connections that both ends have left.
+    pub(crate) fn sweep(&mut self) {
+        self.links.retain(|_, link| !(link.client_gone && link.server_gone));
+    }
+
+    /// The server is gone from all connections; of what it has sent, this much arrives on each.
+    pub(crate) fn server_vanishes(&mut self, mut arrives: impl FnMut(usize) -> usize) {
+        for link in self.links.values_mut() {
+            link.server_gone = true;
+            link.to_server.clear();
+            link.to_client.truncate(arrives(link.to_client.len()));
+        }
+    }
+}
+
+/// The first `count` bytes.
+pub(crate) fn take(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    queue.drain(..count.min(queue.len())).collect()
+}

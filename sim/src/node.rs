@@ -1,0 +1,378 @@
+//! The simulated server process: the real engine, journal and connections, driven by hand. It does what the server of
+//! `inventory-net` does (see its `server` and `service`), without its runtime: passwords are compared instead of hashed,
+//! and orders that left the window are not looked for in the journal.
+
+mod wrong;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use inventory_core::journal::{Commit, Group, Journal, Tip, commit, commit_again};
+use inventory_core::limits::LEVELS_PAGE_MAX;
+use inventory_core::state::State;
+use inventory_core::{
+    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, OrderKey, Query, Refusal, Reply, Role,
+    SessionId, Time, Version,
+};
+use inventory_net::connection::{ServerConfig, ServerConnection};
+use inventory_net::message::{
+    Done, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
+};
+use pollster::block_on;
+
+use crate::auditor::password_hash;
+use crate::defect::{Defect, DefectiveJournal};
+use crate::network::LinkId;
+
+/// What comes back from the engine with a reply.
+#[derive(Debug)]
+struct Ticket {
+    link: LinkId,
+    id: RequestId,
+    op: Op,
+    stage: Stage,
+    /// The client's key, where [`Defect::ForgetKeys`] has put another in its place.
+    renamed: Option<OrderKey>,
+}
+
+/// What the engine's reply is for.
+#[derive(Debug)]
+enum Stage {
+    Answer,
+    /// A login first asks whether the connection has a session, then for the password hash, then starts a session.
+    LogInWhoAmI(Box<str>, Password),
+    LogInCredential(Password),
+    LogInSession(Token),
+    /// Adding a user first asks for permission.
+    AddUserWhoAmI(Box<str>, Password, Role),
+}
+
+/// The server's end of a connection.
+#[derive(Debug)]
+struct End {
+    wire: ServerConnection,
+    actor: Actor,
+    awaited: Awaited,
+}
+
+/// Whether the next request must wait until a reply says who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// With the session that a resume binds the connection to.
+    Actor(Option<SessionId>),
+}
+
+/// What became of the oldest group under way.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// Nothing is under way.
+    Nothing,
+    /// These groups are durable.
+    Durable(Vec<Group>),
+    /// As `Durable`, and then one was not.
+    NotWritten(Vec<Group>, Commit),
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    journal: Arc<DefectiveJournal>,
+    engine: Engine<Option<Ticket>>,
+    /// Groups that were taken from the engine, oldest first, and are not written yet.
+    under_way: VecDeque<Group>,
+    ends: BTreeMap<LinkId, End>,
+    append_id: u128,
+    rng: fastrand::Rng,
+    defect: Option<Defect>,
+    stale: HashMap<String, (ReplyBody, u32)>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        journal: Arc<DefectiveJournal>,
+        state: State,
+        tip: Tip,
+        config: EngineConfig,
+        mut rng: fastrand::Rng,
+    ) -> Self {
+        let defect = journal.defect;
+        Self {
+            journal,
+            engine: Engine::new(state, tip, config),
+            under_way: VecDeque::new(),
+            ends: BTreeMap::new(),
+            append_id: rng.u128(..),
+            rng,
+            defect,
+            stale: HashMap::new(),
+        }
+    }
+
+    /// The state, if all of it is durable.
+    pub(crate) fn durable_state(&self) -> Option<&State> {
+        let durable = self.engine.is_idle() && !self.engine.is_poisoned();
+        durable.then(|| self.engine.state())
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.engine.is_poisoned()
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// What the operator does before the shop opens.
+    pub(crate) fn submit_as_system(&mut self, now: Time, command: Command) {
+        self.engine.submit(now, None, Actor::System, command.into());
+    }
+
+    /// Saves a snapshot if everything is durable; whether it was saved.
+    pub(crate) fn save_snapshot(&self) -> bool {
+        let snapshot = self.engine.snapshot();
+        snapshot.is_some_and(|snapshot| block_on(self.journal.save_snapshot(snapshot)).is_ok())
+    }
+
+    /// Lets go of the journal's oldest segments; the snapshot must cover them.
+    pub(crate) fn discard_through(&self, version: Version) {
+        // If it fails, more is kept than need be.
+        let _kept = block_on(self.journal.discard_through(version));
+    }
+
+    pub(crate) fn accept(&mut self, link: LinkId, now_us: u64) {
+        let wire = ServerConnection::new(ServerConfig::default(), now_us);
+        self.ends.entry(link).or_insert(End { wire, actor: Actor::Anonymous, awaited: Awaited::Nothing });
+    }
+
+    pub(crate) fn wants_read(&self, link: LinkId) -> bool {
+        self.ends.get(&link).is_some_and(|end| end.awaited == Awaited::Nothing && end.wire.wants_read())
+    }
+
+    /// Bytes arrived; none say that the client has ended its side.
+    pub(crate) fn receive(&mut self, link: LinkId, bytes: &[u8]) {
+        let Some(end) = self.ends.get_mut(&link) else { return };
+        if bytes.is_empty() {
+            end.wire.stop_reading();
+        } else {
+            end.wire.read_buffer().extend_from_slice(bytes);
+        }
+    }
+
+    /// The connection is gone without a word.
+    pub(crate) fn drop_link(&mut self, link: LinkId) {
+        self.ends.remove(&link);
+    }
+
+    /// Lets every connection notice that it has waited too long.
+    pub(crate) fn handle_timeouts(&mut self, now_us: u64) {
+        for end in self.ends.values_mut() {
+            end.wire.handle_timeout(now_us);
+        }
+    }
+
+    /// Starts the requests that have arrived and hands out the replies that may leave.
+    pub(crate) fn turn(&mut self, now: Time, now_us: u64) {
+        let links: Vec<LinkId> = self.ends.keys().copied().collect();
+        for link in links {
+            while let Some(end) = self.ends.get_mut(&link).filter(|end| end.awaited == Awaited::Nothing) {
+                let Some(request) = end.wire.poll_request(now_us) else { break };
+                self.start(now, now_us, link, request);
+            }
+        }
+        while let Some((ticket, reply)) = self.engine.poll_reply() {
+            if let Some(ticket) = ticket {
+                self.settle(now, now_us, ticket, reply);
+            }
+        }
+        while let Some(group) = self.engine.poll_append(AppendId(self.append_id)) {
+            self.append_id = self.append_id.wrapping_add(1);
+            self.under_way.push_back(group);
+        }
+    }
+
+    /// Takes what is to be sent on this connection, and says whether the server closes it behind that; none if it is not
+    /// one of the server's.
+    pub(crate) fn output(&mut self, link: LinkId, now_us: u64) -> Option<(Vec<u8>, bool)> {
+        let end = self.ends.get_mut(&link)?;
+        let bytes = end.wire.output().to_vec();
+        end.wire.sent(bytes.len(), now_us);
+        let finished = end.wire.is_finished();
+        if finished {
+            self.ends.remove(&link);
+        }
+        Some((bytes, finished))
+    }
+
+    /// Writes the oldest group under way, finds out what became of it, and tells the engine. Replies leave at the next
+    /// [`turn`](Self::turn).
+    pub(crate) fn commit(&mut self) -> Committed {
+        let Some(group) = self.under_way.pop_front() else { return Committed::Nothing };
+        let committed = match (self.defect, block_on(commit(&*self.journal, &group))) {
+            (Some(Defect::FailureIsSuccess), Commit::Failed(_)) => Commit::Done,
+            (Some(Defect::UnknownIsFailure), Commit::Unknown(why)) => Commit::Failed(why),
+            (Some(Defect::SuccessIsFailure), Commit::Done) if self.rng.u8(..16) == 0 => {
+                Commit::Failed(String::new())
+            }
+            (_, committed) => committed,
+        };
+        if committed == Commit::Done {
+            self.engine.appended();
+            return Committed::Durable(vec![group]);
+        }
+        let behind: Vec<(Group, Commit)> = std::mem::take(&mut self.under_way)
+            .into_iter()
+            .map(|group| (group.clone(), block_on(commit(&*self.journal, &group))))
+            .collect();
+        let (durable, verdict) = match committed {
+            Commit::Unknown(_) => self.find_out(group, behind),
+            definite if behind.iter().all(|(_, committed)| *committed != Commit::Done) => {
+                (Vec::new(), definite)
+            }
+            _ => (Vec::new(), Commit::Unknown("a group was taken behind one that was refused".into())),
+        };
+        match &verdict {
+            Commit::Done => {}
+            Commit::Failed(_) => self.engine.append_failed(),
+            // There is one writer: a conflict is as bad as not knowing.
+            Commit::Conflict(_) | Commit::Unknown(_) => self.engine.poison(),
+        }
+        Committed::NotWritten(durable, verdict)
+    }
+
+    fn find_out(&mut self, group: Group, behind: Vec<(Group, Commit)>) -> (Vec<Group>, Commit) {
+        let mut durable = Vec::new();
+        for group in std::iter::once(group).chain(behind.into_iter().map(|(group, _)| group)) {
+            let committed = block_on(commit_again(&*self.journal, &group));
+            if committed != Commit::Done {
+                return (durable, committed);
+            }
+            self.engine.appended();
+            durable.push(group);
+        }
+        (durable, Commit::Done)
+    }
+
+    fn start(&mut self, now: Time, now_us: u64, link: LinkId, request: Request) {
+        let Some(end) = self.ends.get_mut(&link) else { return };
+        let Request { id, body } = request;
+        let (actor, op) = (end.actor, body.op());
+        if matches!(op, Op::LogIn | Op::Resume | Op::LogOut) {
+            end.awaited = Awaited::Actor(match &body {
+                RequestBody::Resume { token } => Some(token.session()),
+                _ => None,
+            });
+        }
+        if let Some(body) = self.answer_wrongly(actor, &body) {
+            return self.reply(now_us, link, id, op, body);
+        }
+        let mut renamed = None;
+        let (actor, action, stage): (_, Action, _) = match body {
+            RequestBody::Purchase(mut order) => {
+                if self.defect == Some(Defect::ForgetKeys) {
+                    renamed = Some(order.key);
+                    order.key = OrderKey::from_parts(order.key.time(), self.rng.u128(..));
+                }
+                (actor, Command::Purchase(order).into(), Stage::Answer)
+            }
+            RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Stage::Answer),
+            RequestBody::Levels { after, limit } => {
+                let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));
+                (actor, Query::Levels { after, limit }.into(), Stage::Answer)
+            }
+            RequestBody::Item { upc } => (actor, Query::Item { upc }.into(), Stage::Answer),
+            RequestBody::WhoAmI => (actor, Query::WhoAmI.into(), Stage::Answer),
+            RequestBody::DefineItem { upc, name, price } => {
+                (actor, Command::DefineItem { upc, name, price }.into(), Stage::Answer)
+            }
+            RequestBody::SetInitialLevel { upc, location, units } => {
+                (actor, Command::SetInitialLevel { upc, location, units }.into(), Stage::Answer)
+            }
+            RequestBody::LogOut => (actor, Command::LogOut.into(), Stage::Answer),
+            RequestBody::Resume { token } => {
+                (Actor::Session(token.session()), Query::WhoAmI.into(), Stage::Answer)
+            }
+            RequestBody::LogIn { user, password } => {
+                (actor, Query::WhoAmI.into(), Stage::LogInWhoAmI(user, password))
+            }
+            RequestBody::AddUser { name, password, role } => {
+                (actor, Query::WhoAmI.into(), Stage::AddUserWhoAmI(name, password, role))
+            }
+            RequestBody::Hello(_) => return,
+        };
+        self.engine.submit(now, Some(Ticket { link, id, op, stage, renamed }), actor, action);
+    }
+
+    /// The next step of a request that takes several, or its reply.
+    fn settle(&mut self, now: Time, now_us: u64, ticket: Ticket, reply: Reply) {
+        let Ticket { link, id, op, stage, renamed } = ticket;
+        let actor = self.ends.get(&link).map_or(Actor::Anonymous, |end| end.actor);
+        let mut next = |actor, action: Action, stage| {
+            self.engine.submit(now, Some(Ticket { link, id, op, stage, renamed }), actor, action);
+        };
+        let body = match (stage, reply) {
+            (Stage::LogInWhoAmI(..), Reply::Answered(Answer::Identity(_))) => {
+                ReplyBody::Refused(Refusal::AlreadyLoggedIn)
+            }
+            (Stage::LogInWhoAmI(name, password), _) => {
+                let credential = Query::Credential { name }.into();
+                return next(Actor::System, credential, Stage::LogInCredential(password));
+            }
+            (Stage::LogInCredential(password), Reply::Answered(Answer::Credential(found))) => {
+                let hash = password_hash(password.reveal());
+                let Some(found) = found.filter(|found| found.password_hash == hash) else {
+                    return self.reply(now_us, link, id, op, ReplyBody::Refused(Refusal::BadCredentials));
+                };
+                let token = Token::new(std::array::from_fn(|_| self.rng.u8(..)));
+                let command = Command::LogIn { user: found.user, session: token.session() };
+                let ticket = Ticket { link, id, op, stage: Stage::LogInSession(token), renamed };
+                return self.engine.submit(now, Some(ticket), Actor::System, command.into());
+            }
+            (Stage::LogInSession(token), Reply::Answered(Answer::Identity(identity))) => {
+                if let Some(end) = self.ends.get_mut(&link) {
+                    end.actor = Actor::Session(token.session());
+                }
+                ReplyBody::Done(Done::LoggedIn { token, account: identity.into() })
+            }
+            (Stage::AddUserWhoAmI(name, password, role), Reply::Answered(Answer::Identity(identity))) => {
+                if identity.role == Role::Administrator {
+                    let password_hash = password_hash(password.reveal());
+                    let command = Command::AddUser { name, password_hash, role }.into();
+                    return next(actor, command, Stage::Answer);
+                }
+                ReplyBody::Refused(Refusal::NotPermitted)
+            }
+            (_, reply) => {
+                ReplyBody::from_engine(reply).unwrap_or(ReplyBody::Unavailable(Unavailable::Poisoned))
+            }
+        };
+        self.reply(now_us, link, id, op, name_back(body, renamed));
+    }
+
+    /// Follows what a reply says about who is at the other end, and gives it to the connection.
+    fn reply(&mut self, now_us: u64, link: LinkId, id: RequestId, op: Op, body: ReplyBody) {
+        let mut body = self.distort(op, body);
+        let Some(end) = self.ends.get_mut(&link) else { return };
+        if op == Op::LogOut && matches!(body, ReplyBody::Done(_)) {
+            end.actor = Actor::Anonymous;
+            body = ReplyBody::Done(Done::LoggedOut);
+        }
+        if matches!(op, Op::LogIn | Op::Resume | Op::LogOut)
+            && let Awaited::Actor(Some(session)) = std::mem::replace(&mut end.awaited, Awaited::Nothing)
+        {
+            let is_done = matches!(body, ReplyBody::Done(_));
+            end.actor = if is_done { Actor::Session(session) } else { Actor::Anonymous };
+        }
+        end.wire.reply(id, &body, now_us);
+    }
+}
+
+/// The receipt of a renamed order, under the client's key.
+fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
+    match (body, renamed) {
+        (ReplyBody::Done(Done::Receipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::Receipt(receipt))
+        }
+        (body, _) => body,
+    }
+}

@@ -1,0 +1,139 @@
+//! What clients ask for, drawn so that every command reaches every outcome now and then.
+
+use inventory_core::limits::{ORDER_LINES_MAX, UNITS_MAX};
+use inventory_core::{LocationId, Money, Order, OrderKey, OrderLine, Role, Time, Units, Upc};
+use inventory_net::message::{Password, RequestBody};
+
+/// What a run is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) items: u64,
+    pub(crate) locations: u16,
+    pub(crate) users: u64,
+}
+
+impl Workload {
+    pub(crate) fn upc(item: u64) -> Upc {
+        Upc::new(36_000_000_000 + item % 1_000).unwrap_or(FALLBACK)
+    }
+
+    /// An item that is probably defined.
+    pub(crate) fn any_upc(&self, rng: &mut fastrand::Rng) -> Upc {
+        let beyond = u64::from(rng.u8(..12) == 0);
+        Self::upc(rng.u64(..self.items + beyond))
+    }
+
+    fn any_location(&self, rng: &mut fastrand::Rng) -> LocationId {
+        if rng.u8(..4) > 0 { LocationId::MAIN } else { LocationId(rng.u16(..self.locations.max(1))) }
+    }
+
+    fn any_line(&self, rng: &mut fastrand::Rng) -> OrderLine {
+        let units = match rng.u8(..40) {
+            0 => 0,
+            1 => UNITS_MAX,
+            2..6 => rng.u64(5..40),
+            _ => rng.u64(1..5),
+        };
+        let units = Units::new(units).unwrap_or_default();
+        OrderLine { upc: self.any_upc(rng), location: self.any_location(rng), units }
+    }
+
+    /// A new order.
+    pub(crate) fn order(&self, rng: &mut fastrand::Rng, now: Time) -> Order {
+        let now = match rng.u8(..50) {
+            0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
+            1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
+            _ => now,
+        };
+        let lines = match rng.u16(..400) {
+            0 => ORDER_LINES_MAX + 1,
+            1..4 => 0,
+            4..120 => rng.usize(2..5),
+            _ => 1,
+        };
+        let mut lines: Vec<OrderLine> = (0..lines).map(|_| self.any_line(rng)).collect();
+        // Only one line can be too much: which of two is named first is not part of any promise.
+        let mut huge = lines.iter_mut().filter(|line| line.units.get() > UNITS_MAX / 2);
+        let first = huge.next().map(|line| *line);
+        huge.for_each(|line| line.units = Units::new(1).unwrap_or_default());
+        if let Some(line) = first.filter(|_| lines.len() > 1) {
+            lines.push(line);
+        }
+        Order { key: OrderKey::from_parts(now, rng.u128(..)), lines: lines.into() }
+    }
+
+    /// A request that is no order and nothing about sessions.
+    pub(crate) fn request(&self, rng: &mut fastrand::Rng, keys: &[OrderKey], now: Time) -> RequestBody {
+        match rng.u8(..20) {
+            0..6 => RequestBody::Levels {
+                after: rng.bool().then(|| self.any_upc(rng)),
+                limit: rng.bool().then(|| rng.u32(1..6)),
+            },
+            6..11 => RequestBody::Item { upc: self.any_upc(rng) },
+            11..13 => RequestBody::WhoAmI,
+            13..16 => {
+                let other = OrderKey::from_parts(now, rng.u128(..));
+                let known = rng.choice(keys.iter().copied()).filter(|_| rng.u8(..6) > 0);
+                RequestBody::Receipt { key: known.unwrap_or(other) }
+            }
+            _ => self.administration(rng),
+        }
+    }
+
+    /// What only administrators may.
+    pub(crate) fn administration(&self, rng: &mut fastrand::Rng) -> RequestBody {
+        match rng.u8(..6) {
+            0..3 => self.definition(rng),
+            3..5 => RequestBody::SetInitialLevel {
+                upc: self.any_upc(rng),
+                location: LocationId(rng.u16(..self.locations.max(1) + 2)),
+                units: Units::new(rng.u64(..50)).unwrap_or_default(),
+            },
+            _ => {
+                let number = rng.u64(..self.users + 3);
+                let name = match rng.u8(..8) {
+                    0 => "two words".into(),
+                    _ => user_name(number),
+                };
+                let role = if rng.bool() { Role::Buyer } else { Role::Administrator };
+                RequestBody::AddUser { name, password: password(number), role }
+            }
+        }
+    }
+
+    fn definition(&self, rng: &mut fastrand::Rng) -> RequestBody {
+        let item = rng.u64(..self.items + 2);
+        let price = match rng.u8(..10) {
+            0 => Some(Money::from_minor(-1)),
+            1 => None,
+            2 => Some(Money::from_minor(i64::MAX / 3)),
+            _ => Some(Money::from_minor(rng.i64(1..900))),
+        };
+        let name = if rng.u8(..10) == 0 { String::new() } else { format!("item {item} {}", rng.u8(..3)) };
+        RequestBody::DefineItem { upc: Self::upc(item), name: name.into(), price }
+    }
+}
+
+const FALLBACK: Upc = match Upc::new(1) {
+    Ok(upc) => upc,
+    Err(_) => unreachable!(),
+};
+
+/// The name of the user of this number.
+pub(crate) fn user_name(number: u64) -> Box<str> {
+    format!("user-{number}").into()
+}
+
+/// The password of the user of this number.
+pub(crate) fn password(number: u64) -> Password {
+    new_password(&format!("secret-{number}"))
+}
+
+/// A password that is no user's.
+pub(crate) fn wrong_password() -> Password {
+    new_password("wrong")
+}
+
+fn new_password(text: &str) -> Password {
+    Password::new(text).unwrap_or_else(|| unreachable!("it is short"))
+}

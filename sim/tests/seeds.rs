@@ -1,0 +1,47 @@
+//! Many short runs, none of which may find anything; and that a run is the same every time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::ops::Range;
+
+use inventory_sim::{Coverage, Options, run};
+
+const SHORT: Options = Options { steps: 300, defect: None };
+
+fn run_all(seeds: Range<u64>) -> Coverage {
+    let mut coverage = Coverage::default();
+    for seed in seeds {
+        let report = run(seed, SHORT).unwrap_or_else(|failure| {
+            panic!(
+                "{failure}\nreplay: cargo run -p inventory-sim --release -- --seed {seed} --steps {}",
+                SHORT.steps
+            )
+        });
+        if seed % 100 == 0 {
+            assert_eq!(
+                run(seed, SHORT).unwrap().trace,
+                report.trace,
+                "seed {seed} runs differently each time"
+            );
+        }
+        coverage.add(&report.coverage);
+    }
+    coverage
+}
+
+#[test]
+fn the_first_thousand_seeds_find_nothing() {
+    let coverage = run_all(0..1_000);
+    assert!(coverage.faults().all(|(_, count)| count > 0), "{coverage}");
+    assert_eq!(coverage.missing_outcomes(), [], "{coverage}");
+}
+
+#[test]
+fn the_second_thousand_seeds_find_nothing() {
+    run_all(1_000..2_000);
+}
