@@ -30,6 +30,12 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const FRAME_DEADLINE_US: u64 = 30 * 1_000_000;
 /// How long a connection that has not logged in may be idle, in microseconds.
 pub const ANONYMOUS_DEADLINE_US: u64 = 30 * 1_000_000;
+/// Wrong passwords for one user after which the first pause begins.
+pub const ACCOUNT_GUESSES_FREE: u32 = 5;
+/// Wrong passwords from one address after which the first pause begins.
+pub const ADDRESS_GUESSES_FREE: u32 = 20;
+/// The longest pause after wrong passwords, in microseconds.
+pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
 /// Unsent bytes of replies above which a server reads no further requests of a connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
 

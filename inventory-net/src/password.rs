@@ -83,11 +83,11 @@ impl Passwords {
     /// The hash of a password, as a PHC string.
     pub async fn hash(&self, password: Zeroizing<Vec<u8>>) -> Result<Box<str>, PasswordError> {
         let argon2 = self.argon2.clone();
-        self.run(move || {
+        let work = move || {
             let hash = argon2.hash_password(&password).map_err(failed)?;
             Ok(hash.to_string().into())
-        })
-        .await
+        };
+        self.turn().await?.run(work).await
     }
 
     /// Whether the password is the one of this hash; with no hash, no, at the same cost.
@@ -96,29 +96,54 @@ impl Passwords {
         password: Zeroizing<Vec<u8>>,
         hash: Option<Box<str>>,
     ) -> Result<bool, PasswordError> {
+        self.turn().await?.verify(password, hash).await
+    }
+
+    /// Waits until one more may be worked on: for whoever wants to look once more whether it is still worth it.
+    pub(crate) async fn turn(&self) -> Result<Turn, PasswordError> {
+        let admitted =
+            Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(failed)?;
+        let (argon2, nobody) = (self.argon2.clone(), Arc::clone(&self.nobody));
+        Ok(Turn { argon2, nobody, places: [admitted, running] })
+    }
+}
+
+/// A place among the few that are worked on at once.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    argon2: Argon2<'static>,
+    nobody: Arc<str>,
+    places: [OwnedSemaphorePermit; 2],
+}
+
+impl Turn {
+    /// As [`Passwords::verify`].
+    pub(crate) async fn verify(
+        self,
+        password: Zeroizing<Vec<u8>>,
+        hash: Option<Box<str>>,
+    ) -> Result<bool, PasswordError> {
         let argon2 = self.argon2.clone();
         let nobody = Arc::clone(&self.nobody);
-        self.run(move || {
+        let work = move || {
             let hash = PasswordHash::new(hash.as_deref().unwrap_or(&nobody)).map_err(failed)?;
             match argon2.verify_password(&password, &hash) {
                 Ok(()) => Ok(true),
                 Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
                 Err(error) => Err(failed(error)),
             }
-        })
-        .await
+        };
+        self.run(work).await
     }
 
-    /// Does the work on a thread of its own when it is its turn.
+    /// Does the work on a thread of its own.
     async fn run<T: Send + 'static>(
-        &self,
+        self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let admitted =
-            Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(failed)?;
-        // The permits go with the work: a client that hangs up does not free a place that is still computing.
-        let places: [OwnedSemaphorePermit; 2] = [admitted, running];
+        // The places go with the work: a client that hangs up does not free one that is still computing.
+        let places = self.places;
         let work = move || {
             let result = work();
             drop(places);
