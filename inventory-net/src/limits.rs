@@ -16,6 +16,9 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 pub const FRAME_BYTES_MIN: usize = 64 << 10;
 /// Most requests of one connection that may wait for their replies; also the default.
 pub const IN_FLIGHT_MAX: usize = 1_024;
+/// Most requests of a connection without a session that may wait for their replies: so a flood of them takes turns
+/// with everybody else's.
+pub const ANONYMOUS_IN_FLIGHT_MAX: usize = 8;
 /// Deepest nesting of arrays and maps in a message.
 pub const DEPTH_MAX: usize = 8;
 /// Largest key of a map, in bytes of UTF-8.

@@ -94,11 +94,12 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 22] = [
+    let expected: [(&str, &[u64]); 23] = [
         ("payload before a login", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after a login", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
         ("requests in flight", &[limits::IN_FLIGHT_MAX as u64]),
+        ("requests in flight before a login", &[limits::ANONYMOUS_IN_FLIGHT_MAX as u64]),
         ("nesting", &[limits::DEPTH_MAX as u64]),
         ("field name", &[limits::FIELD_NAME_BYTES_MAX as u64]),
         ("frame to become complete", &[limits::FRAME_DEADLINE_US / 1_000_000]),
