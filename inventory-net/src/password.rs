@@ -87,7 +87,8 @@ impl Passwords {
             let hash = argon2.hash_password(&password).map_err(failed)?;
             Ok(hash.to_string().into())
         };
-        self.turn().await?.run(work).await
+        let (hash, _) = self.turn().await?.run(work).await?;
+        Ok(hash)
     }
 
     /// Whether the password is the one of this hash; with no hash, no, at the same cost.
@@ -96,7 +97,8 @@ impl Passwords {
         password: Zeroizing<Vec<u8>>,
         hash: Option<Box<str>>,
     ) -> Result<bool, PasswordError> {
-        self.turn().await?.verify(password, hash).await
+        let (fits, _) = self.turn().await?.verify(password, hash).await?;
+        Ok(fits)
     }
 
     /// Waits until one more may be worked on: for whoever wants to look once more whether it is still worth it.
@@ -105,7 +107,7 @@ impl Passwords {
             Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(failed)?;
         let (argon2, nobody) = (self.argon2.clone(), Arc::clone(&self.nobody));
-        Ok(Turn { argon2, nobody, places: [admitted, running] })
+        Ok(Turn { argon2, nobody, place: Place([admitted, running]) })
     }
 }
 
@@ -114,16 +116,21 @@ impl Passwords {
 pub(crate) struct Turn {
     argon2: Argon2<'static>,
     nobody: Arc<str>,
-    places: [OwnedSemaphorePermit; 2],
+    place: Place,
 }
 
+/// Held until the next one may be worked on.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
+
 impl Turn {
-    /// As [`Passwords::verify`].
+    /// As [`Passwords::verify`]. The place is the caller's, who may want to make something of the answer before the next
+    /// one is looked at.
     pub(crate) async fn verify(
         self,
         password: Zeroizing<Vec<u8>>,
         hash: Option<Box<str>>,
-    ) -> Result<bool, PasswordError> {
+    ) -> Result<(bool, Place), PasswordError> {
         let argon2 = self.argon2.clone();
         let nobody = Arc::clone(&self.nobody);
         let work = move || {
@@ -141,14 +148,10 @@ impl Turn {
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        // The places go with the work: a client that hangs up does not free one that is still computing.
-        let places = self.places;
-        let work = move || {
-            let result = work();
-            drop(places);
-            result
-        };
+    ) -> Result<(T, Place), PasswordError> {
+        // The place goes with the work: a client that hangs up does not free one that is still computing.
+        let place = self.place;
+        let work = move || work().map(|result| (result, place));
         tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
 }

@@ -60,11 +60,14 @@ impl Shared {
         let turn = self.passwords.turn().await.map_err(|error| unavailable(&error))?;
         // Those who waited together have not seen each other fail.
         self.check_pause(guess)?;
-        let fits = turn.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
+        // The place is held until a failure is counted.
+        let (fits, place) =
+            turn.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
         let Some(user) = credential.filter(|_| fits).map(|found| found.user) else {
             self.guessing.failed(guess, self.now_us());
             return Err(ReplyBody::Refused(Refusal::BadCredentials));
         };
+        drop(place);
         self.guessing.succeeded(guess);
         let token = Token::generate().map_err(|error| {
             tracing::error!("no session can be started, the system gives no random bits: {error}");
