@@ -36,7 +36,7 @@ const OTHER_FILES: u64 = 200;
 /// What the server may take at its peak, in MiB.
 const RESIDENT_MIB_MAX: u64 = 512;
 /// Purchases that are timed, one each millisecond at most, unless `INVENTORY_HOSTILE_PURCHASES` says otherwise.
-const PURCHASES: usize = 200;
+const PURCHASES: usize = 100;
 
 #[test]
 fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_memory() {

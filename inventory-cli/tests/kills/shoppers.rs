@@ -3,16 +3,18 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::Client;
 use crate::random::Random;
 
 /// Latest moment of a kill, from the start of the process: most are done by then if the server is there.
 const LIFE_MAX: Duration = Duration::from_millis(25);
+/// A command that takes longer hangs: it gives up by itself long before.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// So many of a hundred are killed.
 const KILLED_PERCENT: u64 = 60;
 
@@ -69,8 +71,23 @@ impl Shopper {
             sleep(self.random.up_to(LIFE_MAX));
             process.kill().unwrap();
         }
-        let status = process.wait().unwrap();
+        let status = self.ended(&mut process);
         status.code().map(|_| (status, written(&mut said)))
+    }
+
+    /// Waits for a process, but not for one that hangs.
+    fn ended(&self, process: &mut Child) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return status;
+            }
+            if began.elapsed() > PATIENCE {
+                process.kill().unwrap();
+                panic!("a purchase of {} hung for {PATIENCE:?}", self.user);
+            }
+            sleep(Duration::from_millis(1));
+        }
     }
 
     /// Settles what is open, and gives the units that the local inventory has.
