@@ -16,6 +16,9 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 pub const FRAME_BYTES_MIN: usize = 64 << 10;
 /// Most requests of one connection that may wait for their replies; also the default.
 pub const IN_FLIGHT_MAX: usize = 1_024;
+/// Most requests of a connection without a session that may wait for their replies: so a flood of them takes turns
+/// with everybody else's.
+pub const ANONYMOUS_IN_FLIGHT_MAX: usize = 8;
 /// Deepest nesting of arrays and maps in a message.
 pub const DEPTH_MAX: usize = 8;
 /// Most keys of a map.
@@ -32,6 +35,12 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const FRAME_DEADLINE_US: u64 = 30 * 1_000_000;
 /// How long a connection that has not logged in may be idle, in microseconds.
 pub const ANONYMOUS_DEADLINE_US: u64 = 30 * 1_000_000;
+/// Wrong passwords for one user after which the first pause begins.
+pub const ACCOUNT_GUESSES_FREE: u32 = 5;
+/// Wrong passwords from one address after which the first pause begins.
+pub const ADDRESS_GUESSES_FREE: u32 = 20;
+/// The longest pause after wrong passwords, in microseconds.
+pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
 /// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
 /// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;

@@ -2,10 +2,10 @@
 //!
 //! An unknown user costs what a wrong password costs, so that the time of a refusal does not tell which it was.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
@@ -59,7 +59,7 @@ pub enum PasswordError {
 /// Hashes and verifies passwords. Cheap to clone; clones share the bounds.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    argon2: Argon2<'static>,
+    hasher: Hasher,
     /// Stands in for the hash of a user that does not exist. No password fits it: its output is random.
     nobody: Arc<str>,
     admitted: Arc<Semaphore>,
@@ -71,9 +71,10 @@ impl Passwords {
     pub fn new(options: PasswordOptions) -> Result<Self, PasswordError> {
         let PasswordCost { memory_kib, passes, lanes } = options.cost;
         let params = Params::new(memory_kib, passes, lanes, None).map_err(failed)?;
-        let nobody = hash_of_nobody(&params)?.into();
+        let hasher = Hasher { params, workspaces: Arc::default() };
+        let nobody = hasher.phc(&random::<16>()?, Output::new(&random::<32>()?).map_err(failed)?)?.into();
         Ok(Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            hasher,
             nobody,
             admitted: Arc::new(Semaphore::new(options.at_once_max.saturating_add(options.waiting_max))),
             running: Arc::new(Semaphore::new(options.at_once_max)),
@@ -82,12 +83,14 @@ impl Passwords {
 
     /// The hash of a password, as a PHC string.
     pub async fn hash(&self, password: Zeroizing<Vec<u8>>) -> Result<Box<str>, PasswordError> {
-        let argon2 = self.argon2.clone();
-        self.run(move || {
-            let hash = argon2.hash_password(&password).map_err(failed)?;
-            Ok(hash.to_string().into())
-        })
-        .await
+        let hasher = self.hasher.clone();
+        let work = move || {
+            let salt = random::<16>()?;
+            let output = hasher.output(&hasher.params, &password, &salt)?;
+            Ok(hasher.phc(&salt, output)?.into())
+        };
+        let (hash, _) = self.turn().await?.run(work).await?;
+        Ok(hash)
     }
 
     /// Whether the password is the one of this hash; with no hash, no, at the same cost.
@@ -96,50 +99,119 @@ impl Passwords {
         password: Zeroizing<Vec<u8>>,
         hash: Option<Box<str>>,
     ) -> Result<bool, PasswordError> {
-        let argon2 = self.argon2.clone();
-        let nobody = Arc::clone(&self.nobody);
-        self.run(move || {
-            let hash = PasswordHash::new(hash.as_deref().unwrap_or(&nobody)).map_err(failed)?;
-            match argon2.verify_password(&password, &hash) {
-                Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(failed(error)),
-            }
-        })
-        .await
+        let (fits, _) = self.turn().await?.verify(password, hash).await?;
+        Ok(fits)
     }
 
-    /// Does the work on a thread of its own when it is its turn.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
+    /// Waits until one more may be worked on: for whoever wants to look once more whether it is still worth it.
+    pub(crate) async fn turn(&self) -> Result<Turn, PasswordError> {
         let admitted =
             Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(failed)?;
-        // The permits go with the work: a client that hangs up does not free a place that is still computing.
-        let places: [OwnedSemaphorePermit; 2] = [admitted, running];
-        let work = move || {
-            let result = work();
-            drop(places);
-            result
-        };
+        let (hasher, nobody) = (self.hasher.clone(), Arc::clone(&self.nobody));
+        Ok(Turn { hasher, nobody, place: Place([admitted, running]) })
+    }
+}
+
+/// A place among the few that are worked on at once.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    hasher: Hasher,
+    nobody: Arc<str>,
+    place: Place,
+}
+
+/// Held until the next one may be worked on.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
+
+impl Turn {
+    /// As [`Passwords::verify`]. The place is the caller's, who may want to make something of the answer before the next
+    /// one is looked at.
+    pub(crate) async fn verify(
+        self,
+        password: Zeroizing<Vec<u8>>,
+        hash: Option<Box<str>>,
+    ) -> Result<(bool, Place), PasswordError> {
+        let (hasher, nobody) = (self.hasher.clone(), Arc::clone(&self.nobody));
+        let work = move || hasher.fits(&password, hash.as_deref().unwrap_or(&nobody));
+        self.run(work).await
+    }
+
+    /// Does the work on a thread of its own.
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<(T, Place), PasswordError> {
+        // The place goes with the work: a client that hangs up does not free one that is still computing.
+        let place = self.place;
+        let work = move || work().map(|result| (result, place));
         tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
 }
 
-fn hash_of_nobody(params: &Params) -> Result<String, PasswordError> {
-    let (mut salt, mut output) = ([0; 16], [0; 32]);
-    getrandom::fill(&mut salt).map_err(failed)?;
-    getrandom::fill(&mut output).map_err(failed)?;
-    let hash = PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(params).map_err(failed)?,
-        salt: Some(Salt::new(&salt).map_err(failed)?),
-        hash: Some(Output::new(&output).map_err(failed)?),
-    };
-    Ok(hash.to_string())
+/// Argon2id at one cost, with memory that is kept from one hash to the next. Given back each time, so large and so
+/// aligned a piece is not always found again by the allocator (glibc before 2.38): every hash would add its own.
+#[derive(Clone, Debug)]
+struct Hasher {
+    params: Params,
+    /// As many as were used at once.
+    workspaces: Arc<Mutex<Vec<Vec<Block>>>>,
+}
+
+impl Hasher {
+    fn output(&self, params: &Params, password: &[u8], salt: &[u8]) -> Result<Output, PasswordError> {
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let output = buffer.get_mut(..length).ok_or_else(|| failed("the hash is too long"))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+        let mut blocks = self.workspaces().pop().unwrap_or_default();
+        blocks.resize(params.block_count(), Block::new());
+        let hashed = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks);
+        // A stored hash may have been made at another cost.
+        if blocks.len() == self.params.block_count() {
+            self.workspaces().push(blocks);
+        }
+        hashed.map_err(failed)?;
+        Output::new(output).map_err(failed)
+    }
+
+    /// Whether the password is the one of this hash, a PHC string.
+    fn fits(&self, password: &[u8], hash: &str) -> Result<bool, PasswordError> {
+        let hash = PasswordHash::new(hash).map_err(failed)?;
+        let is_argon2id = hash.algorithm == Algorithm::Argon2id.ident();
+        let is_this_version = hash.version == Some(Version::V0x13.into());
+        let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+            return Err(failed("the stored hash has no salt or no output"));
+        };
+        if !is_argon2id || !is_this_version {
+            return Err(failed("the stored hash is not of argon2id version 19"));
+        }
+        let params = Params::try_from(&hash).map_err(failed)?;
+        // Compared in constant time.
+        Ok(self.output(&params, password, salt)? == *expected)
+    }
+
+    fn phc(&self, salt: &[u8], output: Output) -> Result<String, PasswordError> {
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&self.params).map_err(failed)?,
+            salt: Some(Salt::new(salt).map_err(failed)?),
+            hash: Some(output),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn workspaces(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], PasswordError> {
+    let mut random = [0; BYTES];
+    getrandom::fill(&mut random).map_err(failed)?;
+    Ok(random)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "map_err passes by value")]
@@ -149,6 +221,8 @@ fn failed(error: impl ToString) -> PasswordError {
 
 #[cfg(test)]
 mod tests {
+    use argon2::{PasswordHasher as _, PasswordVerifier as _};
+
     use super::*;
 
     const CHEAP: PasswordOptions = PasswordOptions {
@@ -168,6 +242,21 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
         assert!(passwords.verify(secret("sesame"), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify(secret("simsim"), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_in_used_memory_or_by_another_program_fits() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        for number in 0..20 {
+            let password = format!("sesame {number}");
+            let hash = passwords.hash(secret(&password)).await.unwrap();
+            Argon2::default().verify_password(password.as_bytes(), &*hash).unwrap();
+            assert!(passwords.verify(secret(&password), Some(hash)).await.unwrap());
+        }
+        assert_eq!(passwords.hasher.workspaces().len(), 1, "one at a time, in the same memory");
+        let salt = b"salt of another";
+        let hash = Argon2::default().hash_password_with_salt(b"sesame", salt).unwrap();
+        assert!(passwords.verify(secret("sesame"), Some(hash.to_string().into())).await.unwrap());
     }
 
     #[tokio::test]

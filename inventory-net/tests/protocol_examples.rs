@@ -154,6 +154,7 @@ fn session_meaning(name: &str) -> Option<Meaning> {
         "log_in done" => {
             done(2, Op::LogIn, Done::LoggedIn { token: token(), account: account("alice", Role::Buyer) })
         }
+        "too_many_attempts" => Reply(2, Op::LogIn, ReplyBody::Unavailable(Unavailable::TooManyAttempts)),
         "bad_credentials" => refused(2, Op::LogIn, Refusal::BadCredentials),
         "resume" => Request(2, RequestBody::Resume { token: token() }),
         "resume done" => done(2, Op::Resume, Done::Account(account("alice", Role::Buyer))),

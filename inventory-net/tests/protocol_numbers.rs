@@ -94,11 +94,12 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 20] = [
+    let expected: [(&str, &[u64]); 24] = [
         ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
         ("requests in flight", &[limits::IN_FLIGHT_MAX as u64]),
+        ("requests in flight before a login", &[limits::ANONYMOUS_IN_FLIGHT_MAX as u64]),
         ("nesting", &[limits::DEPTH_MAX as u64]),
         ("keys of a map", &[limits::FIELDS_MAX as u64]),
         ("field name", &[limits::FIELD_NAME_BYTES_MAX as u64]),
@@ -108,6 +109,9 @@ fn every_limit_is_the_number_of_the_code() {
         ("user name", &[core_limits::USER_NAME_BYTES_MAX as u64]),
         ("item name", &[core_limits::ITEM_NAME_BYTES_MAX as u64]),
         ("texts that the server sends for people", &[limits::TEXT_BYTES_MAX as u64]),
+        ("wrong passwords for a user that are free", &[limits::ACCOUNT_GUESSES_FREE.into()]),
+        ("wrong passwords from an address that are free", &[limits::ADDRESS_GUESSES_FREE.into()]),
+        ("pause after wrong passwords", &[limits::GUESS_PAUSE_US_MAX / 1_000_000]),
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
         ("items on a page", &[core_limits::LEVELS_PAGE_MAX as u64]),
         ("units", &[core_limits::UNITS_MAX]),

@@ -132,6 +132,10 @@ impl Driver {
             }
             Err(error) => error,
         };
+        // The connection may have ended before it took the request that it was made for.
+        if let Some(Job::Connect(caller) | Job::Request(_, caller)) = self.held.take() {
+            tell(caller, Attempt::NotSent(error.clone()));
+        }
         for (_, InFlight { caller, .. }) in self.in_flight.drain() {
             tell(caller, Attempt::Lost(error.clone()));
         }

@@ -12,8 +12,9 @@ use super::login::Login;
 use super::page;
 use crate::frame;
 use crate::limits::{
-    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
-    FRAME_HEADER_BYTES, IN_FLIGHT_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
+    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, ANONYMOUS_IN_FLIGHT_MAX, FRAME_BYTES_MAX,
+    FRAME_BYTES_MIN, FRAME_DEADLINE_US, FRAME_HEADER_BYTES, IN_FLIGHT_MAX, OUTPUT_BYTES_TARGET,
+    PROTOCOL_VERSION,
 };
 use crate::message::{
     ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestError,
@@ -32,7 +33,7 @@ pub struct ServerConfig {
     pub server: Box<str>,
     /// Largest payload taken after a login, in bytes: [`FRAME_BYTES_MIN`] to [`FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
-    /// Most requests that may wait for their replies; at least 1.
+    /// Most requests that may wait for their replies after a login; at least 1.
     pub in_flight_max: usize,
     /// Unsent bytes of replies, with those that are still to come to reads, above which no further requests are read.
     pub output_bytes_target: usize,
@@ -268,8 +269,13 @@ impl ServerConnection {
 
     fn takes_requests(&self) -> bool {
         self.phase != Phase::Closing
-            && self.in_flight.len() < self.config.in_flight_max.max(1)
+            && self.in_flight.len() < self.in_flight_max()
             && self.output.len().saturating_add(self.expected_bytes) <= self.config.output_bytes_target
+    }
+
+    fn in_flight_max(&self) -> usize {
+        let most = if self.is_logged_in() { usize::MAX } else { ANONYMOUS_IN_FLIGHT_MAX };
+        self.config.in_flight_max.clamp(1, most)
     }
 
     fn frame_bytes_max(&self) -> usize {

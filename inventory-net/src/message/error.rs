@@ -152,6 +152,9 @@ pub enum Unavailable {
     Draining,
     /// The levels of one item do not fit the frames that the client takes. Only to reads.
     ReplyTooLarge,
+    /// Too many wrong passwords for this user or from this address lately. Only to logins, and this one's password
+    /// was not looked at.
+    TooManyAttempts,
     /// A reason newer than this program: unknown whether anything was done.
     Other {
         /// Its number.
@@ -163,8 +166,14 @@ pub enum Unavailable {
 
 impl Unavailable {
     /// Every reason that this program knows.
-    pub const ALL: [Self; 5] =
-        [Self::Overloaded, Self::NotWritten, Self::Poisoned, Self::Draining, Self::ReplyTooLarge];
+    pub const ALL: [Self; 6] = [
+        Self::Overloaded,
+        Self::NotWritten,
+        Self::Poisoned,
+        Self::Draining,
+        Self::ReplyTooLarge,
+        Self::TooManyAttempts,
+    ];
 
     /// The permanent number.
     pub const fn code(&self) -> u16 {
@@ -174,6 +183,7 @@ impl Unavailable {
             Self::Poisoned => 3,
             Self::Draining => 4,
             Self::ReplyTooLarge => 5,
+            Self::TooManyAttempts => 6,
             Self::Other { code, .. } => *code,
         }
     }
@@ -186,6 +196,7 @@ impl Unavailable {
             Self::Poisoned => "poisoned",
             Self::Draining => "draining",
             Self::ReplyTooLarge => "reply_too_large",
+            Self::TooManyAttempts => "too_many_attempts",
             Self::Other { .. } => "other",
         }
     }
@@ -193,7 +204,11 @@ impl Unavailable {
     /// Whether it is certain that nothing was done.
     pub const fn nothing_was_done(&self) -> bool {
         match self {
-            Self::Overloaded | Self::NotWritten | Self::Draining | Self::ReplyTooLarge => true,
+            Self::Overloaded
+            | Self::NotWritten
+            | Self::Draining
+            | Self::ReplyTooLarge
+            | Self::TooManyAttempts => true,
             Self::Poisoned | Self::Other { .. } => false,
         }
     }
@@ -220,6 +235,9 @@ impl fmt::Display for Unavailable {
             Self::ReplyTooLarge => {
                 f.write_str("the answer is too large to send: offer larger frames in hello")
             }
+            Self::TooManyAttempts => f.write_str(
+                "too many wrong passwords lately: this one was not looked at, try again in half a minute",
+            ),
             Self::Other { message, .. } => f.write_str(message),
         }
     }

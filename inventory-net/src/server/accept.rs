@@ -7,7 +7,7 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, sleep};
 
 use super::{Phase, Shared, connection};
-use crate::transport::{Incoming, Listener};
+use crate::transport::Listener;
 
 /// How long to wait after an error: doubled with each one that follows, up to a second.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
@@ -35,11 +35,11 @@ async fn accept_all(shared: &Arc<Shared>, mut listeners: Vec<Box<dyn Listener>>)
         // The first one asked has the advantage: everyone gets it in turn.
         listeners.rotate_left(1);
         match accepted {
-            Ok(Incoming { stream, peer }) => {
+            Ok(incoming) => {
                 pause = PAUSE_MIN;
                 let shared = Arc::clone(shared);
                 tokio::spawn(async move {
-                    connection::run(shared, stream, &peer).await;
+                    connection::run(shared, incoming).await;
                     drop(place);
                 });
             }

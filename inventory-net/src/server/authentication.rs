@@ -3,14 +3,21 @@
 use inventory_core::{Actor, Answer, Command, Identity, Query, Refusal, Reply, Role};
 use zeroize::Zeroizing;
 
+use super::guessing::Guess;
 use super::{Outcome, Shared};
 use crate::message::{Password, ReplyBody, Token, Unavailable};
 use crate::password::PasswordError;
 
 impl Shared {
     /// Starts a session.
-    pub(super) async fn log_in(&self, actor: Actor, name: Box<str>, password: Password) -> Outcome {
-        match self.try_log_in(actor, name, password).await {
+    pub(super) async fn log_in(
+        &self,
+        actor: Actor,
+        origin: &str,
+        name: Box<str>,
+        password: Password,
+    ) -> Outcome {
+        match self.try_log_in(actor, origin, name, password).await {
             Ok((token, identity)) => Outcome::LoggedIn(token, identity),
             Err(body) => Outcome::Other(body),
         }
@@ -42,10 +49,13 @@ impl Shared {
     async fn try_log_in(
         &self,
         actor: Actor,
+        origin: &str,
         name: Box<str>,
         password: Password,
     ) -> Result<(Token, Identity), ReplyBody> {
         self.expect_no_session(actor).await?;
+        let guess = self.guessing.guess(&name, origin);
+        self.check_pause(guess)?;
         let credential = match self.service.call(Actor::System, Query::Credential { name }).await {
             Reply::Answered(Answer::Credential(credential)) => credential,
             reply => return Err(not_done(reply)),
@@ -53,11 +63,18 @@ impl Shared {
         // A user without a password hash cannot log in.
         let hash = credential.as_ref().map(|found| found.password_hash.clone());
         let hash = hash.filter(|hash| !hash.is_empty());
-        let fits =
-            self.passwords.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
+        let turn = self.passwords.turn().await.map_err(|error| unavailable(&error))?;
+        // Those who waited together have not seen each other fail.
+        self.check_pause(guess)?;
+        // The place is held until a failure is counted.
+        let (fits, place) =
+            turn.verify(secret(&password), hash).await.map_err(|error| unavailable(&error))?;
         let Some(user) = credential.filter(|_| fits).map(|found| found.user) else {
+            self.guessing.failed(guess, self.now_us());
             return Err(ReplyBody::Refused(Refusal::BadCredentials));
         };
+        drop(place);
+        self.guessing.succeeded(guess);
         let token = Token::generate().map_err(|error| {
             tracing::error!("no session can be started, the system gives no random bits: {error}");
             ReplyBody::Unavailable(Unavailable::Overloaded)
@@ -84,6 +101,17 @@ impl Shared {
             Err(ReplyBody::Refused(Refusal::NotLoggedIn)) => Ok(()),
             Err(unclear) => Err(unclear),
         }
+    }
+
+    fn check_pause(&self, guess: Guess) -> Result<(), ReplyBody> {
+        match self.guessing.pause_us(guess, self.now_us()) {
+            0 => Ok(()),
+            _ => Err(ReplyBody::Unavailable(Unavailable::TooManyAttempts)),
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Asks for permission before it spends time on the password.

@@ -20,16 +20,17 @@ use super::requests::{Outcome, Turn};
 use super::{Delivery, Outbox, Phase, Shared};
 use crate::connection::ServerConnection;
 use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
-use crate::transport::Stream;
+use crate::transport::{Incoming, Stream};
 
 /// How long to wait for the peer to close after the last byte was sent. Closing a socket that still holds unread
 /// bytes would reset it, and the peer would lose what was sent to it.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves one connection until it ends. `peer` names it in the log.
-pub(super) async fn run(shared: Arc<Shared>, stream: Box<dyn Stream>, peer: &str) {
+/// Serves one connection until it ends.
+pub(super) async fn run(shared: Arc<Shared>, incoming: Incoming) {
+    let Incoming { stream, peer, origin } = incoming;
     let mut phase = shared.phase.subscribe();
-    let mut connection = Connection::new(Arc::clone(&shared), stream);
+    let mut connection = Connection::new(Arc::clone(&shared), stream, origin.into());
     let mut ended = tokio::select! {
         biased;
         ended = connection.serve() => Some(ended),
@@ -60,6 +61,8 @@ struct Connection {
     stream: Box<dyn Stream>,
     wire: ServerConnection,
     outbox: Arc<Outbox>,
+    /// Whose wrong passwords count together.
+    origin: Arc<str>,
     deliveries: Vec<Delivery>,
     actor: Actor,
     /// Whether the next request must wait until it is clear who asks.
@@ -71,13 +74,14 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(shared: Arc<Shared>, stream: Box<dyn Stream>) -> Self {
+    fn new(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Arc<str>) -> Self {
         let began = Instant::now();
         Self {
             wire: ServerConnection::new(shared.options.connection.clone(), 0),
             shared,
             stream,
             outbox: Arc::default(),
+            origin,
             deliveries: Vec::new(),
             actor: Actor::Anonymous,
             awaits_actor: false,
@@ -163,7 +167,7 @@ impl Connection {
     }
 
     fn start(&mut self, request: Request) {
-        self.awaits_actor = self.shared.start(self.actor, &self.outbox, request) == Turn::Wait;
+        self.awaits_actor = self.shared.start(self.actor, &self.origin, &self.outbox, request) == Turn::Wait;
     }
 
     /// Writes as much as the stream takes.

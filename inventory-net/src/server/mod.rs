@@ -1,15 +1,17 @@
 //! The server: accepts connections and turns requests into the engine's and its answers into replies.
 //!
 //! A reader's way: [`Server`] here, accepting in `accept`, one connection's life in `connection`, what each request
-//! means in `requests`, passwords and sessions in `authentication`.
+//! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`.
 
 mod accept;
 mod authentication;
 mod connection;
+mod guessing;
 mod options;
 mod outbox;
 mod requests;
 
+pub use guessing::GuessingOptions;
 pub use options::ServerOptions;
 
 pub(crate) use outbox::{Delivery, Outbox};
@@ -19,7 +21,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use guessing::Guessing;
 
 use crate::password::{PasswordError, Passwords};
 use crate::service::{CloseError, Service};
@@ -51,6 +55,9 @@ pub struct Server {
 struct Shared {
     service: Service,
     passwords: Passwords,
+    guessing: Guessing,
+    /// When the server was made: the origin of the times that `guessing` gets.
+    began: Instant,
     options: ServerOptions,
     /// A permit for each connection that may be open.
     places: Arc<Semaphore>,
@@ -76,6 +83,8 @@ impl Server {
         let shared = Arc::new(Shared {
             service,
             passwords: Passwords::new(options.passwords)?,
+            guessing: Guessing::new(options.guessing),
+            began: Instant::now(),
             options,
             places: Arc::new(Semaphore::new(connections_max)),
             phase: watch::Sender::new(Phase::Serving),

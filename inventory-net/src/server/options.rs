@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::GuessingOptions;
 use crate::connection::ServerConfig;
 use crate::password::PasswordOptions;
 use crate::transport::BindOptions;
@@ -15,6 +16,8 @@ pub struct ServerOptions {
     pub bind: BindOptions,
     /// How passwords are worked on.
     pub passwords: PasswordOptions,
+    /// How wrong passwords are answered.
+    pub guessing: GuessingOptions,
     /// What is allowed on each connection.
     pub connection: ServerConfig,
     /// How long the connections may take to be answered and closed when the server stops.
@@ -27,6 +30,7 @@ impl Default for ServerOptions {
             connections_max: 10_000,
             bind: BindOptions::default(),
             passwords: PasswordOptions::default(),
+            guessing: GuessingOptions::default(),
             connection: ServerConfig::default(),
             drain_timeout: Duration::from_secs(10),
         }

@@ -34,7 +34,13 @@ pub(super) enum Turn {
 
 impl Shared {
     /// Starts a request; its reply comes through the outbox.
-    pub(super) fn start(self: &Arc<Self>, actor: Actor, outbox: &Arc<Outbox>, request: Request) -> Turn {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        actor: Actor,
+        origin: &Arc<str>,
+        outbox: &Arc<Outbox>,
+        request: Request,
+    ) -> Turn {
         let Request { id, body } = request;
         let op = body.op();
         let reply_to = ReplyTo::Connection { outbox: Arc::clone(outbox), id, op };
@@ -61,8 +67,10 @@ impl Shared {
                     return Turn::Wait;
                 }
                 RequestBody::LogIn { user, password } => {
-                    let shared = Arc::clone(self);
-                    answer_later(outbox, id, op, async move { shared.log_in(actor, user, password).await });
+                    let (shared, origin) = (Arc::clone(self), Arc::clone(origin));
+                    answer_later(outbox, id, op, async move {
+                        shared.log_in(actor, &origin, user, password).await
+                    });
                     return Turn::Wait;
                 }
                 RequestBody::AddUser { name, password, role } => {

@@ -62,7 +62,8 @@ impl Transport for Memory {
 impl Listener for MemoryAccept {
     async fn accept(&mut self) -> io::Result<Incoming> {
         let stream = self.incoming.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Incoming { stream: Box::new(stream), peer: self.address.to_string() })
+        let peer = self.address.to_string();
+        Ok(Incoming { stream: Box::new(stream), origin: peer.clone(), peer })
     }
 
     fn address(&self) -> Address {

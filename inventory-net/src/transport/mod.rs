@@ -73,6 +73,9 @@ pub struct Incoming {
     pub stream: Box<dyn Stream>,
     /// Who is at the other end, for logs.
     pub peer: String,
+    /// Whose wrong passwords count together: the IPv4 address, the network of 64 bits of an IPv6 address, the user of
+    /// this machine, or whatever else a peer cannot change at will.
+    pub origin: String,
 }
 
 impl fmt::Debug for Incoming {

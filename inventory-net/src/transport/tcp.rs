@@ -1,7 +1,7 @@
 //! Plain TCP. On addresses that other machines reach only if that is allowed explicitly.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
@@ -70,12 +70,24 @@ fn listen(place: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// One customer of a provider has a whole network of 64 bits of IPv6, and changes addresses in it at will.
+fn origin(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
 #[async_trait]
 impl Listener for TcpAccept {
     async fn accept(&mut self) -> io::Result<Incoming> {
         let (stream, peer) = self.listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok(Incoming { stream: Box::new(stream), peer: format!("tcp://{peer}") })
+        let (origin, peer) = (origin(peer.ip()), format!("tcp://{peer}"));
+        Ok(Incoming { stream: Box::new(stream), peer, origin })
     }
 
     fn address(&self) -> Address {
@@ -94,5 +106,14 @@ mod tests {
         let (accepted, _) = listener.accept().await.unwrap();
         let accepted = TcpSocket::from_std_stream(accepted.into_std().unwrap());
         assert!(accepted.keepalive().unwrap());
+    }
+
+    #[test]
+    fn neighbours_in_a_network_of_64_bits_are_one_origin_and_ipv4_in_ipv6_is_ipv4() {
+        let of = |ip: &str| origin(ip.parse().unwrap());
+        assert_eq!(of("10.0.0.1"), "10.0.0.1");
+        assert_eq!(of("::ffff:10.0.0.1"), "10.0.0.1");
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
     }
 }

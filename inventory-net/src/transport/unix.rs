@@ -97,9 +97,11 @@ impl Listener for UnixAccept {
     async fn accept(&mut self) -> io::Result<Incoming> {
         let (stream, _) = self.listener.accept().await?;
         // A client's end has no name; its process has.
-        let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let peer = stream.peer_cred().ok();
+        let origin = peer.map_or_else(|| "unix".into(), |peer| format!("unix user {}", peer.uid()));
+        let process = peer.and_then(|peer| peer.pid());
         let peer = process.map_or_else(|| "unix".into(), |pid| format!("unix process {pid}"));
-        Ok(Incoming { stream: Box::new(stream), peer })
+        Ok(Incoming { stream: Box::new(stream), peer, origin })
     }
 
     fn address(&self) -> Address {

@@ -1,0 +1,170 @@
+//! The real server among clients that mean no good: 5,000 that only sit there, and others that send slowly, never read,
+//! flood, lie and guess. An honest client is served all the while, and the server's memory stays bounded.
+//!
+//! Times are printed and never asserted: `scripts/hostile` measures them on the release build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod crowd;
+mod frames;
+#[path = "../it/harness.rs"]
+#[allow(dead_code, reason = "shared with the other tests of the command, each uses its part")]
+mod harness;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crowd::{Crowd, Knowledge, Manner};
+use harness::{Place, Server};
+use inventory_core::{LocationId, Order, OrderLine, Units, Upc};
+use inventory_net::client::{Client, ClientOptions, new_order_key};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Builder;
+
+/// Clients that only sit there.
+const IDLE: usize = 5_000;
+/// The others, in all.
+const BUSY: usize = 200 + 50 + 20 + 40 + 10 + 30;
+/// Files that each process needs beside the connections.
+const OTHER_FILES: u64 = 200;
+/// What the server may take at its peak, in MiB.
+const RESIDENT_MIB_MAX: u64 = 512;
+/// Purchases that are timed, one each millisecond at most, unless `INVENTORY_HOSTILE_PURCHASES` says otherwise.
+const PURCHASES: usize = 100;
+
+#[test]
+fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_memory() {
+    let idle = raise_open_files();
+    let place = Place::new();
+    let server = place.serve();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let upc = Upc::new(1).unwrap();
+    let (honest, token) = runtime.block_on(async {
+        stock(&place, upc).await;
+        let honest = client(&place).await;
+        honest.log_in("alice", "alice-demo").await.unwrap();
+        let astray = client(&place).await.log_in("bob", "bob-demo").await.unwrap();
+        (honest, bytes(&astray.token.to_hex()))
+    });
+    let purchases = || runtime.block_on(purchases(&honest, upc));
+    purchases();
+    let (quiet, quiet_mib) = (purchases(), resident_peak_mib(&server));
+    println!("alone:                   {quiet}, peak {quiet_mib} MiB");
+
+    let knowledge = Knowledge { socket: place.path().join("s"), token, rounds: Default::default() };
+    let knowledge = Arc::new(knowledge);
+    for (what, members) in crowds(idle) {
+        let crowd = Crowd::start(&knowledge, &members);
+        let times = purchases();
+        println!("{what:24} {times}, peak {} MiB", resident_peak_mib(&server));
+        assert!(runtime.block_on(logs_in(&place)), "a user who was there before is not kept out");
+        crowd.stop();
+    }
+    let rounds =
+        Manner::ALL.map(|manner| (manner, knowledge.rounds[manner as usize].load(Ordering::Relaxed)));
+    println!("rounds: {rounds:?}");
+    let peak = resident_peak_mib(&server);
+    assert!(peak <= RESIDENT_MIB_MAX, "{peak} MiB");
+
+    runtime.block_on(honest.close());
+    server.stop().exits(0);
+}
+
+/// What happens, one after the other, and at last all at once.
+fn crowds(idle: usize) -> Vec<(&'static str, Vec<(Manner, usize)>)> {
+    let silent = idle / 4;
+    let quiet =
+        vec![(Manner::Silent, silent), (Manner::Idle, silent), (Manner::IdleWithSession, idle - 2 * silent)];
+    let slow = vec![(Manner::SlowSender, 200)];
+    let unread = vec![(Manner::NeverReads, 50)];
+    let flood = vec![(Manner::Floods, 20)];
+    let broken = vec![(Manner::Garbage, 40), (Manner::Huge, 10)];
+    let guesses = vec![(Manner::Guesses, 30)];
+    let all = [&quiet, &slow, &unread, &flood, &broken, &guesses].into_iter().flatten().copied().collect();
+    vec![
+        ("idle connections:", quiet),
+        ("slow senders:", slow),
+        ("receivers never read:", unread),
+        ("floods before a login:", flood),
+        ("garbage, huge, nested:", broken),
+        ("password guessing:", guesses),
+        ("all of it:", all),
+    ]
+}
+
+/// Lets this process and the server, which inherits it, open as many files as the system allows. Gives how many idle
+/// connections fit, and says so if they are fewer than they should be.
+fn raise_open_files() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let fit = limit.maximum.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES + BUSY as u64));
+    let idle = usize::try_from(fit).unwrap_or(usize::MAX).min(IDLE);
+    if idle < IDLE {
+        println!(
+            "NOT THE FULL TEST: the limit on open files allows {idle} idle connections instead of {IDLE}"
+        );
+    }
+    idle
+}
+
+async fn client(place: &Place) -> Client {
+    // Where a server drops what is too much, an honest client is among those who come again.
+    Client::connect(&place.socket().parse().unwrap(), ClientOptions::default()).await.unwrap()
+}
+
+fn bytes(hex: &str) -> [u8; 32] {
+    std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+}
+
+async fn logs_in(place: &Place) -> bool {
+    client(place).await.log_in("alice", "alice-demo").await.is_ok()
+}
+
+async fn stock(place: &Place, upc: Upc) {
+    let admin = client(place).await;
+    admin.log_in("admin", "admin-demo").await.unwrap();
+    admin.define_item(upc, "Goods", None).await.unwrap();
+    admin.set_initial_level(upc, LocationId::MAIN, Units::new(10_000_000).unwrap()).await.unwrap();
+}
+
+/// How long purchases took.
+struct Times(Vec<Duration>);
+
+/// Buys one unit after the other. Every purchase is carried out.
+async fn purchases(client: &Client, upc: Upc) -> Times {
+    let count =
+        std::env::var("INVENTORY_HOSTILE_PURCHASES").map_or(PURCHASES, |count| count.parse().unwrap());
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let key = new_order_key().unwrap();
+        let order = Order { key, lines: OrderLine::new(upc, Units::new(1).unwrap()).into() };
+        let began = Instant::now();
+        client.purchase(&order).await.unwrap();
+        times.push(began.elapsed());
+        // The pace of somebody who is not hostile.
+        tokio::time::sleep(Duration::from_millis(1).saturating_sub(began.elapsed())).await;
+    }
+    times.sort_unstable();
+    Times(times)
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = |percent: usize| self.0[(self.0.len() - 1) * percent / 100];
+        write!(f, "p50 {:>8.1?}  p99 {:>8.1?}  max {:>8.1?}", at(50), at(99), at(100))
+    }
+}
+
+/// The most memory that the server ever had, in MiB.
+fn resident_peak_mib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+}

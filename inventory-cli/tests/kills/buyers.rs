@@ -1,0 +1,150 @@
+//! Buyers with the client library: several connections, many orders at a time, each under its own key, sent again
+//! through whichever connection there is until there is an outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use inventory_core::{Order, OrderKey, OrderLine, Time, Units, Upc};
+use inventory_net::client::{Client, ClientOptions};
+use inventory_net::clock::{Clock as _, SystemClock};
+use inventory_net::transport::Address;
+use tokio::sync::watch;
+
+use crate::outcomes::{Outcome, Outcomes};
+use crate::random::Random;
+
+/// Orders that a buyer has under way at once.
+const AT_ONCE: u64 = 4;
+/// Longest rest between two handfuls of orders.
+const REST_MAX: Duration = Duration::from_millis(12);
+/// How long an order may stay without an outcome: longer than any pause between two servers.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What they buy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goods {
+    /// Of this there is enough for all.
+    pub(crate) plenty: Upc,
+    /// This is sold out before the end.
+    pub(crate) scarce: Upc,
+}
+
+/// One user with two connections.
+pub(crate) struct Buyer {
+    clients: [Client; 2],
+    goods: Goods,
+    outcomes: Arc<Outcomes>,
+    random: Random,
+}
+
+impl Buyer {
+    /// Logs in twice.
+    pub(crate) async fn log_in(
+        address: &Address,
+        user: &str,
+        password: &str,
+        goods: Goods,
+        outcomes: Arc<Outcomes>,
+        random: Random,
+    ) -> Self {
+        let connected = join(connect(address), connect(address)).await;
+        let clients = [connected.0, connected.1];
+        for client in &clients {
+            client.log_in(user, password).await.unwrap();
+        }
+        Self { clients, goods, outcomes, random }
+    }
+
+    /// Buys until it is told to stop, then until every order has its outcome.
+    pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let orders: Vec<(Order, Manner)> =
+                (0..=self.random.below(AT_ONCE)).map(|_| (self.order(), self.manner())).collect();
+            join_all(orders.iter().map(|(order, manner)| self.buy(order, *manner))).await;
+            if let Some(key) = self.outcomes.any(&mut self.random) {
+                self.ask_again(key).await;
+            }
+            tokio::time::sleep(self.random.up_to(REST_MAX)).await;
+        }
+    }
+
+    fn order(&mut self) -> Order {
+        let key = new_key(SystemClock.now(), &mut self.random);
+        let line = |upc, units| OrderLine::new(upc, Units::new(units).unwrap());
+        let Goods { plenty, scarce } = self.goods;
+        let units = 1 + self.random.below(3);
+        let lines = match self.random.below(10) {
+            0 => vec![line(scarce, units)],
+            // All or nothing: the one is refused because of the other.
+            1 => vec![line(plenty, units), line(scarce, 1)],
+            2 => vec![line(plenty, 1), line(plenty, units)],
+            _ => vec![line(plenty, units)],
+        };
+        Order { key, lines: lines.into() }
+    }
+
+    fn manner(&mut self) -> Manner {
+        match self.random.below(8) {
+            0 => Manner::Twice,
+            n if n % 2 == 0 => Manner::Through(0),
+            _ => Manner::Through(1),
+        }
+    }
+
+    async fn buy(&self, order: &Order, manner: Manner) {
+        match manner {
+            Manner::Through(first) => self.buy_through(order, first).await,
+            Manner::Twice => {
+                join(self.buy_through(order, 0), self.buy_through(order, 1)).await;
+            }
+        }
+    }
+
+    async fn buy_through(&self, order: &Order, first: usize) {
+        let decided = async {
+            for client in self.clients.iter().cycle().skip(first) {
+                if let Some(outcome) = Outcome::of(client.purchase(order).await) {
+                    return self.outcomes.told(order.key, outcome);
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, decided).await;
+        assert!(in_time.is_ok(), "order {} has no outcome after {PATIENCE:?}", order.key);
+    }
+
+    /// Asks what became of an order, its own or another's: whoever may know is told the same again.
+    async fn ask_again(&self, key: OrderKey) {
+        use inventory_core::Refusal::UnknownOrder;
+        use inventory_net::client::ClientError::Refused;
+        match self.clients[0].receipt(key).await {
+            // Another buyer's.
+            Err(Refused(UnknownOrder)) => {}
+            answer => {
+                if let Some(outcome) = Outcome::of(answer) {
+                    self.outcomes.told(key, outcome);
+                }
+            }
+        }
+    }
+}
+
+/// How an order is sent.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// Through one connection first.
+    Through(usize),
+    /// Through both at the same time.
+    Twice,
+}
+
+fn new_key(now: Time, random: &mut Random) -> OrderKey {
+    OrderKey::from_parts(now, u128::from(random.next()) << 64 | u128::from(random.next()))
+}
+
+/// Connects; the server may be on its way.
+pub(crate) async fn connect(address: &Address) -> Client {
+    // Short, so that an order soon goes another way.
+    let options = ClientOptions { retry_for: Duration::from_secs(2), ..ClientOptions::default() };
+    Client::connect(address, options).await.unwrap()
+}

@@ -1,0 +1,281 @@
+//! The real server under load, killed at random moments, in recovery and while it drains too; the real client as well.
+//! Nothing that was acknowledged is lost, nothing is sold twice, every order has one outcome.
+//!
+//! `INVENTORY_KILLS` says how often the server is killed (100 by default; `scripts/kills 2000` for a long run),
+//! `INVENTORY_KILLS_SEED` repeats the choices of an earlier run. The machine's own timing is not repeated.
+//!
+//! A killed process leaves its written bytes with the system. What a loss of power leaves is for the tests of the store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod audit;
+mod buyers;
+#[path = "../it/harness.rs"]
+#[allow(dead_code, reason = "shared with the other tests of the command, each uses its part")]
+mod harness;
+mod outcomes;
+mod random;
+mod shoppers;
+mod victim;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use audit::Ledger;
+use buyers::{Buyer, Goods, connect};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream;
+use harness::Place;
+use inventory_core::{LocationId, Role, Units, Upc};
+use inventory_net::message::Token;
+use inventory_net::transport::Address;
+use outcomes::{Outcome, Outcomes};
+use random::Random;
+use shoppers::{Shopper, Shopping};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use victim::Victim;
+
+const BUYERS: usize = 5;
+const SHOPPERS: usize = 2;
+const PASSWORD: &str = "kills-secret";
+const PLENTY: u64 = 10_000_000;
+const SCARCE: u64 = 400;
+/// How many of the latest outcomes are looked at after each restart.
+const LOOK_AT: usize = 50;
+/// Receipts asked for at once in the end.
+const ASK_AT_ONCE: usize = 256;
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_sold_twice_whenever_processes_are_killed() {
+    let kills = from_env("INVENTORY_KILLS").unwrap_or(100);
+    let seed = from_env("INVENTORY_KILLS_SEED").unwrap_or_else(seed_of_now);
+    println!("{kills} kills; INVENTORY_KILLS_SEED={seed} makes these choices again");
+    let mut random = Random::new(seed);
+    let place = Place::new();
+    let address: Address = place.socket().parse().unwrap();
+    let mut victim = Victim::start(&place, random.split());
+    let runtime = runtime();
+    let (shop, admin) = runtime.block_on(Shop::open(&address));
+
+    let outcomes = Arc::new(Outcomes::default());
+    let began = Instant::now();
+    let shoppers: Vec<Shopper> = shop.shoppers.iter().map(|upc| shopper(&place, *upc, &mut random)).collect();
+    let load = Load::start(&address, shop.goods, &outcomes, shoppers, &mut random);
+    while victim.kills.total() < kills {
+        let acknowledged = outcomes.latest(LOOK_AT);
+        victim.kill_and_restart();
+        runtime.block_on(are_told_again(&address, &admin, &acknowledged));
+        load.is_alive();
+    }
+    let (shoppers, shopping) = load.stop();
+    let took = began.elapsed();
+
+    runtime.block_on(are_told_again(&address, &admin, &outcomes.latest(usize::MAX)));
+    let held: Vec<u64> = shoppers.iter().map(Shopper::held_at_last).collect();
+    let on_hand = runtime.block_on(on_hand(&address, &admin));
+    victim.kill_at_last();
+    let ledger = runtime.block_on(Ledger::read(&place.data()));
+    assert_eq!(*ledger.on_hand(), on_hand, "the server's levels are the sum of its journal");
+    buyers_have_what_they_were_told(&ledger, &outcomes, shop.goods, &shop.shoppers);
+    for ((shopper, upc), (held, shopping)) in
+        shoppers.iter().zip(&shop.shoppers).zip(held.iter().zip(&shopping))
+    {
+        assert_eq!(*held, ledger.sold(*upc), "{}'s local inventory is what was sold", shopper.user);
+        assert_eq!(*held, ledger.sold_to(&shopper.user, *upc));
+        assert!((shopping.units_done..=shopping.units_tried).contains(held), "{held} of {shopping:?}");
+    }
+    let client_kills: u64 = shopping.iter().map(|shopping| shopping.kills).sum();
+    let client_done: u64 = shopping.iter().map(|shopping| shopping.done).sum();
+    println!(
+        "{:?} and {client_kills} of clients in {took:.1?}: {} outcomes told, {client_done} purchases of the \
+         command, {} outcomes in the journal, all as told",
+        victim.kills,
+        outcomes.len(),
+        ledger.outcomes.len()
+    );
+    assert!(outcomes.len() > usize::try_from(kills).unwrap(), "there was no load to speak of");
+}
+
+/// Every outcome that was told is in the journal, at the version that was told, and nothing else was sold.
+fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: Goods, of_shoppers: &[Upc]) {
+    let told = outcomes.all();
+    let mut sold: BTreeMap<Upc, u64> = BTreeMap::new();
+    let mut versions = BTreeSet::new();
+    for (key, outcome) in &told {
+        let recorded = ledger.outcomes.get(key).unwrap_or_else(|| panic!("order {key} is lost"));
+        match outcome {
+            Outcome::Bought(receipt) => {
+                assert_eq!((receipt.version, &receipt.user), (recorded.version, &recorded.user), "{key}");
+                assert!(versions.insert(receipt.version), "two receipts of version {}", receipt.version);
+                let lines: BTreeMap<Upc, u64> =
+                    receipt.lines.iter().map(|line| (line.upc, line.units.get())).collect();
+                assert_eq!(recorded.bought.as_ref(), Some(&lines), "{key}");
+                for (upc, units) in lines {
+                    *sold.entry(upc).or_default() += units;
+                }
+            }
+            Outcome::Refused(_) => assert_eq!(recorded.bought, None, "{key}"),
+        }
+    }
+    for upc in [goods.plenty, goods.scarce] {
+        assert_eq!(ledger.sold(upc), sold.get(&upc).copied().unwrap_or_default(), "{upc}: sold and receipts");
+    }
+    // The buyers had asked until every order had its outcome: the rest are the shoppers' orders.
+    let others = ledger.outcomes.iter().filter(|(key, _)| !told.contains_key(key));
+    for (key, recorded) in others {
+        let bought = recorded.bought.as_ref().expect("shoppers are refused nothing");
+        assert!(
+            bought.keys().all(|upc| of_shoppers.contains(upc)),
+            "order {key} was never told: {recorded:?}"
+        );
+    }
+}
+
+/// The server tells again what it has told, after however many kills.
+async fn are_told_again(
+    address: &Address,
+    admin: &Token,
+    acknowledged: &[(inventory_core::OrderKey, Outcome)],
+) {
+    let client = connect(address).await;
+    client.resume(admin).await.expect("the session that was acknowledged is still there");
+    let client = &client;
+    stream::iter(acknowledged)
+        .for_each_concurrent(ASK_AT_ONCE, async |(key, outcome)| {
+            let again = Outcome::of(client.receipt(*key).await);
+            assert_eq!(again.as_ref(), Some(outcome), "order {key} is not told as before");
+        })
+        .await;
+    client.close().await;
+}
+
+async fn on_hand(address: &Address, admin: &Token) -> BTreeMap<Upc, u64> {
+    let client = connect(address).await;
+    client.resume(admin).await.unwrap();
+    let levels = client.all_levels().await.unwrap();
+    levels.iter().map(|level| (level.upc, level.on_hand.get())).collect()
+}
+
+/// What is sold.
+struct Shop {
+    goods: Goods,
+    /// One item for each shopper.
+    shoppers: Vec<Upc>,
+}
+
+impl Shop {
+    /// Stocks the shop and adds its users; gives the administrator's session too.
+    async fn open(address: &Address) -> (Self, Token) {
+        let client = connect(address).await;
+        let admin = client.log_in("admin", "admin-demo").await.unwrap().token;
+        let stock = async |code: u64, units: u64| {
+            let upc = Upc::new(code).unwrap();
+            client.define_item(upc, "Goods", None).await.unwrap();
+            client.set_initial_level(upc, LocationId::MAIN, Units::new(units).unwrap()).await.unwrap();
+            upc
+        };
+        let goods = Goods { plenty: stock(1, PLENTY).await, scarce: stock(2, SCARCE).await };
+        let mut shoppers = Vec::new();
+        for code in (100..).take(SHOPPERS) {
+            let upc = stock(code, PLENTY).await;
+            client.add_user(&shopper_name(upc), PASSWORD, Role::Buyer).await.unwrap();
+            shoppers.push(upc);
+        }
+        for number in 0..BUYERS {
+            client.add_user(&buyer_name(number), PASSWORD, Role::Buyer).await.unwrap();
+        }
+        (Self { goods, shoppers }, admin)
+    }
+}
+
+fn shopper(place: &Place, upc: Upc, random: &mut Random) -> Shopper {
+    let user = shopper_name(upc);
+    let client = place.client(&user);
+    client.run_with(PASSWORD, &["login", &user]).exits(0);
+    Shopper { client, user, upc: upc.to_string(), random: random.split() }
+}
+
+fn shopper_name(upc: Upc) -> String {
+    format!("shopper-{upc}")
+}
+
+fn buyer_name(number: usize) -> String {
+    format!("buyer-{number}")
+}
+
+/// Buyers in one thread, shoppers in one each.
+struct Load {
+    stop_buyers: watch::Sender<bool>,
+    stop_shoppers: Arc<AtomicBool>,
+    buyers: thread::JoinHandle<()>,
+    shoppers: Vec<thread::JoinHandle<(Shopper, Shopping)>>,
+}
+
+impl Load {
+    /// Starts to buy, once everybody is logged in.
+    fn start(
+        address: &Address,
+        goods: Goods,
+        outcomes: &Arc<Outcomes>,
+        shoppers: Vec<Shopper>,
+        random: &mut Random,
+    ) -> Self {
+        let (stop_buyers, stopped) = watch::channel(false);
+        let runtime = runtime();
+        let buyers: Vec<Buyer> = runtime.block_on(join_all((0..BUYERS).map(|number| {
+            let (outcomes, random, user) = (Arc::clone(outcomes), random.split(), buyer_name(number));
+            async move { Buyer::log_in(address, &user, PASSWORD, goods, outcomes, random).await }
+        })));
+        let buyers = thread::spawn(move || {
+            runtime.block_on(join_all(buyers.into_iter().map(|buyer| buyer.run(stopped.clone()))));
+        });
+        let stop_shoppers = Arc::new(AtomicBool::new(false));
+        let shop = |mut shopper: Shopper| {
+            let stop = Arc::clone(&stop_shoppers);
+            thread::spawn(move || {
+                let shopping = shopper.run(&stop);
+                (shopper, shopping)
+            })
+        };
+        let shoppers = shoppers.into_iter().map(shop).collect();
+        Self { stop_buyers, stop_shoppers, buyers, shoppers }
+    }
+
+    /// A client that has panicked ends the test at once, not at the end.
+    #[track_caller]
+    fn is_alive(&self) {
+        let ended = self.buyers.is_finished() || self.shoppers.iter().any(thread::JoinHandle::is_finished);
+        assert!(!ended, "a client has failed: see above");
+    }
+
+    fn stop(self) -> (Vec<Shopper>, Vec<Shopping>) {
+        self.stop_buyers.send_replace(true);
+        self.stop_shoppers.store(true, Ordering::Relaxed);
+        self.buyers.join().unwrap();
+        self.shoppers.into_iter().map(|shopper| shopper.join().unwrap()).unzip()
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+fn seed_of_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap()
+}
