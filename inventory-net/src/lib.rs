@@ -22,6 +22,7 @@ pub mod connection;
 pub mod frame;
 pub mod limits;
 pub mod message;
+mod outbox;
 pub mod password;
 pub mod server;
 pub mod service;

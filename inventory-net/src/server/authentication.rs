@@ -3,9 +3,10 @@
 use inventory_core::{Actor, Answer, Command, Identity, Query, Refusal, Reply, Role};
 use zeroize::Zeroizing;
 
+use super::Shared;
 use super::guessing::Guess;
-use super::{Outcome, Shared};
 use crate::message::{Password, ReplyBody, Token, Unavailable};
+use crate::outbox::Outcome;
 use crate::password::PasswordError;
 
 impl Shared {

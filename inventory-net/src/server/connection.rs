@@ -16,10 +16,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::requests::{Outcome, Turn};
-use super::{Delivery, Outbox, Phase, Shared};
+use super::requests::Turn;
+use super::{Phase, Shared};
 use crate::connection::ServerConnection;
 use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
+use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::transport::{Incoming, Stream};
 
 /// How long to wait for the peer to close after the last byte was sent. Closing a socket that still holds unread

@@ -8,14 +8,10 @@ mod authentication;
 mod connection;
 mod guessing;
 mod options;
-mod outbox;
 mod requests;
 
 pub use guessing::GuessingOptions;
 pub use options::ServerOptions;
-
-pub(crate) use outbox::{Delivery, Outbox};
-pub(crate) use requests::Outcome;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,24 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use inventory_core::limits::LEVELS_PAGE_MAX;
-use inventory_core::{Action, Actor, Command, Identity, Query, Reply, SessionId};
+use inventory_core::{Action, Actor, Command, Query};
 
-use super::{Delivery, Outbox, Shared};
-use crate::message::{Op, ReplyBody, Request, RequestBody, RequestId, Token};
+use super::Shared;
+use crate::message::{Op, Request, RequestBody, RequestId};
+use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::service::ReplyTo;
-
-/// What came of a request.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The engine's reply.
-    Engine(Reply),
-    /// A login: the connection becomes the new session's.
-    LoggedIn(Token, Identity),
-    /// A resume: the connection becomes this session's.
-    Resumed(SessionId, Identity),
-    /// Another reply.
-    Other(ReplyBody),
-}
 
 /// Whether a request decides who the actor of the connection is: later ones wait for its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::message::{Op, RequestId};
-use crate::server::{Delivery, Outbox, Outcome};
+use crate::outbox::{Delivery, Outbox, Outcome};
 use history::{OldOrder, Question};
 
 /// Settings of a [`Service`].

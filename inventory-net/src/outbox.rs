@@ -5,16 +5,29 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use inventory_core::{Identity, Reply, SessionId};
 
-use super::requests::Outcome;
-use crate::message::{Op, RequestId};
+use crate::message::{Op, ReplyBody, RequestId, Token};
 
-/// What came of a request.
+/// What came of one request of a connection.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) id: RequestId,
     pub(crate) op: Op,
     pub(crate) outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The engine's reply.
+    Engine(Reply),
+    /// A login: the connection becomes the new session's.
+    LoggedIn(Token, Identity),
+    /// A resume: the connection becomes this session's.
+    Resumed(SessionId, Identity),
+    /// Another reply.
+    Other(ReplyBody),
 }
 
 /// Where replies wait for their connection.
