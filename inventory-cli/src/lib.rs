@@ -3,16 +3,6 @@
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
 //! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
 //! directory without a server.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test fails by panicking"
-    )
-)]
 
 pub mod args;
 pub mod exit;

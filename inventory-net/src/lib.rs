@@ -5,16 +5,6 @@
 //!
 //! [`transport`] carries bytes, [`service`] runs the engine,
 //! [`server`] joins them, and [`client`] asks.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test fails by panicking"
-    )
-)]
 
 pub mod client;
 pub mod clock;

@@ -280,9 +280,7 @@ fn power_loss_at_any_operation_loses_nothing_acknowledged() {
     let operations = whole.operations();
     assert!(operations >= 80, "{operations}");
     for operation in 0..operations {
-        let disk = FaultDisk::new();
-        disk.fail_at(operation, Fault::PowerLoss);
-        let told = workload(&disk);
+        let (disk, told) = workload_with(operation, Fault::PowerLoss);
         let mut outcomes = vec![Survives::Nothing, Survives::Everything];
         outcomes.extend((0..6).map(|seed| Survives::Some(seed * 1_000 + operation)));
         for survives in outcomes {
@@ -297,9 +295,7 @@ fn an_error_at_any_operation_is_answered_and_loses_nothing_acknowledged() {
     let whole = FaultDisk::new();
     workload(&whole);
     for operation in 0..whole.operations() {
-        let disk = FaultDisk::new();
-        disk.fail_at(operation, Fault::Error(ErrorKind::Other));
-        let told = workload(&disk);
+        let (disk, told) = workload_with(operation, Fault::Error(ErrorKind::Other));
         for survives in [Survives::Nothing, Survives::Everything, Survives::Some(operation)] {
             let found = disk.after_power_loss(survives);
             check_recovered(&found, &told, &format!("an error at operation {operation}, {survives:?}"));
@@ -329,6 +325,14 @@ fn power_loss_while_recovering_from_a_power_loss_loses_nothing_either() {
     }
 }
 
+/// The workload on a disk of its own, on which this operation goes wrong.
+fn workload_with(operation: u64, fault: Fault) -> (FaultDisk, Told) {
+    let disk = FaultDisk::new();
+    disk.fail_at(operation, fault);
+    let told = workload(&disk);
+    (disk, told)
+}
+
 /// Opens a disk again without loss of power, goes on, and only then loses the power: what was read at the opening
 /// counts as much as what was acknowledged.
 fn check_restarted(disk: &FaultDisk, told: &Told, context: &str) {
@@ -351,9 +355,7 @@ fn power_loss_after_a_process_was_killed_at_any_operation_loses_nothing_that_the
     let whole = FaultDisk::new();
     workload(&whole);
     for operation in 0..whole.operations() {
-        let disk = FaultDisk::new();
-        disk.fail_at(operation, Fault::PowerLoss);
-        let told = workload(&disk);
+        let (disk, told) = workload_with(operation, Fault::PowerLoss);
         check_restarted(&disk, &told, &format!("killed at operation {operation}"));
     }
 }
@@ -363,9 +365,7 @@ fn power_loss_after_an_error_at_any_operation_and_a_restart_loses_nothing_that_t
     let whole = FaultDisk::new();
     workload(&whole);
     for operation in 0..whole.operations() {
-        let disk = FaultDisk::new();
-        disk.fail_at(operation, Fault::Error(ErrorKind::Other));
-        let told = workload(&disk);
+        let (disk, told) = workload_with(operation, Fault::Error(ErrorKind::Other));
         check_restarted(&disk, &told, &format!("an error at operation {operation}"));
     }
 }

@@ -17,16 +17,6 @@
 //! assert_eq!(report.trace, again.trace);
 //! # Ok::<(), String>(())
 //! ```
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test fails by panicking"
-    )
-)]
 
 mod auditor;
 mod client;
