@@ -47,7 +47,7 @@ fn run() -> Result<(), AnyError> {
     let read = best(|| read_all(&journal_dir))?;
     println!("journal of {events} purchases, {} MiB", bytes >> 20);
     println!("  opened              {}", seconds(opened));
-    let rate = events as f64 / replayed.as_secs_f64() / 1e6;
+    let rate = f64::from(u32::try_from(events)?) / replayed.as_secs_f64() / 1e6;
     println!("  opened and replayed {}  {rate:.2} million events/s", seconds(replayed));
     println!("  files read          {}", seconds(read));
 
