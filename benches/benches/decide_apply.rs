@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inventory_benches::{AnyError, BUYER, NOW, UNITS_PER_ITEM, engine, or_exit, order, settle, upc};
+use inventory_benches::{AnyError, BUYER, NOW, UNITS_PER_ITEM, engine, item_at, or_exit, order, settle, upc};
 use inventory_core::machine::{Decision, apply, decide};
 use inventory_core::{Command, Record, Time};
 
@@ -20,11 +20,6 @@ const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 10_000_000];
 const SIZES_SMOKE: [u64; 1] = [1_000];
 /// Orders between two rounds of durability: about what gathers while a disk writes.
 const GROUP: u64 = 64;
-
-/// A shuffled walk over the items: consecutive orders touch unrelated rows.
-fn item_at(sequence: u64, items: u64) -> u64 {
-    sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) % items
-}
 
 fn time_at(sequence: u64) -> Time {
     NOW.plus_micros(sequence * 10)

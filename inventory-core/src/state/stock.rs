@@ -88,6 +88,11 @@ impl Stock {
         self.main.push(LevelCell::new(None));
     }
 
+    /// Makes room for this many more items.
+    pub(crate) fn add_items(&mut self, count: usize) {
+        self.main.resize(self.main.len().saturating_add(count), LevelCell::new(None));
+    }
+
     pub(super) fn undo_add_item(&mut self) {
         self.main.pop();
     }

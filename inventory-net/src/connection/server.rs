@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::iter;
 
 use bytes::{Buf, BytesMut};
+use foldhash::fast::RandomState;
 use inventory_core::limits::LEVELS_PAGE_MAX;
 use zeroize::Zeroize;
 
@@ -74,7 +75,7 @@ pub struct ServerConnection {
     config: ServerConfig,
     read: BytesMut,
     output: BytesMut,
-    in_flight: HashMap<RequestId, InFlight>,
+    in_flight: HashMap<RequestId, InFlight, RandomState>,
     /// What the replies to the reads in flight may come to.
     expected_bytes: usize,
     phase: Phase,
@@ -113,7 +114,7 @@ impl ServerConnection {
             config,
             read: BytesMut::new(),
             output: BytesMut::new(),
-            in_flight: HashMap::new(),
+            in_flight: HashMap::default(),
             expected_bytes: 0,
             phase: Phase::New,
             login: Login::default(),
@@ -297,9 +298,7 @@ impl ServerConnection {
 
     /// Forgets a frame, and wipes one that may hold a password or a token.
     fn drop_frame(&mut self, frame_bytes: usize, decoded: &Result<Request, RequestError>) {
-        let is_secret = decoded
-            .as_ref()
-            .map_or(true, |request| matches!(request.body.op(), Op::LogIn | Op::Resume | Op::AddUser));
+        let is_secret = decoded.as_ref().map_or(true, |request| request.body.op().is_secret());
         if is_secret && let Some(frame) = self.read.get_mut(..frame_bytes) {
             frame.zeroize();
         }

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod error;
+mod express;
 mod lines;
 mod op;
 mod refusal;

@@ -1,4 +1,4 @@
-//! Reads groups from the segments, on the caller's thread, with files of its own. Only what is durable is given.
+//! Reads groups from the segments, with files of its own, so that it disturbs nobody. Only what is durable is given.
 
 use std::io;
 use std::sync::Arc;
