@@ -8,9 +8,10 @@
 //! | `writer` | the thread that appends |
 //! | `reader`, `cursor`, `index` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
-//! | `report`, `view` | looking at a directory without changing it, also at one in use |
+//! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
+mod copy;
 mod cursor;
 mod damage;
 mod index;
@@ -26,6 +27,7 @@ mod spare;
 mod view;
 mod writer;
 
+pub use copy::{Copied, CopyError};
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
 pub use view::{View, ViewedSnapshots};
