@@ -6,11 +6,12 @@
 //! | `segment` | the bytes and names of the files that hold records |
 //! | `recovery` | what is there, and cutting the torn end |
 //! | `writer` | the thread that appends |
-//! | `reader`, `cursor`, `index` | finding and reading groups |
+//! | `reader`, `cursor`, `index`, `by_time` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
 //! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
+mod by_time;
 mod copy;
 mod cursor;
 mod damage;
@@ -41,8 +42,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::{Time, Version};
 use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
@@ -228,6 +229,10 @@ impl Journal for FileJournal {
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
         self.shared.check_poison()?;
         reader::read(&self.shared, after, bytes_max)
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        self.off_this_thread(move |shared, _| by_time::position(shared, time)).await
     }
 
     // Written without `async`, so that the append takes its place when it is called, not when it is first polled.
