@@ -7,6 +7,7 @@ mod bytes;
 mod commit;
 mod group;
 mod memory;
+mod past_order;
 mod replay;
 mod snapshot;
 
@@ -15,6 +16,7 @@ pub use bytes::Malformed;
 pub use commit::{Commit, commit, commit_again};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};
 pub use memory::MemoryJournal;
+pub use past_order::{PastOrder, PastOrderSearch, PastOutcome};
 pub(crate) use replay::apply_group;
 pub use replay::{ReplayError, Replayer, replay};
 pub use snapshot::{SNAPSHOT_FORMAT, Snapshot, SnapshotError};
