@@ -306,6 +306,26 @@ fn what_is_no_longer_kept_is_an_error_and_never_an_empty_answer() {
     assert!(verified["start"].as_u64().unwrap() > 0);
 }
 
+/// An order's key says from when on it can have been decided: what was before need not be kept.
+#[test]
+fn the_history_of_an_order_needs_no_more_than_its_time() {
+    let place = Place::new();
+    let data = place.data();
+    let mut shop = Shop::open(&data, 1_000);
+    shop.sell(60);
+    shop.save_snapshot();
+    shop.sell(70);
+    let journal = shop.inventory.into_journal();
+    pollster::block_on(journal.discard_through(Version(63))).unwrap();
+    drop(journal);
+    let history = |second: u64| {
+        let key = OrderKey::from_parts(NOW.plus_micros(second * 1_000_000), 1).to_string();
+        run(place.path(), &["history", "--data", data.to_str().unwrap(), "--order", &key, "--format", "json"])
+    };
+    assert_eq!(history(130).exits(0).json()[0]["on_hand"], 870);
+    history(30).exits(1).tells("no longer kept");
+}
+
 #[test]
 fn a_directory_without_a_journal_is_named() {
     let place = Place::new();
