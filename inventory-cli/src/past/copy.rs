@@ -106,8 +106,8 @@ fn not_whole(source: &View, from: &Path) -> anyhow::Result<anyhow::Error> {
         ));
     };
     Ok(anyhow::anyhow!(
-        "{from} is damaged, so nothing was copied: {violation}. Look closer with `inventory verify {from}`, and use another \
-         backup"
+        "{from} is damaged, so nothing was copied: {violation}. Look closer with `inventory verify {from}`; another backup may \
+         be whole"
     ))
 }
 

@@ -14,8 +14,7 @@ use inventory_core::journal::{Snapshot, Tip};
 
 use super::damage::{Damage, OpenError};
 use super::recovery::{self, Scope, failed};
-use super::segment::{self, Header};
-use super::{snapshots, spare};
+use super::{segment, snapshots};
 use crate::disk::{Disk, DiskFile, read_full, write_full, write_zeros};
 
 /// How often a copy is made before it is given up because segments go away too fast.
@@ -74,7 +73,7 @@ pub(super) fn copy(from: &dyn Disk, to: &dyn Disk) -> Result<Copied, CopyError> 
 /// The names of the segments' files.
 fn segments(disk: &dyn Disk) -> Result<Vec<String>, OpenError> {
     let mut names = disk.list(segment::DIR).map_err(|why| failed(disk, segment::DIR, why))?;
-    names.retain(|name| !spare::is_ours(name));
+    names.retain(|name| segment::number(name).is_some());
     Ok(names)
 }
 
@@ -90,11 +89,11 @@ fn attempt(from: &dyn Disk, to: &dyn Disk) -> Result<Copied, CopyError> {
     for snapshot in &whole {
         bytes += copy_snapshot(snapshot, to)?;
     }
-    for (at, segment) in survey.segments.iter().enumerate() {
-        let is_last = at + 1 == survey.segments.len();
-        let used = if is_last { survey.position } else { segment.header.bytes };
-        copy_segment(from, to, &segment.header, used)?;
-        bytes += segment.header.bytes;
+    // The last one first, while its end is where it was found; the others are copied as they are.
+    let mut end = survey.position;
+    for segment in survey.segments.iter().rev() {
+        bytes += copy_segment(from, to, segment.header.number, end)?;
+        end = u64::MAX;
     }
     for dir in [segment::DIR, snapshots::DIR] {
         to.sync_dir(dir).map_err(|why| unwritten(to, dir, why))?;
@@ -112,12 +111,14 @@ fn copy_snapshot(snapshot: &Snapshot, to: &dyn Disk) -> Result<u64, CopyError> {
     Ok(snapshot.bytes().len() as u64)
 }
 
-/// Copies the first `used` bytes; the rest of the copy is zeros.
-fn copy_segment(from: &dyn Disk, to: &dyn Disk, header: &Header, used: u64) -> Result<(), CopyError> {
-    let name = segment::name(header.number);
+/// Copies a segment's file up to `end`, whatever is in it; the rest of the copy is zeros. Gives its size.
+fn copy_segment(from: &dyn Disk, to: &dyn Disk, number: u64, end: u64) -> Result<u64, CopyError> {
+    let name = segment::name(number);
     let unread = |why| CopyError::Source(failed(from, &name, why));
     let unwritten = |why| unwritten(to, &name, why);
     let source = from.open_to_read(&name).map_err(unread)?;
+    let bytes = source.len().map_err(unread)?;
+    let used = end.min(bytes);
     let copy = to.create(&name).map_err(unwritten)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut offset = 0;
@@ -128,8 +129,9 @@ fn copy_segment(from: &dyn Disk, to: &dyn Disk, header: &Header, used: u64) -> R
         write_full(&*copy, &piece, offset).map_err(unwritten)?;
         offset += wanted as u64;
     }
-    write_zeros(&*copy, used, header.bytes.saturating_sub(used), || true).map_err(unwritten)?;
-    copy.sync_data().map_err(unwritten)
+    write_zeros(&*copy, used, bytes - used, || true).map_err(unwritten)?;
+    copy.sync_data().map_err(unwritten)?;
+    Ok(bytes)
 }
 
 fn fill(file: &dyn DiskFile, piece: &mut [u8], offset: u64) -> io::Result<()> {
