@@ -88,6 +88,22 @@ impl PastOrder {
 }
 
 /// A search for the outcome of one order, in steps: between two of them others may use the journal's thread.
+///
+/// ```
+/// use inventory_core::journal::{MemoryJournal, PastOrderSearch, PastOutcome};
+///
+/// # pollster::block_on(async {
+/// let journal = MemoryJournal::new();
+/// let mut search = PastOrderSearch::new("019a9d7c-6a00-7abc-8def-0123456789ab".parse()?);
+/// let found = loop {
+///     if let Some(found) = search.step(&journal).await? {
+///         break found;
+///     }
+/// };
+/// assert_eq!(found, PastOutcome::NeverDecided);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct PastOrderSearch {
     key: OrderKey,
