@@ -73,6 +73,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
     History(HistoryArgs),
+    /// Copy a data directory, also of a running server, and check the copy. It holds all that was acknowledged before.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup. Checks it first: a backup that is damaged or not whole is refused.
+    Restore(RestoreArgs),
 }
 
 /// Settings of `serve`.
@@ -129,6 +133,28 @@ pub struct HistoryArgs {
     /// Only up to this time, written the same way.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub until: Option<Time>,
+}
+
+/// Settings of `backup`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BackupArgs {
+    /// The backup's own directory: empty, or not there yet. It gets this name when it is whole.
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// The data directory. The server may be running.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `restore`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct RestoreArgs {
+    /// The backup. It is left as it is.
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// The data directory to make: empty, or not there yet.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
 }
 
 /// Which server a client talks to and where it keeps its own files. Taken before or after a command's name.

@@ -77,6 +77,14 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
             log_to_stderr("warn");
             past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
+        Some(Command::Backup(wanted)) => {
+            log_to_stderr("warn");
+            past::backup(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Restore(wanted)) => {
+            log_to_stderr("warn");
+            past::restore(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");
             shell::shell(&args.connect)

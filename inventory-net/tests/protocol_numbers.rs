@@ -36,6 +36,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyTooOld,
         Refusal::KeyFromFuture,
         Refusal::UnknownOrder,
+        Refusal::OutcomeNotKept,
         Refusal::UserExists,
         Refusal::LevelAlreadySet,
         Refusal::InvalidName,

@@ -7,7 +7,7 @@ mod past;
 mod rows;
 mod table;
 
-pub(crate) use past::{MovementRow, VerifiedRow, ViolationRow};
+pub(crate) use past::{BackupRow, MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
     HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
 };
@@ -103,6 +103,11 @@ impl Output {
             Format::Json => json(row),
             Format::Table | Format::Csv => text(&past::verified(row)),
         }
+    }
+
+    /// What a backup holds.
+    pub(crate) fn backup(self, row: &BackupRow) -> io::Result<()> {
+        self.one(row, || past::backup(row))
     }
 
     /// A refusal, on standard error: as a sentence, or as an object if JSON was asked for.

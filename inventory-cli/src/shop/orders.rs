@@ -140,7 +140,11 @@ async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()
             Err(ClientError::Refused(Refusal::NotLoggedIn)) => break,
             Err(ClientError::Refused(refusal)) => {
                 if store.record_not_bought(*key, refusal.name())? {
-                    note(format_args!("order {key} of an earlier run is settled: it was refused: {refusal}"));
+                    let settled = match refusal {
+                        Refusal::OutcomeNotKept => "will never be known and is not counted",
+                        _ => "is settled: it was refused",
+                    };
+                    note(format_args!("order {key} of an earlier run {settled}: {refusal}"));
                 }
             }
             Err(error) => return Err(error.into()),

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use crate::event::{Event, Line, Record};
 use crate::id::Version;
-use crate::state::{Change, Level, Outcome, OutcomeRow, State};
+use crate::state::{Change, Level, OutcomeRow, State};
 
 /// Changes the state by one event and gives the version it made.
 ///
@@ -47,23 +47,11 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
                 state.undo.push(Change::SessionEnded(Box::new(ended)));
             }
         }
-        Event::Purchased { key, user, digest, lines, total } => {
-            lines.iter().for_each(|line| take(state, line));
-            let outcome = Outcome::Accepted { lines: lines.clone(), total: *total };
-            let (version, at) = (state.version, record.at);
-            record_outcome(
-                state,
-                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
-            );
-        }
-        Event::PurchaseRefused { key, user, digest, refusal } => {
-            let outcome = Outcome::Refused(Box::new(refusal.clone()));
-            let (version, at) = (state.version, record.at);
-            record_outcome(
-                state,
-                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
-            );
-        }
+        Event::Purchased { lines, .. } => lines.iter().for_each(|line| take(state, line)),
+        Event::PurchaseRefused { .. } => {}
+    }
+    if let Some(row) = OutcomeRow::of(state.version, record) {
+        record_outcome(state, row);
     }
     state.version
 }

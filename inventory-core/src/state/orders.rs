@@ -14,7 +14,7 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use crate::event::{Line, OrderDigest};
+use crate::event::{Event, Line, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_COUNT_MAX};
 use crate::money::Money;
@@ -54,6 +54,26 @@ pub struct OutcomeRow {
     pub user: UserId,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl OutcomeRow {
+    /// What is remembered of the event that made this version; none if it is no order's outcome.
+    pub fn of(version: Version, record: &Record) -> Option<Self> {
+        let (key, user, digest, outcome) = match &record.event {
+            Event::Purchased { key, user, digest, lines, total } => {
+                (key, user, digest, Outcome::Accepted { lines: lines.clone(), total: *total })
+            }
+            Event::PurchaseRefused { key, user, digest, refusal } => {
+                (key, user, digest, Outcome::Refused(Box::new(refusal.clone())))
+            }
+            Event::ItemDefined { .. }
+            | Event::InitialLevelSet { .. }
+            | Event::UserAdded { .. }
+            | Event::LoggedIn { .. }
+            | Event::LoggedOut { .. } => return None,
+        };
+        Some(Self { key: *key, digest: *digest, version, at: record.at, user: *user, outcome })
+    }
 }
 
 /// What the window knows of a key.

@@ -6,11 +6,13 @@
 //! | `segment` | the bytes and names of the files that hold records |
 //! | `recovery` | what is there, and cutting the torn end |
 //! | `writer` | the thread that appends |
-//! | `reader`, `cursor`, `index` | finding and reading groups |
+//! | `reader`, `cursor`, `index`, `by_time` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
-//! | `report`, `view` | looking at a directory without changing it, also at one in use |
+//! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
+mod by_time;
+mod copy;
 mod cursor;
 mod damage;
 mod index;
@@ -26,6 +28,7 @@ mod spare;
 mod view;
 mod writer;
 
+pub use copy::{Copied, CopyError};
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
 pub use view::{View, ViewedSnapshots};
@@ -39,8 +42,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::{Time, Version};
 use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
@@ -234,6 +237,10 @@ impl Journal for FileJournal {
         Self: 'groups,
     {
         Box::pin(self.off_this_thread(move |shared, _| reader::read(shared, after, bytes_max)))
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        self.off_this_thread(move |shared, _| by_time::position(shared, time)).await
     }
 
     // Written without `async`, so that the append takes its place when it is called, not when it is first polled.
