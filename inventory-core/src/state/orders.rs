@@ -140,6 +140,12 @@ impl Orders {
         self.floor
     }
 
+    /// Holds fewer outcomes than [`ORDER_WINDOW_COUNT_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
+    }
+
     /// Sets the first second that is kept, from a snapshot.
     pub(crate) fn set_floor(&mut self, floor: u64) {
         self.floor = floor;
@@ -303,7 +309,7 @@ mod tests {
     #[test]
     fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
-        orders.count_max = 100;
+        orders.hold_at_most(100);
         let third = NOW.plus_micros(2_000_000);
         for random in 0..98 {
             orders.record(row(OrderKey::from_parts(third, random << 8)));

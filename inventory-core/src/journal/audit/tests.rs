@@ -84,6 +84,17 @@ fn a_window_that_forgot_an_outcome_is_found_when_the_order_comes_again() {
 }
 
 #[test]
+fn an_outcome_that_is_not_the_one_just_recorded_is_found() {
+    let mut auditor = shop();
+    let compare =
+        |auditor: &Auditor, key| auditor.compare_outcome(&Record { at: NOW, event: purchase(key) }, key);
+    assert_eq!(compare(&auditor, key(1)), Ok(()));
+    assert_eq!(compare(&auditor, key(2)), Err(Breach::OutcomeTwice(key(2))), "none was recorded");
+    follow(&mut auditor, &[purchase(key(2))]).unwrap();
+    assert_eq!(compare(&auditor, key(1)), Err(Breach::OutcomeTwice(key(1))), "an older one");
+}
+
+#[test]
 fn items_and_users_that_are_not_those_of_the_events_are_found() {
     let mut auditor = shop();
     auditor.state.catalogue.replace(SOUP, "soup", Some(Money::from_minor(1))).unwrap();
