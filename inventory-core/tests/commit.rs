@@ -1,5 +1,5 @@
 //! From an append to a definite answer, with a journal that answers as it is told.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod scripted;
 
@@ -68,6 +68,14 @@ fn another_writers_group_in_its_place_is_a_conflict() {
 }
 
 #[test]
+fn a_conflict_that_cannot_be_looked_at_wrote_nothing_for_certain() {
+    let journal = Scripted::new(&[], 1);
+    block_on(journal.journal.append(group(2)));
+    let Commit::Failed(why) = journal.commit(&group(1)) else { panic!("ours is not there") };
+    assert!(why.contains("another writer was first"), "{why}");
+}
+
+#[test]
 fn a_group_committed_again_after_a_cancelled_call_is_done() {
     for (steps, reads_fail) in [(&[][..], 0), (&[], 1), (&[Step::Fail], 0), (&[Step::Fail], 1)] {
         let journal = Scripted::new(steps, reads_fail);
@@ -92,6 +100,7 @@ fn a_journal_that_lost_its_end_is_never_written_on() {
     let mut later = GroupBuilder::new(Version(5));
     later.push(&Record { at: Time::ZERO, event: Event::LoggedOut { session: SessionId([1; 32]) } });
     let later = later.seal(AppendId(1), Hash([9; 32])).unwrap();
-    assert!(matches!(journal.commit(&later), Commit::Unknown(_)));
+    let Commit::Unknown(why) = journal.commit(&later) else { panic!("it cannot be known") };
+    assert!(why.contains("acknowledged writes are missing"), "{why}");
     assert!(journal.groups().is_empty());
 }

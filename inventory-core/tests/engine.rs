@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Group, GroupBuilder, Tip};
-use inventory_core::limits::{GROUP_BYTES_TARGET, WAITING_BYTES_MAX};
+use inventory_core::limits::{GROUP_BYTES_TARGET, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX};
 use inventory_core::state::State;
 use inventory_core::{
     Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
-    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, Shortage, Time, Unavailable, Units, Upc, UserId,
+    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time, Unavailable, Units,
+    Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -222,6 +223,27 @@ fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
     bench.submit(5, buy(1, 3));
     bench.write();
     assert_eq!(receipt(&bench.replies()[0].1).lines[0].units.get(), 3, "the key was never used");
+}
+
+#[test]
+fn a_login_that_ended_the_oldest_session_is_taken_back_and_the_session_lives() {
+    let mut bench = Bench::new(EngineConfig::default());
+    let log_in = |bench: &mut Bench, number| {
+        let session = SessionId([u8::try_from(number).unwrap(); 32]);
+        bench.submit(1, Command::LogIn { user: UserId(1), session }.into());
+        session
+    };
+    let oldest = log_in(&mut bench, 0);
+    for number in 1..SESSIONS_PER_USER_MAX {
+        log_in(&mut bench, number);
+    }
+    bench.write();
+    let before = bench.engine.state().digest();
+    log_in(&mut bench, SESSIONS_PER_USER_MAX);
+    assert_eq!(bench.engine.state().users().session(oldest), None);
+    bench.engine.append_failed();
+    assert_eq!(bench.engine.state().users().session(oldest), Some(UserId(1)));
+    assert_eq!(bench.engine.state().digest(), before);
 }
 
 #[test]

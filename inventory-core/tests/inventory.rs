@@ -5,8 +5,8 @@ mod scripted;
 
 use std::sync::Arc;
 
-use inventory_core::journal::Journal;
-use inventory_core::{Inventory, InventoryError, Role, Time, UserId};
+use inventory_core::journal::{Journal, JournalError};
+use inventory_core::{Inventory, InventoryError, Role, Time, UserId, Version};
 use pollster::block_on;
 
 use scripted::{Scripted, Step};
@@ -61,5 +61,7 @@ fn a_snapshot_is_kept_in_the_journal_and_opened_from() {
     let tip = block_on(journal.tip()).unwrap();
     assert_eq!(block_on(journal.load_snapshot()).unwrap().map(|snapshot| snapshot.tip()), Some(tip));
     block_on(journal.discard_through(tip.version)).unwrap();
+    let gone = JournalError::Discarded { after: Version::ZERO, start: tip.version };
+    assert_eq!(block_on(journal.read(Version::ZERO, usize::MAX)), Err(gone));
     assert_eq!(open(&journal).user("alice"), Some(alice));
 }
