@@ -349,6 +349,7 @@ mod tests {
         orders.record(row(again));
         orders.undo_record(again);
         assert_eq!(orders.look_up(again, NOW), Lookup::Undecided);
+        assert!(orders.buckets.values().all(|bucket| bucket.by_key.len() == bucket.rows.len()));
         assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
         orders.undo_record(keys[1]);
         assert_eq!((orders.len(), orders.iter().count()), (1, 1));
