@@ -6,8 +6,8 @@ use std::sync::Arc;
 use inventory_core::journal::MemoryJournal;
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX};
 use inventory_core::{
-    Actor, Answer, Command, Inventory, InventoryError, LocationId, Money, OneOrMany, Order, OrderKey,
-    OrderLine, Query, Receipt, Refusal, Role, SessionId, Shortage, Time, Units, Upc, UserId,
+    Actor, Answer, Command, Credential, Inventory, InventoryError, LocationId, Money, OneOrMany, Order,
+    OrderKey, OrderLine, Query, Receipt, Refusal, Role, SessionId, Shortage, Time, Units, Upc, UserId,
 };
 use pollster::block_on;
 
@@ -272,6 +272,21 @@ fn only_who_is_known_may_buy_and_only_administrators_may_define() {
     let define = Command::DefineItem { upc: upc(9), name: "nine".into(), price: None };
     let refused = block_on(shop.inventory.execute(NOW, Actor::User(shop.alice), define));
     assert_eq!(refused, Err(InventoryError::Refused(Refusal::NotPermitted)));
+}
+
+#[test]
+fn a_password_hash_is_for_the_system_alone() {
+    let mut shop = Shop::open();
+    let mut ask = |actor, name: &str| {
+        let query = Query::Credential { name: name.into() };
+        block_on(shop.inventory.execute(NOW, actor, query))
+    };
+    let alice = Credential { user: UserId(1), password_hash: "".into() };
+    assert_eq!(ask(Actor::System, "alice"), Ok(Answer::Credential(Some(alice))));
+    assert_eq!(ask(Actor::System, "nobody"), Ok(Answer::Credential(None)));
+    for actor in [Actor::Anonymous, Actor::User(UserId(1)), Actor::Session(SessionId([1; 32]))] {
+        assert_eq!(ask(actor, "alice"), Err(InventoryError::Refused(Refusal::NotPermitted)), "{actor:?}");
+    }
 }
 
 #[test]

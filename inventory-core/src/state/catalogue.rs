@@ -225,3 +225,23 @@ impl Catalogue {
 pub(super) fn index(id: ItemId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_is_taken_back_leaves_nothing_behind() {
+        let mut catalogue = Catalogue::new(1);
+        let upc = |code| Upc::new(code).unwrap();
+        catalogue.add(upc(1), "soup", None);
+        catalogue.add(upc(2), "bread", None);
+        catalogue.undo_add();
+        assert_eq!((catalogue.len(), catalogue.by_upc.len(), catalogue.sorted.len()), (1, 1, 1));
+        assert_eq!(catalogue.names, b"soup");
+        assert_eq!(catalogue.id(upc(1)), Some(ItemId(0)));
+        let before = catalogue.replace(ItemId(0), "broth", None).unwrap();
+        catalogue.undo_replace(&before);
+        assert_eq!(catalogue.names, b"soup");
+    }
+}

@@ -160,6 +160,12 @@ impl Orders {
         self.floor
     }
 
+    /// Holds fewer outcomes than [`ORDER_WINDOW_COUNT_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
+    }
+
     /// Sets the first second that is kept, from a snapshot.
     pub(crate) fn set_floor(&mut self, floor: u64) {
         self.floor = floor;
@@ -323,7 +329,7 @@ mod tests {
     #[test]
     fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
-        orders.count_max = 100;
+        orders.hold_at_most(100);
         let third = NOW.plus_micros(2_000_000);
         for random in 0..98 {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
@@ -363,6 +369,7 @@ mod tests {
         orders.record(row(again));
         orders.undo_record(again);
         assert_eq!(orders.look_up(again, NOW), Lookup::Undecided);
+        assert!(orders.buckets.values().all(|bucket| bucket.by_key.len() == bucket.rows.len()));
         assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
         orders.undo_record(keys[1]);
         assert_eq!((orders.len(), orders.iter().count()), (1, 1));

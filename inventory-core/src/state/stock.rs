@@ -120,3 +120,17 @@ impl Stock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_item_that_is_taken_back_is_free_again() {
+        let mut stock = Stock::default();
+        stock.add_item();
+        stock.add_item();
+        stock.undo_add_item();
+        assert_eq!(stock.main.len(), 1);
+    }
+}

@@ -162,3 +162,19 @@ impl Users {
 fn index(id: UserId) -> Option<usize> {
     usize::try_from(id.0).ok()?.checked_sub(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_is_taken_back_leaves_nothing_behind() {
+        let mut users = Users::new(1);
+        for name in ["alice", "bob"] {
+            users.add(name.into(), "".into(), Role::Buyer);
+        }
+        users.undo_add();
+        assert_eq!((users.len(), users.by_name.len()), (1, 1));
+        assert_eq!((users.id("alice"), users.id("bob")), (Some(UserId(1)), None));
+    }
+}
