@@ -1,12 +1,14 @@
 //! The server: accepts connections and turns requests into the engine's and its answers into replies.
 //!
 //! A reader's way: [`Server`] here, accepting in `accept`, one connection's life in `connection`, what each request
-//! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`.
+//! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`, those without a
+//! session in `lobby`.
 
 mod accept;
 mod authentication;
 mod connection;
 mod guessing;
+mod lobby;
 mod options;
 mod requests;
 
@@ -20,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use guessing::Guessing;
+use lobby::Lobby;
 
 use crate::password::{PasswordError, Passwords};
 use crate::service::{CloseError, Service};
@@ -52,6 +55,7 @@ struct Shared {
     service: Service,
     passwords: Passwords,
     guessing: Guessing,
+    lobby: Lobby,
     /// When the server was made: the origin of the times that `guessing` gets.
     began: Instant,
     options: ServerOptions,
@@ -80,6 +84,7 @@ impl Server {
             service,
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
+            lobby: Lobby::new(),
             began: Instant::now(),
             options,
             places: Arc::new(Semaphore::new(connections_max)),
