@@ -110,6 +110,11 @@ impl Guessing {
         of_account.max(of_address)
     }
 
+    /// Whether this account and this address fitted together before.
+    pub(super) fn is_familiar(&self, guess: Guess) -> bool {
+        self.memory().is_familiar(guess.pair)
+    }
+
     /// The password was wrong.
     pub(super) fn failed(&self, guess: Guess, now_us: u64) {
         let Guess { account, address, pair } = guess;
@@ -122,7 +127,7 @@ impl Guessing {
         memory.addresses.count(address, address_free, &self.options, now_us);
     }
 
-    /// The password was right: account and address are familiar from now on. Failures stay counted, so that nobody
+    /// The password, or the token of a session, was right: account and address are familiar from now on. Failures stay counted, so that nobody
     /// wipes those of an address by logging in to an account of his own.
     pub(super) fn succeeded(&self, guess: Guess) {
         let mut memory = self.memory();

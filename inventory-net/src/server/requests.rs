@@ -50,8 +50,8 @@ impl Shared {
                 }
                 RequestBody::LogOut => (actor, Command::LogOut.into(), Turn::Wait),
                 RequestBody::Resume { token } => {
-                    let shared = Arc::clone(self);
-                    answer_later(outbox, id, op, async move { shared.resume(actor, token).await });
+                    let (shared, origin) = (Arc::clone(self), Arc::clone(origin));
+                    answer_later(outbox, id, op, async move { shared.resume(actor, &origin, token).await });
                     return Turn::Wait;
                 }
                 RequestBody::LogIn { user, password } => {
