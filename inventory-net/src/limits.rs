@@ -41,6 +41,8 @@ pub const ACCOUNT_GUESSES_FREE: u32 = 5;
 pub const ADDRESS_GUESSES_FREE: u32 = 20;
 /// The longest pause after wrong passwords, in microseconds.
 pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
+/// The longest pause that wrong passwords for a user make for an address that has none on record, in microseconds.
+pub const NEWCOMER_PAUSE_US_MAX: u64 = 5 * 1_000_000;
 /// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
 /// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
