@@ -17,9 +17,11 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::memory::Share;
 use super::requests::Turn;
 use super::{Phase, Shared};
 use crate::connection::ServerConnection;
+use crate::limits::BUFFER_BYTES_MIN;
 use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::transport::{Incoming, Stream};
@@ -72,6 +74,8 @@ struct Connection {
     /// Whose wrong passwords count together.
     origin: Arc<str>,
     deliveries: Vec<Delivery>,
+    /// What it takes of the memory for all connections.
+    memory: Share,
     actor: Actor,
     /// Whether the next request must wait until it is clear who asks.
     awaits_actor: bool,
@@ -102,6 +106,7 @@ impl Connection {
         let began = Instant::now();
         Self {
             wire: ServerConnection::new(shared.options.connection.clone(), 0),
+            memory: shared.memory.share(),
             shared,
             stream,
             outbox: Arc::default(),
@@ -137,6 +142,19 @@ impl Connection {
     }
 
     fn poll_serve(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
+        // Small replies go on also when there is nothing left.
+        self.wire.set_reply_bytes_max(self.shared.memory.left().max(BUFFER_BYTES_MIN));
+        let next = self.poll_serve_in_turn(cx);
+        let waits_since =
+            self.wire.waits_since_us().map(|since_us| self.began + Duration::from_micros(since_us));
+        self.memory.set(self.wire.memory_bytes(), waits_since);
+        if self.memory.must_go(cx) {
+            return Err(io::Error::other("memory runs low, and it was kept waiting for the longest"));
+        }
+        next
+    }
+
+    fn poll_serve_in_turn(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
         for _ in 0..READS_IN_A_ROW {
             let now_us = self.now_us();
             self.take_replies(cx, now_us);
@@ -226,6 +244,9 @@ impl Connection {
     /// Reads once, if there is room for what may come.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         if self.awaits_actor || !self.wire.wants_read() {
+            return Ok(Poll::Pending);
+        }
+        if !self.wire.read_stays_small() && !self.memory.may_grow(cx) {
             return Ok(Poll::Pending);
         }
         let buffer = self.wire.read_buffer();

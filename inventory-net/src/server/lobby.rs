@@ -136,7 +136,7 @@ mod tests {
         let began = Instant::now();
         let mut meter = Meter::new(began);
         meter.spend(began, Duration::from_secs(5));
-        assert_eq!(meter.opens_at(began), Some(began + (TURN_MAX - BURST) * SHARE));
+        assert_eq!(meter.opens_at(began), Some(began + TURN_MAX * SHARE - BURST * SHARE));
     }
 
     #[tokio::test(start_paused = true)]

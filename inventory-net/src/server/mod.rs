@@ -2,13 +2,14 @@
 //!
 //! A reader's way: [`Server`] here, accepting in `accept`, one connection's life in `connection`, what each request
 //! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`, those without a
-//! session in `lobby`.
+//! session in `lobby`, what connections may keep in `memory`.
 
 mod accept;
 mod authentication;
 mod connection;
 mod guessing;
 mod lobby;
+mod memory;
 mod options;
 mod requests;
 
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use guessing::Guessing;
 use lobby::Lobby;
+use memory::Memory;
 
 use crate::password::{PasswordError, Passwords};
 use crate::service::{CloseError, Service};
@@ -56,6 +58,7 @@ struct Shared {
     passwords: Passwords,
     guessing: Guessing,
     lobby: Lobby,
+    memory: Arc<Memory>,
     /// When the server was made: the origin of the times that `guessing` gets.
     began: Instant,
     options: ServerOptions,
@@ -85,6 +88,7 @@ impl Server {
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
             lobby: Lobby::new(),
+            memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),
             options,
             places: Arc::new(Semaphore::new(connections_max)),
