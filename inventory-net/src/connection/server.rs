@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::iter;
 
 use bytes::{Buf, BytesMut};
-use inventory_core::limits::LEVELS_PAGE_MAX;
+use inventory_core::limits::{ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -21,8 +21,8 @@ use crate::message::{
     RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
 };
 
-/// Bytes of one row of a page, with a name of usual length.
-const LEVEL_BYTES_EXPECTED: usize = 64;
+/// Bytes of one row of a page, with the longest name.
+const LEVEL_BYTES_EXPECTED: usize = 64 + ITEM_NAME_BYTES_MAX;
 /// Bytes of the reply to another read.
 const READ_BYTES_EXPECTED: usize = 1 << 10;
 
