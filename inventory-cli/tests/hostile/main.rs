@@ -17,20 +17,25 @@ mod frames;
 #[allow(dead_code, reason = "shared with the other tests of the command, each uses its part")]
 mod harness;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crowd::{Crowd, Knowledge, Manner};
+use crowd::{Crowd, Knowledge, Manner, with_session};
 use futures_util::future::try_join_all;
 use harness::{Place, Server};
 use inventory_core::{LocationId, Order, OrderLine, Units, Upc};
 use inventory_net::client::{Client, ClientOptions, new_order_key};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 
 /// Clients that only sit there.
 const IDLE: usize = 5_000;
+/// How many of them a server takes by default, and what they may take then, in MiB.
+const MANY_IDLE: usize = 10_000;
+const MANY_IDLE_MIB_MAX: u64 = 200;
 /// The others, in all.
 const BUSY: usize = 200 + 400 + 20 + 40 + 10 + 30;
 /// Files that each process needs beside the connections.
@@ -44,7 +49,7 @@ const PURCHASES: usize = 100;
 
 #[test]
 fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_memory() {
-    let idle = raise_open_files();
+    let idle = raise_open_files(IDLE, BUSY);
     let (place, elsewhere) = (Place::new(), Place::new());
     let (server, bystander) = (serve(&place), serve(&elsewhere));
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -85,6 +90,36 @@ fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_m
     bystander.stop().exits(0);
 }
 
+#[test]
+fn ten_thousand_idle_connections_take_at_most_200_mib() {
+    let wanted = raise_open_files(MANY_IDLE, 0);
+    let place = Place::new();
+    let server = place.serve();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let idle = runtime.block_on(async {
+        let astray = client(&place).await;
+        let token = bytes(&astray.log_in("bob", "bob-demo").await.unwrap().token.to_hex());
+        astray.close().await;
+        let mut idle = Vec::with_capacity(wanted);
+        while idle.len() < wanted {
+            let at_once = (wanted - idle.len()).min(100);
+            idle.extend(try_join_all((0..at_once).map(|_| idles(&place, token))).await.unwrap());
+        }
+        idle
+    });
+    let resident = resident_mib(&server, "VmRSS:");
+    println!("{} idle connections: {resident} MiB resident", idle.len());
+    assert!(resident <= MANY_IDLE_MIB_MAX, "{resident} MiB");
+    drop(idle);
+    server.stop().exits(0);
+}
+
+async fn idles(place: &Place, token: [u8; 32]) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(place.path().join("s")).await?;
+    with_session(&token, &mut stream).await?;
+    Ok(stream)
+}
+
 fn serve(place: &Place) -> Server {
     let (socket, memory) = (place.socket(), format!("{MEMORY_MIB_MAX}MiB"));
     Server::start(place.serve_command(&["--demo-data", "--listen", &socket, "--memory-max", &memory]))
@@ -114,16 +149,16 @@ fn crowds(idle: usize) -> Vec<(&'static str, Vec<(Manner, usize)>)> {
 }
 
 /// Lets this process and the server, which inherits it, open as many files as the system allows. Gives how many idle
-/// connections fit, and says so if they are fewer than they should be.
-fn raise_open_files() -> usize {
+/// connections fit beside the busy ones, and says so if they are fewer than wanted.
+fn raise_open_files(wanted: usize, busy: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    let fit = limit.maximum.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES + BUSY as u64));
-    let idle = usize::try_from(fit).unwrap_or(usize::MAX).min(IDLE);
-    if idle < IDLE {
+    let fit = limit.maximum.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES + busy as u64));
+    let idle = usize::try_from(fit).unwrap_or(usize::MAX).min(wanted);
+    if idle < wanted {
         println!(
-            "NOT THE FULL TEST: the limit on open files allows {idle} idle connections instead of {IDLE}"
+            "NOT THE FULL TEST: the limit on open files allows {idle} idle connections instead of {wanted}"
         );
     }
     idle
@@ -190,7 +225,12 @@ impl std::fmt::Display for Times {
 
 /// The most memory that the server ever had, in MiB.
 fn resident_peak_mib(server: &Server) -> u64 {
+    resident_mib(server, "VmHWM:")
+}
+
+/// The memory that the server has, by this line of its status, in MiB.
+fn resident_mib(server: &Server, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+    let kilobytes = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+    kilobytes.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
 }

@@ -1,8 +1,10 @@
-//! Turns for those who have no session: one at a time, and together no more than a share of the server's time.
+//! Turns: one at a time, and together no more than a share of the server's time. For those who have no session, and for long
+//! reads.
 //!
 //! To connect, greet, guess, break the contract and connect again costs a stranger nothing. So all of that together may cost
 //! the server only so much, however many they are, and whoever has a session is served in between. Strangers are served in the
-//! order in which they came: each waits for those before it, none is left out.
+//! order in which they came: each waits for those before it, none is left out. A few bytes that ask for a thousand rows are
+//! cheap in the same way for whoever has a session.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,14 +12,14 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-/// Strangers get one part in so many of the server's time.
+/// Those who wait here get one part in so many of the server's time.
 const SHARE: u32 = 4;
-/// What they may take in one go: about what somebody with a session waits for them.
+/// What they may take in one go: about what everybody else waits for them.
 const BURST: Duration = Duration::from_micros(250);
 /// The most that one turn counts: a thread that the system left waiting has not worked all that time.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
-/// Where those without a session wait for their turn.
+/// Where they wait for their turn.
 #[derive(Debug)]
 pub(super) struct Lobby {
     /// One at a time, first come, first served.

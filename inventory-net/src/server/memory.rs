@@ -33,7 +33,7 @@ struct Ledger {
     /// Connections that have taken more than their own share.
     holders: BTreeMap<u64, Holder>,
     /// Who waits until somebody gives back.
-    waiting: Vec<Waker>,
+    waiting: BTreeMap<u64, Waker>,
 }
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Memory {
     fn give_back(&self, ledger: &mut Ledger, bytes: usize) {
         ledger.taken = ledger.taken.saturating_sub(bytes);
         self.taken.store(ledger.taken, Ordering::Relaxed);
-        ledger.waiting.drain(..).for_each(Waker::wake);
+        std::mem::take(&mut ledger.waiting).into_values().for_each(Waker::wake);
     }
 
     /// Gives notice to those whose peers have kept them waiting for the longest, until what is left once they are gone is no
@@ -168,7 +168,7 @@ impl Share {
         let mut ledger = self.memory.ledger();
         let is_full = ledger.taken >= self.memory.bytes_max;
         if is_full {
-            ledger.waiting.push(cx.waker().clone());
+            ledger.waiting.insert(self.id, cx.waker().clone());
         }
         !is_full
     }
@@ -178,6 +178,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut ledger = self.memory.ledger();
         ledger.holders.remove(&self.id);
+        ledger.waiting.remove(&self.id);
         self.memory.give_back(&mut ledger, CONNECTION_BYTES.saturating_add(self.bytes));
     }
 }

@@ -57,7 +57,10 @@ struct Shared {
     service: Service,
     passwords: Passwords,
     guessing: Guessing,
+    /// For those without a session.
     lobby: Lobby,
+    /// For reads of many rows.
+    long_reads: Lobby,
     memory: Arc<Memory>,
     /// When the server was made: the origin of the times that `guessing` gets.
     began: Instant,
@@ -88,6 +91,7 @@ impl Server {
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
             lobby: Lobby::new(),
+            long_reads: Lobby::new(),
             memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),
             options,
