@@ -32,6 +32,15 @@ pub(super) fn open(payload: &[u8]) -> Result<Envelope<'_>, Undecodable> {
     })
 }
 
+/// The id and the op or status of a message whose body is not looked at.
+pub(super) fn head(payload: &[u8]) -> Result<(u32, u64), Undecodable> {
+    let mut id = None;
+    let heading = Scan { rest: payload }.heading(&mut id);
+    heading
+        .map(|(_, kind)| (id.unwrap_or_default(), kind))
+        .map_err(|what| Undecodable::malformed(id.and_then(RequestId::new), what))
+}
+
 /// Appends a message.
 pub(super) fn seal(
     to: &mut BytesMut,
@@ -68,16 +77,22 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn envelope(&mut self, id: &mut Option<u32>) -> Result<Envelope<'a>, &'static str> {
+    /// What stands before the body: whether the array is of indefinite length, and the op or status.
+    fn heading(&mut self, id: &mut Option<u32>) -> Result<(bool, u64), &'static str> {
         let indefinite = match self.head()? {
             (major::ARRAY, Some(3)) => false,
             (major::ARRAY, None) => true,
             _ => return Err("a message is an array of three"),
         };
         *id = Some(self.id()?);
-        let (major::UNSIGNED, Some(kind)) = self.head()? else {
-            return Err("the second element of a message is an unsigned integer");
-        };
+        match self.head()? {
+            (major::UNSIGNED, Some(kind)) => Ok((indefinite, kind)),
+            _ => Err("the second element of a message is an unsigned integer"),
+        }
+    }
+
+    fn envelope(&mut self, id: &mut Option<u32>) -> Result<Envelope<'a>, &'static str> {
+        let (indefinite, kind) = self.heading(id)?;
         let before = self.rest;
         if before.first().is_some_and(|byte| byte >> 5 != major::MAP) {
             return Err("the third element of a message is a map");

@@ -19,7 +19,9 @@ use core::num::NonZeroU32;
 pub use error::{EncodeError, ProtocolError, ProtocolErrorCode, Unavailable, Undecodable};
 pub use op::Op;
 pub use refusal::UnknownRefusal;
-pub use reply::{Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply};
+pub use reply::{
+    Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply, reply_head,
+};
 pub use request::{ClientHello, Request, RequestBody, RequestError, decode_request, encode_request};
 pub use secret::{Password, Token};
 

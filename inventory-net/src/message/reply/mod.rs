@@ -153,6 +153,19 @@ pub fn encode_reply(to: &mut BytesMut, id: Option<RequestId>, body: &ReplyBody) 
     bodies::encode(to, id.map_or(0, RequestId::get), body)
 }
 
+/// The request that a reply is to and how it went, without a look at the rest: for whoever has asked for so much that
+/// reading every answer costs too much. [`decode_reply`] checks all of it.
+pub fn reply_head(payload: &[u8]) -> Result<(Option<RequestId>, Status), Undecodable> {
+    let (id, kind) = envelope::head(payload)?;
+    let id = RequestId::new(id);
+    Ok((id, status_of(id, kind)?))
+}
+
+fn status_of(id: Option<RequestId>, kind: u64) -> Result<Status, Undecodable> {
+    let status = Status::ALL.into_iter().find(|status| u64::from(status.code()) == kind);
+    status.ok_or_else(|| Undecodable::malformed(id, format!("no status has number {kind}")))
+}
+
 /// Reads the reply that a payload is. `op_of` says what the request with this id asked for, none if there is no
 /// such request.
 pub fn decode_reply(
@@ -161,10 +174,7 @@ pub fn decode_reply(
 ) -> Result<Reply, Undecodable> {
     let Envelope { id, kind, body } = envelope::open(payload)?;
     let id = RequestId::new(id);
-    let status = Status::ALL
-        .into_iter()
-        .find(|status| u64::from(status.code()) == kind)
-        .ok_or_else(|| Undecodable::malformed(id, format!("no status has number {kind}")))?;
+    let status = status_of(id, kind)?;
     let op = id.and_then(op_of);
     if op.is_none() && (id.is_some() || status != Status::ProtocolError) {
         return Err(Undecodable::malformed(id, "a reply to a request that is not in flight"));
@@ -172,4 +182,27 @@ pub fn decode_reply(
     let decoded = bodies::decode(status, op, body);
     let body = decoded.map_err(|what| Undecodable::malformed(id, format!("{}: {what}", status.name())))?;
     Ok(Reply { id, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_what_the_whole_reply_tells() {
+        let refused = ReplyBody::Refused(Refusal::NotLoggedIn);
+        let done = ReplyBody::Done(Done::Version(Version(7)));
+        for (id, body) in [(RequestId::new(300), done), (RequestId::new(1), refused)] {
+            let mut payload = BytesMut::new();
+            encode_reply(&mut payload, id, &body).unwrap();
+            assert_eq!(reply_head(&payload), Ok((id, body.status())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_has_no_head() {
+        for bytes in [&[][..], &[0x83, 0x01], &[0x83, 0x01, 0x18, 0x63], &[0x82, 0x01, 0x00], b"text"] {
+            assert!(reply_head(bytes).is_err(), "{bytes:x?}");
+        }
+    }
 }
