@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
 use serde::Serialize;
 
+use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
 use rows::RefusalRow;
@@ -102,6 +103,14 @@ impl Output {
         match self.format {
             Format::Json => json(row),
             Format::Table | Format::Csv => text(&past::verified(row)),
+        }
+    }
+
+    /// The figures of a bench: a page, or an object.
+    pub(crate) fn measured(self, report: &Report) -> io::Result<()> {
+        match self.format {
+            Format::Json => json(report),
+            Format::Table | Format::Csv => text(&report.table()),
         }
     }
 
