@@ -29,12 +29,17 @@ impl Process {
 
     /// Waits until it listens on this port of the loopback interface.
     pub(crate) fn wait_for_port(&mut self, port: u16) -> anyhow::Result<()> {
+        self.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn wait_until(&mut self, mut serves: impl FnMut() -> bool) -> anyhow::Result<()> {
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while !serves() {
             if let Some(status) = self.0.try_wait()? {
                 anyhow::bail!("it ended at its start: {status}");
             }
-            anyhow::ensure!(began.elapsed() < START_PATIENCE, "it does not listen");
+            anyhow::ensure!(began.elapsed() < START_PATIENCE, "it does not serve");
             sleep(Duration::from_millis(20));
         }
         Ok(())

@@ -94,7 +94,10 @@ impl Postgres {
             server.args(["-c", setting]);
         }
         let mut process = Process::start(&mut server, &dir.with_extension("log"))?;
-        process.wait_for_port(port)?;
+        // It listens before it serves.
+        let mut is_ready = Command::new(programs.join("pg_isready"));
+        is_ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+        process.wait_until(|| is_ready.status().is_ok_and(|status| status.success()))?;
         let address = format!("tcp://127.0.0.1:{port}").parse()?;
         let this = Self { _process: process, programs, dir, port, address, items };
         let fill = format!(
