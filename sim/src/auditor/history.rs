@@ -128,6 +128,7 @@ impl Auditor {
                 let reply = ReplyBody::Done(Done::Receipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
+            Event::BulkPurchased { .. } => return Err(Violation("nobody asked for it".into())),
             Event::PurchaseRefused { key, user, digest, refusal } => {
                 self.decide(&shop, version, *key, *user, *digest, Err(refusal))?;
                 let reply = ReplyBody::Refused(refusal.clone());

@@ -134,7 +134,7 @@ impl ReplyBody {
                 Answer::Identity(identity) => Done::Account(identity.into()),
                 Answer::Receipt(receipt) => Done::Receipt(receipt),
                 Answer::Levels(page) => Done::Levels(page),
-                Answer::Credential(_) => return None,
+                Answer::BulkReceipt(_) | Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
             inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),
