@@ -274,6 +274,7 @@ impl Node {
                 }
                 (actor, Command::Purchase(order).into(), Stage::Answer)
             }
+            RequestBody::PurchaseBulk(order) => (actor, Command::PurchaseBulk(order).into(), Stage::Answer),
             RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Stage::Answer),
             RequestBody::Levels { after, limit } => {
                 let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));
