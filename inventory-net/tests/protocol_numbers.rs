@@ -94,7 +94,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 24] = [
+    let expected: [(&str, &[u64]); 25] = [
         ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
@@ -113,6 +113,7 @@ fn every_limit_is_the_number_of_the_code() {
         ("wrong passwords from an address that are free", &[limits::ADDRESS_GUESSES_FREE.into()]),
         ("pause after wrong passwords", &[limits::GUESS_PAUSE_US_MAX / 1_000_000]),
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
+        ("rows of a bulk purchase", &[core_limits::BULK_ROWS_MAX as u64]),
         ("items on a page", &[core_limits::LEVELS_PAGE_MAX as u64]),
         ("units", &[core_limits::UNITS_MAX]),
         ("UPC", &[core_limits::UPC_MAX]),

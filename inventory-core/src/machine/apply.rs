@@ -2,7 +2,9 @@
 //! engine all go through here, so they cannot disagree.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
+use crate::bulk::BulkOutcome;
 use crate::event::{Event, Line, Record};
 use crate::id::Version;
 use crate::state::{Change, Level, Outcome, OutcomeRow, State};
@@ -50,6 +52,16 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
         Event::Purchased { key, user, digest, lines, total } => {
             lines.iter().for_each(|line| take(state, line));
             let outcome = Outcome::Accepted { lines: lines.clone(), total: *total };
+            let (version, at) = (state.version, record.at);
+            record_outcome(
+                state,
+                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
+            );
+        }
+        Event::BulkPurchased { key, user, digest, location, total, rows } => {
+            state.stock.take_rows(*location, rows);
+            state.undo.push(Change::RowsTaken { location: *location, rows: Arc::clone(rows) });
+            let outcome = Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total)));
             let (version, at) = (state.version, record.at);
             record_outcome(
                 state,

@@ -3,13 +3,14 @@
 //! CBOR can say more than this protocol uses, and a decoder that is lenient about it makes two programs
 //! disagree. So the shape is checked before anything is decoded (the well-formedness algorithm of RFC 8949,
 //! appendix C, narrowed): integers, byte strings, texts, arrays, maps with short text keys, and null;
-//! no tags, floats or other simple values; bounded depth; no key twice; no length beyond the bytes that are there;
+//! no tags but those of columns, no floats or other simple values; bounded depth; no key twice; no length beyond the bytes that are there;
 //! nothing behind the end. It allocates nothing.
 
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, FIELDS_MAX};
+use crate::message::columns::{U32_TAG, U64_TAG};
 use crate::message::{EncodeError, RequestId, Undecodable};
 
 /// A message that has the right shape, taken apart.
@@ -127,7 +128,11 @@ impl<'a> Scan<'a> {
             (major::TEXT, length) => self.string(length, major::TEXT),
             (major::ARRAY, count) => self.list(depth, count, 1, Self::item),
             (major::MAP, count) => self.map(depth, count),
-            (major::TAG, _) => Err("tags are not used"),
+            (major::TAG, Some(U32_TAG | U64_TAG)) => match self.head()? {
+                (major::BYTES, length) => self.string(length, major::BYTES),
+                _ => Err("a column is a byte string"),
+            },
+            (major::TAG, _) => Err("tags are not used but for columns"),
             _ => Err("floats and simple values other than null are not used"),
         }
     }

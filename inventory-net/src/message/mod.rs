@@ -4,6 +4,7 @@
 //! deterministic CBOR (RFC 8949, section 4.2.1); what is read may be any CBOR of the same values within the
 //! profile that PROTOCOL.md sets, and is checked against it before anything is decoded.
 
+mod columns;
 mod envelope;
 mod error;
 mod lines;

@@ -6,7 +6,8 @@ use inventory_core::journal::{Journal, JournalError};
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::state::{Outcome, OutcomeRow};
 use inventory_core::{
-    Event, OrderDigest, OrderKey, Record, Refusal, Reply, Time, Unavailable, UserId, Version, query,
+    BulkOutcome, Event, OrderDigest, OrderKey, Record, Refusal, Reply, Time, Unavailable, UserId, Version,
+    query,
 };
 use tokio::sync::mpsc;
 
@@ -112,6 +113,10 @@ fn outcome_row(version: Version, record: Record) -> Option<OutcomeRow> {
     match record.event {
         Event::Purchased { key, user, digest, lines, total } => {
             let outcome = Outcome::Accepted { lines, total };
+            Some(OutcomeRow { key, digest, version, at, user, outcome })
+        }
+        Event::BulkPurchased { key, user, digest, total, rows, .. } => {
+            let outcome = Outcome::Bulk(Box::new(BulkOutcome::of(&rows, total)));
             Some(OutcomeRow { key, digest, version, at, user, outcome })
         }
         Event::PurchaseRefused { key, user, digest, refusal } => {

@@ -223,15 +223,20 @@ impl fmt::Debug for Service {
 
 /// What to look for in the journal if the action asks for an order that has left the window.
 fn old_order(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Box<OldOrder>> {
-    let (key, digest) = match action {
-        Action::Command(Command::Purchase(order)) => (order.key, Some(&order.lines)),
-        Action::Query(Query::Receipt { key }) => (*key, None),
+    let key = match action {
+        Action::Command(Command::Purchase(order)) => order.key,
+        Action::Command(Command::PurchaseBulk(order)) => order.key(),
+        Action::Query(Query::Receipt { key }) => *key,
         _ => return None,
     };
     if key.time() >= state.orders().start(now.max(state.now())) {
         return None;
     }
-    let digest = digest.map(|lines| OrderDigest::of(lines));
+    let digest = match action {
+        Action::Command(Command::Purchase(order)) => Some(OrderDigest::of(&order.lines)),
+        Action::Command(Command::PurchaseBulk(order)) => Some(OrderDigest::of_bulk(order)),
+        _ => None,
+    };
     owner(state, actor, key, digest).map(Box::new)
 }
 

@@ -3,7 +3,7 @@
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{Answer, Identity, LevelsPage, Receipt, Refusal, Role, Version};
+use inventory_core::{Answer, BulkReceipt, Identity, LevelsPage, Receipt, Refusal, Role, Version};
 
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, Unavailable, Undecodable};
@@ -54,6 +54,8 @@ pub enum Done {
     Levels(LevelsPage),
     /// To purchase and receipt.
     Receipt(Receipt),
+    /// To purchase bulk, and to receipt of its key.
+    BulkReceipt(BulkReceipt),
     /// To commands that have nothing else to say: the version that holds their effect.
     Version(Version),
 }
@@ -80,6 +82,8 @@ pub struct ServerHello {
     pub in_flight_max: u32,
     /// Most lines of an order.
     pub order_lines_max: u32,
+    /// Most rows of a bulk purchase.
+    pub bulk_rows_max: u32,
 }
 
 /// How a request went. The numbers are permanent.
@@ -134,6 +138,7 @@ impl ReplyBody {
                 Answer::Identity(identity) => Done::Account(identity.into()),
                 Answer::Receipt(receipt) => Done::Receipt(receipt),
                 Answer::Levels(page) => Done::Levels(page),
+                Answer::BulkReceipt(receipt) => Done::BulkReceipt(receipt),
                 Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
