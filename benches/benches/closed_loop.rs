@@ -28,7 +28,7 @@ async fn closed_loop(
     skew: Skew,
     count: u64,
 ) -> Result<Duration, AnyError> {
-    let buying = Buying { in_flight: 1, items: ITEMS, skew, reads_percent: 0 };
+    let buying = Buying { in_flight: 1, items: ITEMS, skew, batch: 1, reads_percent: 0 };
     let lanes = connect(address, session, CONNECTIONS, &buying).await?;
     let plan = Plan { in_flight: 1, until: Until::Count(count), rate_per_s: None };
     let measured = inventory_load::run(lanes, &plan, |_| {}).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use inventory_core::limits::ITEMS_MAX;
+use inventory_core::limits::{BULK_ROWS_MAX, ITEMS_MAX};
 use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
 
@@ -155,7 +155,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub in_flight: u32,
     /// Purchases in a request: 1, or the rows of a bulk purchase.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=BULK_ROWS_MAX as i64))]
     pub batch: u32,
     /// Items to buy from.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=ITEMS_MAX as u64))]

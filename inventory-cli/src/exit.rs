@@ -77,7 +77,9 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 fn of_load(error: &LoadError) -> Option<Exit> {
     match error {
         LoadError::Client(_) => None,
-        LoadError::InFlight { .. } | LoadError::ForeignItem { .. } => Some(Exit::Usage),
+        LoadError::InFlight { .. } | LoadError::Batch { .. } | LoadError::ForeignItem { .. } => {
+            Some(Exit::Usage)
+        }
         LoadError::Connect { .. }
         | LoadError::Lost(_)
         | LoadError::Unexpected(_)

@@ -43,6 +43,12 @@ pub enum LoadError {
         /// The server's limit.
         max: u32,
     },
+    /// More rows were to be in a batch than the server allows.
+    #[error("the server takes at most {max} purchases in a request: ask for fewer")]
+    Batch {
+        /// The server's limit.
+        max: u32,
+    },
     /// An item's code is taken.
     #[error(
         "{upc} is {name:?} on this server, which this program did not make: its units are not for a benchmark; \

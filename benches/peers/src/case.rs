@@ -7,6 +7,7 @@ use inventory_load::workload::Skew;
 use inventory_load::{Plan, Until};
 
 use crate::peer::disk::{self, How};
+use crate::peer::ours::Load;
 use crate::peer::{echo, postgres, receive_and_sync, tigerbeetle};
 use crate::report::Figures;
 use crate::rig::Rig;
@@ -24,6 +25,8 @@ pub(crate) struct Case {
 
 const OURS: &str =
     "durable before the answer; exactly once by order key; a receipt with version, time and total, kept";
+const BULK: &str = "ours: 1 connection, 4 in flight, 8,192 rows each";
+const OURS_BULK: &str = "durable before the answer; exactly once by one key a batch, kept; an outcome for each row; latency of a batch";
 const REDIS: &str =
     "appendfsync always; exactly once by a script that keeps the order's id; no receipt, no user, no money";
 const POSTGRES: &str =
@@ -33,12 +36,14 @@ const POSTGRES: &str =
 pub(crate) fn all() -> Vec<Case> {
     let case = |name, note, run| Case { name, note, run };
     vec![
-        case("ours: 50 connections, spread, tcp", OURS, |rig, _| ours(rig, Skew::Uniform, 50, 1, false)),
+        case("ours: 50 connections, spread, tcp", OURS, |rig, _| ours(rig, 50, Load::SINGLE, false)),
         case("redis: 50 connections, spread", REDIS, |rig, _| redis(rig, Skew::Uniform, 50, 1)),
         case("echo: 50 connections, tcp", "64 bytes there and back; nothing else", |rig, _| {
             echo(rig, 1, false)
         }),
-        case("ours: 50 connections, hot item, tcp", OURS, |rig, _| ours(rig, Skew::Hot, 50, 1, false)),
+        case("ours: 50 connections, hot item, tcp", OURS, |rig, _| {
+            ours(rig, 50, Load { skew: Skew::Hot, ..Load::SINGLE }, false)
+        }),
         case("redis: 50 connections, hot item", REDIS, |rig, _| redis(rig, Skew::Hot, 50, 1)),
         case("redis-benchmark: hot item", "the same script by Redis's own generator", |rig, figures| {
             let requests = figures.per_s("redis: 50 connections, hot item").unwrap_or(30_000.0);
@@ -50,12 +55,12 @@ pub(crate) fn all() -> Vec<Case> {
             )]
             rig.redis()?.own_benchmark(requests as u64)
         }),
-        case("ours: 50 connections, spread, unix", OURS, |rig, _| ours(rig, Skew::Uniform, 50, 1, true)),
+        case("ours: 50 connections, spread, unix", OURS, |rig, _| ours(rig, 50, Load::SINGLE, true)),
         case("echo: 50 connections, unix", "64 bytes there and back; nothing else", |rig, _| {
             echo(rig, 1, true)
         }),
         case("ours: 8 connections with 100 in flight", OURS, |rig, _| {
-            ours(rig, Skew::Uniform, 8, 100, false)
+            ours(rig, 8, Load { in_flight: 100, ..Load::SINGLE }, false)
         }),
         case("redis: 50 connections with 100 in flight", REDIS, |rig, _| redis(rig, Skew::Uniform, 50, 100)),
         case("echo: 50 connections with 100 in flight, tcp", "many messages in one system call", |rig, _| {
@@ -84,6 +89,10 @@ pub(crate) fn all() -> Vec<Case> {
             "transfers between two accounts in batches of 8,190, by its own generator on one replica",
             |rig, _| tigerbeetle::benchmark(rig.dir.path()),
         ),
+        case(BULK, OURS_BULK, |rig, _| {
+            let batch = u32::try_from(receive_and_sync::ROWS)?;
+            ours(rig, 1, Load { in_flight: 4, batch, ..Load::SINGLE }, false)
+        }),
         case(
             "limit: a batch received, written, synced",
             "98,368 bytes over loopback, 4 in flight; counted as 8,192 rows",
@@ -109,11 +118,11 @@ pub(crate) fn all() -> Vec<Case> {
     ]
 }
 
-fn ours(rig: &mut Rig, skew: Skew, connections: usize, in_flight: u32, unix: bool) -> anyhow::Result<Sample> {
+fn ours(rig: &mut Rig, connections: usize, load: Load, unix: bool) -> anyhow::Result<Sample> {
     let (runtime, until) = (Rc::clone(&rig.runtime), Until::Elapsed(rig.length));
     let ours = rig.ours()?;
     let address = if unix { ours.unix() } else { ours.tcp() }.clone();
-    let measured = runtime.block_on(ours.closed(&address, (connections, in_flight), skew, until))?;
+    let measured = runtime.block_on(ours.closed(&address, connections, load, until))?;
     Ok(Sample::from(&measured))
 }
 
@@ -124,10 +133,10 @@ fn half_load(rig: &mut Rig, figures: &Figures) -> anyhow::Result<Sample> {
     let ours = rig.ours()?;
     let address = ours.tcp().clone();
     // Room for what comes while a write takes long: a rate must not become a closed loop.
-    let in_flight = 100;
-    let plan = Plan { in_flight, until, rate_per_s: Some(full / 2.0) };
+    let load = Load { in_flight: 100, ..Load::SINGLE };
+    let plan = Plan { in_flight: load.in_flight, until, rate_per_s: Some(full / 2.0) };
     let measured = runtime.block_on(async {
-        let lanes = ours.lanes(&address, 50, in_flight, Skew::Uniform).await?;
+        let lanes = ours.lanes(&address, 50, load).await?;
         ours.buy(lanes, &plan).await
     })?;
     Ok(Sample::from(&measured))

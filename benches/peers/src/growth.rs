@@ -5,12 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use inventory_load::workload::Skew;
 use inventory_load::{Measured, Until};
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::peer::ours::Ours;
+use crate::peer::ours::{Load, Ours};
 use crate::plot;
 use crate::process::disk_dir;
 
@@ -121,7 +120,7 @@ fn journal(growth: &Growth, runtime: &Runtime, length: Duration) -> anyhow::Resu
             )]
             let until = Until::Count(wanted as u64);
             let address = ours.tcp().clone();
-            runtime.block_on(ours.closed(&address, (8, 100), Skew::Uniform, until))?;
+            runtime.block_on(ours.closed(&address, 8, Load { in_flight: 100, ..Load::SINGLE }, until))?;
             bought += wanted;
             eprintln!("  written in {:.1} s", began.elapsed().as_secs_f64());
         }
@@ -137,5 +136,5 @@ fn journal(growth: &Growth, runtime: &Runtime, length: Duration) -> anyhow::Resu
 fn measure(runtime: &Runtime, ours: &mut Ours, connections: u32, until: Until) -> anyhow::Result<Measured> {
     let address = ours.tcp().clone();
     let connections = usize::try_from(connections)?;
-    runtime.block_on(ours.closed(&address, (connections, 1), Skew::Uniform, until))
+    runtime.block_on(ours.closed(&address, connections, Load::SINGLE, until))
 }

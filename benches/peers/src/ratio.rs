@@ -38,6 +38,7 @@ impl Target {
 const SPREAD: &str = "ours: 50 connections, spread, tcp";
 const HOT: &str = "ours: 50 connections, hot item, tcp";
 const PIPELINED: &str = "ours: 8 connections with 100 in flight";
+const BULK: &str = "ours: 1 connection, 4 in flight, 8,192 rows each";
 const HALF: &str = "ours: half of the load of 50 connections";
 const SYNC: &str = "disk: 4 KiB, fdatasync";
 
@@ -68,6 +69,18 @@ pub(crate) fn all(rows: &[Row]) -> Vec<Ratio> {
         ratio("closed loop, hot: ours / redis", over(per_s(HOT), redis_hot), None),
         ratio("closed loop: ours / postgres", over(per_s(SPREAD), postgres_spread), None),
         ratio("closed loop, hot: ours / postgres", over(per_s(HOT), postgres_hot), None),
+        ratio("bulk: purchases/s", per_s(BULK), least(5e6)),
+        ratio(
+            "bulk: ours / tigerbeetle",
+            over(per_s(BULK), per_s("tigerbeetle: its own benchmark")),
+            least(10.0),
+        ),
+        ratio(
+            "bulk: ours / the same bytes received, written, synced",
+            over(per_s(BULK), per_s("limit: a batch received, written, synced")),
+            least(0.5),
+        ),
+        ratio("bulk: ours / postgres", over(per_s(BULK), per_s("postgres: 1,000 rows a statement")), None),
         ratio("in flight, 8 × 100: purchases/s", per_s(PIPELINED), least(1e6)),
         ratio(
             "in flight: ours / redis",

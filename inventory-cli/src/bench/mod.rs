@@ -26,11 +26,6 @@ const ADMINISTRATOR: &str = "admin";
 
 /// Measures a server and shows the figures. Without them if anything went wrong.
 pub(crate) fn bench(args: &BenchArgs, output: Output) -> anyhow::Result<()> {
-    if args.batch > 1 {
-        return Err(
-            UsageError::new("--batch above 1 is not there yet: this server has no bulk purchases").into()
-        );
-    }
     if output.format() == Format::Csv {
         return Err(UsageError::new("bench writes a table or JSON: --format table or json").into());
     }
@@ -66,6 +61,7 @@ async fn measure(args: &BenchArgs, own: Option<&OwnServer>) -> anyhow::Result<Re
         in_flight: args.in_flight,
         items: args.items,
         skew: args.skew.into(),
+        batch: args.batch,
         reads_percent: args.reads,
     };
     let connections = usize::try_from(args.connections).unwrap_or(usize::MAX);

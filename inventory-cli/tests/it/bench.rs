@@ -46,6 +46,7 @@ fn every_skew_reads_and_a_rate_make_figures_too() {
         &["--skew", "zipf", "--reads", "50"],
         &["--rate", "2000"],
         &["--reads", "100"],
+        &["--batch", "20", "--in-flight", "4"],
     ] {
         let socket = place.socket();
         let args = ["--server", &socket, "--connections", "3", "--items", "50", "--count", "300"];
@@ -89,7 +90,7 @@ fn what_makes_no_sense_is_told_before_anything_starts() {
     let place = Place::new();
     for (args, told) in [
         (&["--connections", "0"][..], "--connections"),
-        (&["--batch", "8"], "no bulk purchases"),
+        (&["--batch", "8193"], "--batch"),
         (&["--format", "csv"], "table or JSON"),
         (&["--seconds", "0"], "--seconds"),
     ] {

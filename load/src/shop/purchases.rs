@@ -5,14 +5,16 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf as _, BytesMut};
-use inventory_core::{LocationId, Order, OrderKey, OrderLine, Refusal, Time, Units, Upc};
+use inventory_core::{
+    BulkOrder, BulkReceipt, LocationId, Order, OrderKey, OrderLine, Refusal, Time, Units, Upc,
+};
 use inventory_net::clock::{Clock as _, SystemClock};
 use inventory_net::connection::ClientConnection;
 use inventory_net::frame;
 use inventory_net::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
 use inventory_net::message::{
-    Op, ReplyBody, RequestBody, RequestId, Status, Token, Unavailable, decode_reply, encode_request,
-    reply_head,
+    Done, Op, ReplyBody, RequestBody, RequestId, ServerHello, Status, Token, Unavailable, decode_reply,
+    encode_request, reply_head,
 };
 use inventory_net::transport::{self, Address, Stream};
 use rand::rngs::SmallRng;
@@ -33,6 +35,8 @@ pub struct Buying {
     pub items: u64,
     /// How often each is wanted.
     pub skew: Skew,
+    /// Purchases in a request: one, or the rows of a bulk purchase.
+    pub batch: u32,
     /// How many of 100 requests read one item's levels instead of buying one unit of it.
     pub reads_percent: u32,
 }
@@ -44,13 +48,17 @@ pub async fn connect(
     connections: usize,
     buying: &Buying,
 ) -> Result<Vec<Lane<Purchases>>, LoadError> {
-    let templates: Arc<[Template]> = (0..buying.in_flight).map(Template::new).collect::<Result<_, _>>()?;
+    let templates: Arc<[Template]> =
+        (0..buying.in_flight).map(|slot| Template::new(slot, buying.batch)).collect::<Result<_, _>>()?;
     let mut lanes = Vec::with_capacity(connections);
     for number in 1..=connections {
         let failed = |source| LoadError::Connect { number, connections, address: address.clone(), source };
-        let (stream, in_flight_max) = open(address, session).await.map_err(failed)?;
-        if buying.in_flight > in_flight_max {
-            return Err(LoadError::InFlight { max: in_flight_max });
+        let (stream, server) = open(address, session).await.map_err(failed)?;
+        if buying.in_flight > server.in_flight_max {
+            return Err(LoadError::InFlight { max: server.in_flight_max });
+        }
+        if buying.batch > server.bulk_rows_max {
+            return Err(LoadError::Batch { max: server.bulk_rows_max });
         }
         let exchange = Purchases::new(*buying, Arc::clone(&templates))?;
         lanes.push(Lane { stream, exchange });
@@ -58,13 +66,13 @@ pub async fn connect(
     Ok(lanes)
 }
 
-/// A connection with this session, and how many requests may be in flight on it.
-async fn open(address: &Address, session: &Token) -> io::Result<(Box<dyn Stream>, u32)> {
+/// A connection with this session, and what the server said of itself.
+async fn open(address: &Address, session: &Token) -> io::Result<(Box<dyn Stream>, ServerHello)> {
     let mut stream = transport::connect(address).await?;
     let mut wire = ClientConnection::new(concat!("inventory-load/", env!("CARGO_PKG_VERSION")));
-    let in_flight_max = loop {
+    let server = loop {
         if let Some(server) = wire.server() {
-            break server.in_flight_max;
+            break server.clone();
         }
         turn(&mut *stream, &mut wire).await?;
         wire.poll_reply().map_err(io::Error::other)?;
@@ -74,7 +82,7 @@ async fn open(address: &Address, session: &Token) -> io::Result<(Box<dyn Stream>
         turn(&mut *stream, &mut wire).await?;
         match wire.poll_reply().map_err(io::Error::other)?.map(|reply| reply.body) {
             None => {}
-            Some(ReplyBody::Done(_)) => return Ok((stream, in_flight_max)),
+            Some(ReplyBody::Done(_)) => return Ok((stream, server)),
             Some(ReplyBody::Refused(refusal)) => return Err(io::Error::other(refusal.to_string())),
             Some(other) => return Err(io::Error::other(format!("the server answered {other:?}"))),
         }
@@ -91,36 +99,58 @@ async fn turn(stream: &mut dyn Stream, wire: &mut ClientConnection) -> io::Resul
     }
 }
 
-/// The frame of a purchase of one unit, with places for the key and the item.
+/// The frame of a purchase, with places for the key and the items. One unit of each.
 #[derive(Debug)]
 struct Template {
     frame: BytesMut,
     key_at: usize,
+    /// Where the item stands, or the column of them.
     upc_at: usize,
+    batch: u32,
 }
 
+/// Bytes of an item's code in a frame.
+const UPC_BYTES: usize = 8;
+
 impl Template {
-    fn new(slot: u32) -> Result<Self, LoadError> {
+    fn new(slot: u32, batch: u32) -> Result<Self, LoadError> {
         // What stands nowhere else in the frame.
         let key = OrderKey::from_parts(Time::from_micros(0x5a5a_5a5a_5a5a_5a5a), u128::MAX / 3);
         let code = upc(u64::from(u32::MAX)).map_err(internal)?;
-        let line = OrderLine { upc: code, location: LocationId::MAIN, units: one_unit() };
-        let request = RequestBody::Purchase(Order { key, lines: line.into() });
+        // An integer above 2^32, as every code of a load is, is 8 bytes behind its head, the highest first; columns
+        // have the lowest first.
+        let (request, upc_bytes) = if batch > 1 {
+            let rows = usize::try_from(batch).map_err(internal)?;
+            let order = BulkOrder::new(key, LocationId::MAIN, vec![code; rows], vec![1; rows]);
+            (RequestBody::PurchaseBulk(order.map_err(internal)?), code.get().to_le_bytes())
+        } else {
+            let line = OrderLine::new(code, Units::new(1).unwrap_or_default());
+            (RequestBody::Purchase(Order { key, lines: line.into() }), code.get().to_be_bytes())
+        };
         let mut frame = BytesMut::new();
         append(&mut frame, slot, &request)?;
         let find = |bytes: &[u8]| frame.windows(bytes.len()).position(|window| window == bytes);
         let place = |bytes| find(bytes).ok_or_else(|| internal("a purchase without its key or its item"));
-        // An integer above 2^32 is 8 bytes behind its head, as every code of a load is.
-        let (key_at, upc_at) = (place(&key.to_bytes())?, place(&code.get().to_be_bytes())?);
-        Ok(Self { frame, key_at, upc_at })
+        let (key_at, upc_at) = (place(&key.to_bytes())?, place(&upc_bytes)?);
+        Ok(Self { frame, key_at, upc_at, batch })
     }
 
-    fn append(&self, key: OrderKey, code: Upc, out: &mut BytesMut) -> Result<(), LoadError> {
+    /// Appends a purchase of the next items.
+    fn append(&self, key: OrderKey, picker: &mut Picker, out: &mut BytesMut) -> Result<(), LoadError> {
         let start = out.len();
         out.extend_from_slice(&self.frame);
         let frame = out.get_mut(start..).unwrap_or_default();
         fill(frame, self.key_at, key.to_bytes())?;
-        fill(frame, self.upc_at, code.get().to_be_bytes())
+        let mut next_code = || upc(picker.next_item()).map(Upc::get).map_err(internal);
+        if self.batch <= 1 {
+            return fill(frame, self.upc_at, next_code()?.to_be_bytes());
+        }
+        let rows = usize::try_from(self.batch).map_err(internal)?;
+        let (column, _) = frame.get_mut(self.upc_at..).unwrap_or_default().as_chunks_mut::<UPC_BYTES>();
+        for place in column.iter_mut().take(rows) {
+            *place = next_code()?.to_le_bytes();
+        }
+        Ok(())
     }
 }
 
@@ -161,15 +191,16 @@ impl Purchases {
 
 impl Exchange for Purchases {
     fn ask(&mut self, slot: u32, out: &mut BytesMut) -> Result<(), LoadError> {
-        let code = upc(self.picker.next_item()).map_err(internal)?;
         if self.picker.chance(self.buying.reads_percent) {
             *self.asked(slot)? = Op::Item;
+            let code = upc(self.picker.next_item()).map_err(internal)?;
             return append(out, slot, &RequestBody::Item { upc: code });
         }
-        *self.asked(slot)? = Op::Purchase;
+        *self.asked(slot)? = if self.buying.batch > 1 { Op::PurchaseBulk } else { Op::Purchase };
         let key = OrderKey::from_parts(SystemClock.now(), self.random.random());
         let template = usize::try_from(slot).ok().and_then(|slot| self.templates.get(slot));
-        template.ok_or_else(|| internal("a slot without a template"))?.append(key, code, out)
+        let template = template.ok_or_else(|| internal("a slot without a template"))?;
+        template.append(key, &mut self.picker, out)
     }
 
     fn answer(&mut self, input: &mut BytesMut) -> Result<Option<Answer>, LoadError> {
@@ -182,16 +213,16 @@ impl Exchange for Purchases {
         let op = *self.asked(slot)?;
         let outcome = match (status, op) {
             (Status::Done, Op::Item) => Outcome::Read,
-            (Status::Done, _) => Outcome::Bought { purchases: 1, units: 1, refused: 0 },
-            _ => not_done(payload, op)?,
+            (Status::Done, Op::Purchase) => Outcome::Bought { purchases: 1, units: 1, refused: 0 },
+            _ => in_full(payload, op)?,
         };
         input.advance(FRAME_HEADER_BYTES.saturating_add(payload.len()));
         Ok(Some(Answer { slot, outcome }))
     }
 }
 
-/// What an answer means that does not say "done".
-fn not_done(payload: &[u8], op: Op) -> Result<Outcome, LoadError> {
+/// What an answer means whose head does not say enough.
+fn in_full(payload: &[u8], op: Op) -> Result<Outcome, LoadError> {
     let reply = decode_reply(payload, |_| Some(op)).map_err(|broken| unexpected(broken.error))?;
     match reply.body {
         ReplyBody::Refused(Refusal::InsufficientStock { .. }) => {
@@ -202,7 +233,12 @@ fn not_done(payload: &[u8], op: Op) -> Result<Outcome, LoadError> {
         ReplyBody::RefusedOtherwise(refusal) => Err(unexpected(refusal.message)),
         ReplyBody::Unavailable(reason) => Err(unexpected(reason)),
         ReplyBody::ProtocolError(error) => Err(unexpected(error)),
-        ReplyBody::Done(_) => Err(internal("an answer that is done and is not")),
+        ReplyBody::Done(Done::BulkReceipt(BulkReceipt { outcome, .. })) => Ok(Outcome::Bought {
+            purchases: outcome.accepted_rows.into(),
+            units: outcome.units.get(),
+            refused: outcome.rows.saturating_sub(outcome.accepted_rows).into(),
+        }),
+        ReplyBody::Done(other) => Err(unexpected(format!("{other:?}"))),
     }
 }
 
@@ -212,20 +248,18 @@ fn append(out: &mut BytesMut, slot: u32, body: &RequestBody) -> Result<(), LoadE
     frame::append(out, FRAME_BYTES_MAX, |to| encode_request(to, id, body)).map_err(internal)
 }
 
-fn one_unit() -> Units {
-    Units::new(1).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use inventory_net::message::decode_request;
 
     use super::*;
 
-    const BUYING: Buying = Buying { in_flight: 300, items: 1_000, skew: Skew::Uniform, reads_percent: 0 };
+    const BUYING: Buying =
+        Buying { in_flight: 300, items: 1_000, skew: Skew::Uniform, batch: 1, reads_percent: 0 };
 
     fn purchases(buying: Buying) -> Purchases {
-        let templates = (0..buying.in_flight).map(|slot| Template::new(slot).unwrap()).collect();
+        let templates =
+            (0..buying.in_flight).map(|slot| Template::new(slot, buying.batch).unwrap()).collect();
         Purchases::new(buying, templates).unwrap()
     }
 
@@ -248,6 +282,21 @@ mod tests {
             assert_eq!(order.lines[0].units.get(), 1);
             assert!((0..1_000).any(|item| upc(item) == Ok(order.lines[0].upc)));
         }
+    }
+
+    #[test]
+    fn a_batch_has_rows_of_scattered_items_under_a_key_of_its_own() {
+        let mut exchange = purchases(Buying { batch: 1_000, in_flight: 2, ..BUYING });
+        let (first, second) = (asked(&mut exchange, 0), asked(&mut exchange, 1));
+        let (RequestBody::PurchaseBulk(first), RequestBody::PurchaseBulk(second)) = (first.body, second.body)
+        else {
+            panic!("no batches");
+        };
+        assert_ne!(first.key(), second.key());
+        assert_ne!(first.upcs(), second.upcs());
+        assert_eq!(first.units(), [1; 1_000]);
+        let items: std::collections::HashSet<Upc> = (0..1_000).map(|item| upc(item).unwrap()).collect();
+        assert!(first.upcs().iter().all(|code| items.contains(code)));
     }
 
     #[test]

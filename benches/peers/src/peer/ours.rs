@@ -13,6 +13,21 @@ use tokio::runtime::Runtime;
 
 use crate::process::{Process, free_port};
 
+/// What each connection does.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    /// Requests in flight.
+    pub(crate) in_flight: u32,
+    pub(crate) skew: Skew,
+    /// Purchases in a request.
+    pub(crate) batch: u32,
+}
+
+impl Load {
+    /// One purchase at a time, of any item.
+    pub(crate) const SINGLE: Self = Self { in_flight: 1, skew: Skew::Uniform, batch: 1 };
+}
+
 /// A running server with the items, and an administrator's connection to it.
 pub(crate) struct Ours {
     _process: Process,
@@ -74,10 +89,10 @@ impl Ours {
         &self,
         address: &Address,
         connections: usize,
-        in_flight: u32,
-        skew: Skew,
+        load: Load,
     ) -> anyhow::Result<Vec<Lane<Purchases>>> {
-        let buying = Buying { in_flight, items: self.count, skew, reads_percent: 0 };
+        let Load { in_flight, skew, batch } = load;
+        let buying = Buying { in_flight, items: self.count, skew, batch, reads_percent: 0 };
         Ok(connect(address, &self.session.token, connections, &buying).await?)
     }
 
@@ -88,16 +103,16 @@ impl Ours {
         Ok(measured)
     }
 
-    /// Buys one unit at a time in a closed loop.
+    /// Buys in a closed loop.
     pub(crate) async fn closed(
         &mut self,
         address: &Address,
-        (connections, in_flight): (usize, u32),
-        skew: Skew,
+        connections: usize,
+        load: Load,
         until: Until,
     ) -> anyhow::Result<Measured> {
-        let lanes = self.lanes(address, connections, in_flight, skew).await?;
-        self.buy(lanes, &Plan { in_flight, until, rate_per_s: None }).await
+        let lanes = self.lanes(address, connections, load).await?;
+        self.buy(lanes, &Plan { in_flight: load.in_flight, until, rate_per_s: None }).await
     }
 
     /// Fails unless as many units are gone as were sold in all rounds.
