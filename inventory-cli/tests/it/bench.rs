@@ -109,9 +109,10 @@ fn under_load(place: &Place) -> std::process::Child {
     child
 }
 
-/// Whether a row of the stock is of an item of the load that has been bought.
+/// Whether a row of the stock is of an item of the load that has been bought. One without a level yet has no units at all.
 fn sold(row: &str) -> bool {
-    row.contains("load test") && !row.contains(&inventory_load::shop::UNITS_PER_ITEM.to_string())
+    let on_hand = row.split(',').nth(3).and_then(|units| units.parse::<u64>().ok()).unwrap_or(0);
+    row.contains("load test") && (1..inventory_load::shop::UNITS_PER_ITEM).contains(&on_hand)
 }
 
 #[test]
