@@ -1,5 +1,5 @@
 //! 50 connections, each buying one unit at a time and waiting for the answer; the file journal, durable before the
-//! answer; server and clients on one machine, each on one thread.
+//! answer; server and load on one machine, each on one thread. The load is that of `inventory bench`.
 //!
 //! `cargo bench -p inventory-benches --bench closed_loop`
 //!
@@ -7,39 +7,32 @@
 #![allow(missing_docs, reason = "the macro of the bench harness makes a public function")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inventory_benches::server::{TestServer, client, disk_dir, one_unit, runtime};
+use inventory_benches::server::{TestServer, disk_dir, runtime, session};
 use inventory_benches::{AnyError, or_exit};
-use inventory_core::Order;
-use inventory_net::client::{Client, new_order_key};
+use inventory_load::shop::{Buying, connect};
+use inventory_load::workload::Skew;
+use inventory_load::{Plan, Until};
+use inventory_net::message::Token;
+use inventory_net::transport::Address;
 use inventory_store::{FileJournal, FileJournalOptions};
 
-const CONNECTIONS: u64 = 50;
+const CONNECTIONS: usize = 50;
 const ITEMS: u64 = 10_000;
 
-/// `count` purchases, one after the other, of items spread from `seed` on, or always of item 0.
-async fn purchases(client: Client, count: u64, seed: u64, hot: bool) -> Result<(), AnyError> {
-    for sequence in 0..count {
-        let item = if hot { 0 } else { (seed + sequence).wrapping_mul(0x9e37_79b9_7f4a_7c15) % ITEMS };
-        let order = Order { key: new_order_key()?, lines: one_unit(item)?.into() };
-        client.purchase(&order).await?;
-    }
-    Ok(())
-}
-
-async fn closed_loop(clients: &[Client], count: u64, hot: bool) -> Result<Duration, AnyError> {
-    let start = Instant::now();
-    let each = count.div_ceil(CONNECTIONS);
-    let tasks: Vec<_> = (0..)
-        .zip(clients)
-        .map(|(place, client)| tokio::spawn(purchases(client.clone(), each, place * 1_000_003, hot)))
-        .collect();
-    for task in tasks {
-        task.await??;
-    }
-    Ok(start.elapsed())
+async fn closed_loop(
+    address: &Address,
+    session: &Token,
+    skew: Skew,
+    count: u64,
+) -> Result<Duration, AnyError> {
+    let buying = Buying { in_flight: 1, items: ITEMS, skew, batch: 1, reads_percent: 0 };
+    let lanes = connect(address, session, CONNECTIONS, &buying).await?;
+    let plan = Plan { in_flight: 1, until: Until::Count(count), rate_per_s: None };
+    let measured = inventory_load::run(lanes, &plan, |_| {}).await?;
+    if measured.units == count { Ok(measured.elapsed) } else { Err("not everything was bought".into()) }
 }
 
 fn run(c: &mut Criterion) -> Result<(), AnyError> {
@@ -52,16 +45,10 @@ fn run(c: &mut Criterion) -> Result<(), AnyError> {
     let mut group = c.benchmark_group("closed_loop_50");
     group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(8));
     for (name, address) in ["tcp", "unix"].into_iter().zip(server.addresses()) {
-        let clients = runtime.block_on(async {
-            let mut clients = Vec::new();
-            for _ in 0..CONNECTIONS {
-                clients.push(client(address).await?);
-            }
-            Ok::<_, AnyError>(clients)
-        })?;
-        for (case, hot) in [("spread", false), ("hot", true)] {
+        let session = runtime.block_on(session(address))?;
+        for (case, skew) in [("spread", Skew::Uniform), ("hot", Skew::Hot)] {
             group.bench_function(BenchmarkId::new(name, case), |b| {
-                b.iter_custom(|count| or_exit(runtime.block_on(closed_loop(&clients, count, hot))));
+                b.iter_custom(|count| or_exit(runtime.block_on(closed_loop(address, &session, skew, count))));
             });
         }
     }

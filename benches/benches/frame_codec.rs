@@ -7,10 +7,8 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use inventory_benches::{AnyError, or_exit};
-use inventory_core::{
-    LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Time, Units, Upc, Version,
-};
+use inventory_benches::{AnyError, or_exit, receipt_of};
+use inventory_core::{LocationId, OneOrMany, Order, OrderKey, OrderLine, Units, Upc};
 use inventory_net::connection::{ClientConnection, ServerConfig, ServerConnection};
 use inventory_net::frame;
 use inventory_net::limits::FRAME_BYTES_MAX;
@@ -29,17 +27,6 @@ fn order() -> Result<Order, AnyError> {
     Ok(Order { key, lines: OneOrMany::One(line) })
 }
 
-fn receipt(order: &Order) -> Receipt {
-    Receipt {
-        key: order.key,
-        version: Version(1_042),
-        user: "alice".into(),
-        at: Time::from_micros(1_763_650_000_000_123),
-        lines: order.lines.clone(),
-        total: Some(Money::from_minor(258)),
-    }
-}
-
 fn payload(write: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>) -> Result<BytesMut, EncodeError> {
     let mut payload = BytesMut::new();
     write(&mut payload)?;
@@ -50,7 +37,7 @@ fn messages(c: &mut Criterion) -> Result<(), AnyError> {
     let id = RequestId::new(7).ok_or("an id")?;
     let order = order()?;
     let request = RequestBody::Purchase(order.clone());
-    let reply = ReplyBody::Done(Done::Receipt(receipt(&order)));
+    let reply = ReplyBody::Done(Done::Receipt(receipt_of(&order)));
     let request_payload = payload(|to| encode_request(to, id, &request))?;
     let reply_payload = payload(|to| encode_reply(to, Some(id), &reply))?;
     let mut out = BytesMut::with_capacity(4_096);
@@ -106,7 +93,7 @@ fn connections(c: &mut Criterion) -> Result<(), AnyError> {
     let (mut client, mut server) = ends()?;
     let order = order()?;
     let request = RequestBody::Purchase(order.clone());
-    let reply = ReplyBody::Done(Done::Receipt(receipt(&order)));
+    let reply = ReplyBody::Done(Done::Receipt(receipt_of(&order)));
     let mut group = c.benchmark_group("connection");
     group.throughput(Throughput::Elements(1));
     group.bench_function("purchase_and_receipt_both_ends", |b| {

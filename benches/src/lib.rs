@@ -2,22 +2,21 @@
 
 pub mod server;
 
+pub use inventory_load::shop::{UNITS_PER_ITEM, upc};
+
 use std::error::Error;
 
 use inventory_core::journal::Tip;
 use inventory_core::state::State;
 use inventory_core::{
-    Actor, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role, Time,
-    Units, Upc, UserId,
+    Actor, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Receipt, Reply,
+    Role, Time, Units, Upc, UserId, Version,
 };
 
 /// The instant at which every bench begins.
 pub const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 /// The one buyer.
 pub const BUYER: Actor = Actor::User(UserId(1));
-/// Units of each item at the start: enough that no bench runs out.
-pub const UNITS_PER_ITEM: u64 = 1 << 40;
-
 /// Any error: a bench ends at the first one.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -27,12 +26,6 @@ pub fn or_exit<T>(result: Result<T, AnyError>) -> T {
         eprintln!("bench ended early: {error}");
         std::process::exit(1)
     })
-}
-
-/// The code of item number `index`: spread over the digits, so that neighbours do not share cache lines by accident.
-pub fn upc(index: u64) -> Result<Upc, AnyError> {
-    // An odd multiplier permutes the integers below 2^32; ten digits hold them.
-    Ok(Upc::new(u64::from(u32::try_from(index)?.wrapping_mul(0x9e37_79b1)))?)
 }
 
 /// The `sequence`-th order key.
@@ -46,6 +39,18 @@ pub const fn key(sequence: u64) -> OrderKey {
 pub fn order(sequence: u64, item: Upc) -> Order {
     let units = Units::new(1).unwrap_or_default();
     Order { key: key(sequence), lines: OrderLine::new(item, units).into() }
+}
+
+/// The receipt that an order of the buyer gets.
+pub fn receipt_of(order: &Order) -> Receipt {
+    Receipt {
+        key: order.key,
+        version: Version(1_042),
+        user: "alice".into(),
+        at: NOW.plus_micros(123),
+        lines: order.lines.clone(),
+        total: Some(Money::from_minor(258)),
+    }
 }
 
 /// A shuffled walk over the items: consecutive orders touch unrelated rows.

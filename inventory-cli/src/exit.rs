@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use inventory_core::Refusal;
+use inventory_load::LoadError;
 use inventory_net::client::ClientError;
 use inventory_net::message::Unavailable;
 use inventory_net::transport::BindError;
@@ -60,6 +61,9 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(of_client(error));
     }
+    if let Some(error) = cause.downcast_ref::<LoadError>() {
+        return of_load(error);
+    }
     if cause.is::<RefusedHere>() || cause.is::<NotRetained>() {
         return Some(Exit::Refused);
     }
@@ -67,6 +71,21 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(Exit::Usage);
     }
     cause.is::<BindError>().then_some(Exit::Failure)
+}
+
+/// None if another cause says it.
+fn of_load(error: &LoadError) -> Option<Exit> {
+    match error {
+        LoadError::Client(_) => None,
+        LoadError::InFlight { .. } | LoadError::Batch { .. } | LoadError::ForeignItem { .. } => {
+            Some(Exit::Usage)
+        }
+        LoadError::Connect { .. }
+        | LoadError::Lost(_)
+        | LoadError::Unexpected(_)
+        | LoadError::Stalled { .. } => Some(Exit::Unreachable),
+        _ => Some(Exit::Failure),
+    }
 }
 
 fn of_client(error: &ClientError) -> Exit {

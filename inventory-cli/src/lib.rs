@@ -2,7 +2,7 @@
 //!
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
 //! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
-//! directory without a server.
+//! directory without a server; `bench` measures a server.
 
 pub mod args;
 pub mod exit;
@@ -13,6 +13,7 @@ pub mod output;
 pub mod parse;
 pub mod state;
 
+mod bench;
 mod demo;
 mod notice;
 mod once;
@@ -84,6 +85,10 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::Restore(wanted)) => {
             log_to_stderr("warn");
             past::restore(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Bench(wanted)) => {
+            log_to_stderr("warn");
+            bench::bench(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

@@ -1,6 +1,7 @@
 //! What people type, checked: codes, quantities, order lines. What is wrong here never reaches the server.
 
 use std::fmt;
+use std::time::Duration;
 
 use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
 
@@ -87,6 +88,19 @@ pub fn moment(text: &str) -> Result<Moment, UsageError> {
         return version.map_err(|_| UsageError::new(format!("{text} is too large for a version")));
     }
     time(text).map(Moment::Time)
+}
+
+/// A length of time in seconds, such as `2.5`; longer than none, and at most a day.
+pub fn seconds(text: &str) -> Result<Duration, UsageError> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    let length = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    length.ok_or_else(|| UsageError::new(format!("{text:?} is no number of seconds above 0 and up to 86400")))
+}
+
+/// A number of requests a second, such as `2500`.
+pub fn rate(text: &str) -> Result<f64, UsageError> {
+    let rate = text.parse().ok().filter(|rate: &f64| (1e-3..=1e9).contains(rate));
+    rate.ok_or_else(|| UsageError::new(format!("{text:?} is no rate from 0.001 to 1000000000 a second")))
 }
 
 /// The lines of an order from `UPC QTY` pairs, at least one.

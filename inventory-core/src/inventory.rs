@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::bulk::BulkOrder;
 use crate::command::{Action, Actor, Command, Order, Query, Role};
 use crate::engine::{Engine, EngineConfig};
 use crate::id::{AppendId, Hash, LocationId, OrderKey, Upc, UserId};
@@ -11,7 +12,7 @@ use crate::journal::{Commit, Group, Journal, PastOrder, ReplayError, commit, com
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
-use crate::reply::{Answer, LevelRow, LevelsPage, Receipt, Reply};
+use crate::reply::{Answer, BulkReceipt, LevelRow, LevelsPage, Receipt, Reply};
 use crate::time::Time;
 
 /// Why a call of [`Inventory`] did not do what was asked.
@@ -221,7 +222,19 @@ impl<J: Journal> Inventory<J> {
         expect_receipt(self.execute(now, Actor::User(user), Command::Purchase(order)).await?)
     }
 
-    /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase).
+    /// Buys a batch of independent rows. All that [`purchase`](Self::purchase) says of an order and its key holds for the batch
+    /// and its key; which rows were refused, and why, is in the receipt.
+    pub async fn purchase_bulk(
+        &mut self,
+        now: Time,
+        user: UserId,
+        order: BulkOrder,
+    ) -> Result<BulkReceipt, InventoryError> {
+        expect_bulk_receipt(self.execute(now, Actor::User(user), Command::PurchaseBulk(order)).await?)
+    }
+
+    /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase). The key of a bulk order is refused `KeyReused`: ask for its
+    /// [`bulk_receipt`](Self::bulk_receipt).
     pub async fn receipt(
         &mut self,
         now: Time,
@@ -229,6 +242,16 @@ impl<J: Journal> Inventory<J> {
         key: OrderKey,
     ) -> Result<Receipt, InventoryError> {
         expect_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
+    }
+
+    /// The outcome of one of the user's recent bulk orders. The key of another order is refused `KeyReused`.
+    pub async fn bulk_receipt(
+        &mut self,
+        now: Time,
+        user: UserId,
+        key: OrderKey,
+    ) -> Result<BulkReceipt, InventoryError> {
+        expect_bulk_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
     }
 
     /// An item's levels at all its locations, the main one first.
@@ -259,6 +282,15 @@ impl<J: Journal> Inventory<J> {
 fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
     match answer {
         Answer::Receipt(receipt) => Ok(receipt),
+        Answer::BulkReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn expect_bulk_receipt(answer: Answer) -> Result<BulkReceipt, InventoryError> {
+    match answer {
+        Answer::BulkReceipt(receipt) => Ok(receipt),
+        Answer::Receipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
         other => Err(unexpected(&other)),
     }
 }

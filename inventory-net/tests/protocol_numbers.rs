@@ -95,7 +95,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 25] = [
+    let expected: [(&str, &[u64]); 26] = [
         ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
@@ -115,6 +115,7 @@ fn every_limit_is_the_number_of_the_code() {
         ("pause after wrong passwords", &[limits::GUESS_PAUSE_US_MAX / 1_000_000]),
         ("a user's pause for an address without one", &[limits::NEWCOMER_PAUSE_US_MAX / 1_000_000]),
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
+        ("rows of a bulk purchase", &[core_limits::BULK_ROWS_MAX as u64]),
         ("items on a page", &[core_limits::LEVELS_PAGE_MAX as u64]),
         ("units", &[core_limits::UNITS_MAX]),
         ("UPC", &[core_limits::UPC_MAX]),

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use common::{BREAD, MILK, ManualClock, Scripted, add_user, on_hand, open, open_at, order, stock};
+use common::{BREAD, MILK, ManualClock, Scripted, add_user, batch, on_hand, open, open_at, order, stock};
 use inventory_core::journal::{
     Append, Group, GroupBuilder, Journal, JournalError, MemoryJournal, Snapshot, Tip,
 };
 use inventory_core::{
-    Actor, Answer, AppendId, Command, EngineConfig, Event, Query, Receipt, Record, Refusal, Reply, Role,
-    Unavailable, UserId, Version,
+    Actor, Answer, AppendId, Command, EngineConfig, Event, OrderKey, Query, Receipt, Record, Refusal, Reply,
+    Role, Unavailable, UserId, Version,
 };
 use inventory_net::clock::Clock;
 use inventory_net::service::{CloseError, Service, ServiceOptions};
@@ -72,7 +72,7 @@ async fn requests_made_together_share_a_group() {
     let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
     let groups = |groups: Vec<_>| groups.len();
     let before = groups(journal.read(Version::ZERO, usize::MAX).await.unwrap());
-    let key = |n| inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), n);
+    let key = |n| OrderKey::from_parts(inventory_net::clock::SystemClock.now(), n);
     let calls = (0..50).map(|n| service.call(alice, Command::Purchase(order(key(n), MILK, 1))));
     for reply in futures_util::future::join_all(calls).await {
         receipt(reply);
@@ -87,8 +87,7 @@ async fn a_definite_failure_is_answered_and_forgotten() {
     let service = open(journal.clone()).await;
     stock(&service).await;
     let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
-    let bread =
-        order(inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), 7), BREAD, 3);
+    let bread = order(OrderKey::from_parts(inventory_net::clock::SystemClock.now(), 7), BREAD, 3);
     journal.answer([Append::Failed("no space left".into())]);
     let failed = service.call(alice, Command::Purchase(bread.clone())).await;
     assert_eq!(failed, Reply::Unavailable(Unavailable::NotWritten));
@@ -316,6 +315,30 @@ async fn an_order_that_grows_too_old_while_it_waits_is_asked_for_again() {
     let answer = service.call(alice, Command::Purchase(milk)).await;
     assert_eq!(answer, Reply::Refused(Refusal::KeyTooOld));
     assert_eq!(on_hand(&service, MILK), 100);
+}
+
+#[tokio::test]
+async fn a_retry_of_a_batch_after_a_week_finds_its_receipt_in_the_journal() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let service = open_at(journal.clone(), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let key = clock.key(1);
+    let first = service.call(alice, Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 9)]))).await;
+    assert!(
+        matches!(&first, Reply::Answered(Answer::BulkReceipt(receipt)) if receipt.outcome.accepted_rows == 1)
+    );
+    clock.advance_hours(7 * 24);
+
+    let again = Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 9)]));
+    assert_eq!(service.call(alice, again).await, first);
+    assert_eq!(service.call(alice, Query::Receipt { key }).await, first);
+    let another = Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 8)]));
+    assert_eq!(service.call(alice, another).await, Reply::Refused(Refusal::KeyReused));
+    let never_sent = Command::PurchaseBulk(batch(OrderKey::from_parts(key.time(), 2), &[(MILK, 1)]));
+    assert_eq!(service.call(alice, never_sent).await, Reply::Refused(Refusal::KeyTooOld));
+    assert_eq!(on_hand(&service, MILK), 98);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
 use serde::Serialize;
 
+use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
 use rows::RefusalRow;
@@ -108,6 +109,14 @@ impl Output {
     /// What a backup holds.
     pub(crate) fn backup(self, row: &BackupRow) -> io::Result<()> {
         self.one(row, || past::backup(row))
+    }
+
+    /// The figures of a bench: a page, or an object.
+    pub(crate) fn measured(self, report: &Report) -> io::Result<()> {
+        match self.format {
+            Format::Json => json(report),
+            Format::Table | Format::Csv => text(&report.table()),
+        }
     }
 
     /// A refusal, on standard error: as a sentence, or as an object if JSON was asked for.

@@ -70,6 +70,7 @@ impl Ledger {
                 }
                 self.decide(key, version, user.0, Some(bought));
             }
+            Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
             Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None),
         }
     }

@@ -42,9 +42,10 @@ impl PastOrder {
     /// The order that this action of this actor is about, if there is one and its key is older than the window of this
     /// state at `now`.
     pub fn asked_for(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Self> {
-        let (key, lines) = match action {
-            Action::Command(Command::Purchase(order)) => (order.key, Some(&order.lines)),
-            Action::Query(Query::Receipt { key }) => (*key, None),
+        let (key, buys) = match action {
+            Action::Command(Command::Purchase(order)) => (order.key, true),
+            Action::Command(Command::PurchaseBulk(order)) => (order.key(), true),
+            Action::Query(Query::Receipt { key }) => (*key, false),
             _ => return None,
         };
         if key.time() >= state.orders().start(now.max(state.now())) {
@@ -52,8 +53,13 @@ impl PastOrder {
         }
         let asks = state.user_of(actor).ok()?;
         // Whoever asks for a receipt as an administrator asks for anybody's; whoever buys, buys for himself.
-        let user = (lines.is_some() || !state.is_administrator(asks)).then_some(asks);
-        Some(Self { key, user, digest: lines.map(|lines| OrderDigest::of(lines)) })
+        let user = (buys || !state.is_administrator(asks)).then_some(asks);
+        let digest = match action {
+            Action::Command(Command::Purchase(order)) => Some(OrderDigest::of(&order.lines)),
+            Action::Command(Command::PurchaseBulk(order)) => Some(OrderDigest::of_bulk(order)),
+            _ => None,
+        };
+        Some(Self { key, user, digest })
     }
 
     /// The order's key.

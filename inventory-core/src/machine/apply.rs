@@ -2,6 +2,7 @@
 //! engine all go through here, so they cannot disagree.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use crate::event::{Event, Line, Record};
 use crate::id::Version;
@@ -48,6 +49,10 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             }
         }
         Event::Purchased { lines, .. } => lines.iter().for_each(|line| take(state, line)),
+        Event::BulkPurchased { location, rows, .. } => {
+            state.stock.take_rows(*location, rows);
+            state.undo.push(Change::RowsTaken { location: *location, rows: Arc::clone(rows) });
+        }
         Event::PurchaseRefused { .. } => {}
     }
     if let Some(row) = OutcomeRow::of(state.version, record) {

@@ -13,7 +13,8 @@ pub use error::ClientError;
 pub use options::ClientOptions;
 
 use inventory_core::{
-    LevelRow, LevelsPage, LocationId, Money, Order, OrderKey, Receipt, Refusal, Role, Units, Upc, Version,
+    BulkOrder, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, Order, OrderKey, Receipt, Refusal, Role,
+    Units, Upc, Version,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -147,6 +148,30 @@ impl Client {
         self.ask_receipt(RequestBody::Purchase(order.clone())).await
     }
 
+    /// Buys a batch of independent rows: the receipt says which were accepted. However often it is repeated, here or later
+    /// with the same order, it buys at most once.
+    ///
+    /// ```no_run
+    /// use inventory_core::{BulkOrder, LocationId};
+    /// use inventory_net::client::{Client, new_order_key};
+    ///
+    /// # async fn restock(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (soup, tea) = ("036000291452".parse()?, "012345678905".parse()?);
+    /// let order = BulkOrder::new(new_order_key()?, LocationId::MAIN, vec![soup, tea], vec![2, 1])?;
+    /// let receipt = client.purchase_bulk(&order).await?;
+    /// println!("{} of {} rows accepted", receipt.outcome.accepted_rows, receipt.outcome.rows);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn purchase_bulk(&self, order: &BulkOrder) -> Result<BulkReceipt, ClientError> {
+        self.ask_bulk_receipt(RequestBody::PurchaseBulk(order.clone())).await
+    }
+
+    /// The outcome of a batch. An order's, of one line or more, is a [`receipt`](Self::receipt), and a wrong answer here.
+    pub async fn bulk_receipt(&self, key: OrderKey) -> Result<BulkReceipt, ClientError> {
+        self.ask_bulk_receipt(RequestBody::Receipt { key }).await
+    }
+
     /// The outcome of an order: its receipt, or the refusal that it got.
     pub async fn receipt(&self, key: OrderKey) -> Result<Receipt, ClientError> {
         self.ask_receipt(RequestBody::Receipt { key }).await
@@ -206,6 +231,14 @@ impl Client {
         let op = body.op();
         match self.ask(body).await? {
             Done::Receipt(receipt) => Ok(receipt),
+            _ => Err(self.wrong_answer(op)),
+        }
+    }
+
+    async fn ask_bulk_receipt(&self, body: RequestBody) -> Result<BulkReceipt, ClientError> {
+        let op = body.op();
+        match self.ask(body).await? {
+            Done::BulkReceipt(receipt) => Ok(receipt),
             _ => Err(self.wrong_answer(op)),
         }
     }

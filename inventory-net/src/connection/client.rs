@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
 use foldhash::fast::RandomState;
-use inventory_core::OrderKey;
+use inventory_core::{BulkReceipt, OrderKey, Receipt};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -198,6 +198,7 @@ impl ClientConnection {
         )?;
         let key = match body {
             RequestBody::Purchase(order) => Some(order.key),
+            RequestBody::PurchaseBulk(order) => Some(order.key()),
             RequestBody::Receipt { key } => Some(*key),
             _ => None,
         };
@@ -226,9 +227,9 @@ impl ClientConnection {
                 return Ok(Kind::Hello);
             }
             _ if op == Some(Op::Hello) => return Err(lie("hello is answered or broken off")),
-            ReplyBody::Done(Done::Receipt(receipt))
-                if asked.and_then(|asked| asked.key) != Some(receipt.key) =>
-            {
+            ReplyBody::Done(
+                Done::Receipt(Receipt { key, .. }) | Done::BulkReceipt(BulkReceipt { key, .. }),
+            ) if asked.and_then(|asked| asked.key) != Some(*key) => {
                 return Err(lie("the receipt is of another order"));
             }
             _ => {}
@@ -250,7 +251,11 @@ fn sound(hello: &ServerHello) -> Result<&ServerHello, ClientError> {
         return Err(lie("the server chose a protocol version that was not offered"));
     }
     let frame_bytes_max = usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX);
-    if frame_bytes_max < FRAME_BYTES_MIN || hello.in_flight_max == 0 || hello.order_lines_max == 0 {
+    if frame_bytes_max < FRAME_BYTES_MIN
+        || hello.in_flight_max == 0
+        || hello.order_lines_max == 0
+        || hello.bulk_rows_max == 0
+    {
         return Err(lie("the server's limits are below those of the protocol"));
     }
     Ok(hello)

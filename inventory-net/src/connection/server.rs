@@ -404,6 +404,7 @@ impl ServerConnection {
             frame_bytes_max: number(self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)),
             in_flight_max: number(self.config.in_flight_max.max(1)),
             order_lines_max: number(inventory_core::limits::ORDER_LINES_MAX),
+            bulk_rows_max: number(inventory_core::limits::BULK_ROWS_MAX),
         })
     }
 

@@ -38,6 +38,7 @@ impl Shared {
         let (actor, action, turn): (_, Action, _) =
             match body {
                 RequestBody::Purchase(order) => (actor, Command::Purchase(order).into(), Turn::Next),
+                RequestBody::PurchaseBulk(order) => (actor, Command::PurchaseBulk(order).into(), Turn::Next),
                 RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Turn::Next),
                 RequestBody::Levels { after, limit } => {
                     let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));

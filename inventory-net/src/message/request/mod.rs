@@ -3,7 +3,7 @@
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
+use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
 
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, ProtocolErrorCode, Undecodable};
@@ -69,6 +69,8 @@ pub enum RequestBody {
     },
     /// Buys.
     Purchase(Order),
+    /// Buys a batch of independent rows.
+    PurchaseBulk(BulkOrder),
     /// The outcome of an order.
     Receipt {
         /// The order's key.
@@ -126,6 +128,7 @@ impl RequestBody {
             Self::Levels { .. } => Op::Levels,
             Self::Item { .. } => Op::Item,
             Self::Purchase(_) => Op::Purchase,
+            Self::PurchaseBulk(_) => Op::PurchaseBulk,
             Self::Receipt { .. } => Op::Receipt,
             Self::DefineItem { .. } => Op::DefineItem,
             Self::SetInitialLevel { .. } => Op::SetInitialLevel,
