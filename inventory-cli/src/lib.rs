@@ -5,6 +5,7 @@
 //! directory without a server.
 
 pub mod args;
+pub mod csv_rows;
 pub mod exit;
 pub mod holdings;
 pub mod import;
@@ -16,6 +17,7 @@ pub mod state;
 mod demo;
 mod notice;
 mod once;
+mod order_rows;
 mod password;
 mod past;
 mod serve;
