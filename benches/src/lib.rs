@@ -9,8 +9,8 @@ use std::error::Error;
 use inventory_core::journal::Tip;
 use inventory_core::state::State;
 use inventory_core::{
-    Actor, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Receipt, Reply,
-    Role, Time, Units, Upc, UserId, Version,
+    Actor, BulkOrder, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Receipt,
+    Reply, Role, Time, Units, Upc, UserId, Version,
 };
 
 /// The instant at which every bench begins.
@@ -39,6 +39,15 @@ pub const fn key(sequence: u64) -> OrderKey {
 pub fn order(sequence: u64, item: Upc) -> Order {
     let units = Units::new(1).unwrap_or_default();
     Order { key: key(sequence), lines: OrderLine::new(item, units).into() }
+}
+
+/// Rows of each batch: as many as there may be.
+pub const BULK_ROWS: u64 = inventory_core::limits::BULK_ROWS_MAX as u64;
+
+/// A batch of one unit of each of these items.
+pub fn bulk_order(sequence: u64, upcs: Vec<Upc>) -> Result<BulkOrder, AnyError> {
+    let units = vec![1; upcs.len()];
+    Ok(BulkOrder::new(key(sequence), LocationId::MAIN, upcs, units)?)
 }
 
 /// The receipt that an order of the buyer gets.

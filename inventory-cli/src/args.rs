@@ -274,7 +274,7 @@ pub enum OnceCommand {
         #[arg(long, value_name = "DIR", requires = "at")]
         data: Option<PathBuf>,
     },
-    /// Buy: all lines or nothing.
+    /// Buy: all lines or nothing; or the rows of a file, each for itself.
     Buy {
         /// UPC and quantity, in pairs.
         #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
@@ -282,6 +282,9 @@ pub enum OnceCommand {
         /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
+        /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["lines", "key"])]
+        from: Option<PathBuf>,
     },
     /// Show the local inventory: what this client has bought.
     Mine,

@@ -5,6 +5,7 @@
 //! directory without a server; `bench` measures a server.
 
 pub mod args;
+pub mod csv_rows;
 pub mod exit;
 pub mod holdings;
 pub mod import;
@@ -17,6 +18,7 @@ mod bench;
 mod demo;
 mod notice;
 mod once;
+mod order_rows;
 mod password;
 mod past;
 mod serve;

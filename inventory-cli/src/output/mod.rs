@@ -9,18 +9,21 @@ mod table;
 
 pub(crate) use past::{BackupRow, MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
-    HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
+    BoughtRow, BulkReceiptRow, HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow,
+    RefusalView, VersionRow,
 };
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
 use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
+use inventory_net::client::AnyReceipt;
 use serde::Serialize;
 
 use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
+use crate::shop::BulkPurchase;
 use rows::RefusalRow;
 
 /// How results are written.
@@ -71,6 +74,22 @@ impl Output {
             Format::Json => json(&row),
             Format::Csv => csv(row.flat()),
         }
+    }
+
+    /// What was bought, in one way or the other.
+    pub(crate) fn any_receipt(self, receipt: &AnyReceipt) -> io::Result<()> {
+        match receipt {
+            AnyReceipt::Order(receipt) => self.receipt(receipt),
+            AnyReceipt::Bulk(receipt) => {
+                self.one(&BulkReceiptRow::from(receipt), || table::bulk_receipt(receipt))
+            }
+        }
+    }
+
+    /// What became of each row of a purchase of many.
+    pub(crate) fn bulk_purchase(self, purchase: &BulkPurchase) -> io::Result<()> {
+        let rows = purchase.sold.iter().flat_map(BoughtRow::of_batch);
+        self.list(rows, || table::bulk_purchase(purchase))
     }
 
     /// A login that worked.

@@ -10,6 +10,7 @@
 mod backup;
 mod bad_input;
 mod bench;
+mod bulk;
 mod contract;
 mod crashes;
 mod demo;
