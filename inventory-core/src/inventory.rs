@@ -97,7 +97,7 @@ impl<J: Journal> Inventory<J> {
         action: impl Into<Action> + Send,
     ) -> Result<Answer, InventoryError> {
         let action = action.into();
-        let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
+        let past_order = PastOrder::should_it_be_past(self.engine.state(), actor, &action);
         self.ticket = self.ticket.wrapping_add(1);
         let ticket = self.ticket;
         self.engine.submit(now, ticket, actor, action);

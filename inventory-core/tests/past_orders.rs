@@ -110,6 +110,21 @@ fn an_embedded_inventory_finds_the_outcome_of_an_order_however_old() {
     assert_eq!(shop.on_hand(), 999_998);
 }
 
+/// Another writer decides the order and a day goes by before this one learns of either.
+#[test]
+fn an_order_that_leaves_the_window_while_it_waits_is_looked_for_too() {
+    let mut shop = Shop::new();
+    let mut other = block_on(Inventory::open(Arc::clone(&shop.journal), 8)).unwrap();
+    let order = order(NOW, 2);
+    let receipt = block_on(other.purchase(NOW, shop.alice, order.clone())).unwrap();
+    for hour in 25..30 {
+        let key = OrderKey::from_parts(after_hours(hour), 2);
+        let another = Order { key, lines: order.lines.clone() };
+        block_on(other.purchase(after_hours(hour), shop.alice, another)).unwrap();
+    }
+    assert_eq!(shop.buy(NOW, &order), Ok(receipt));
+}
+
 #[test]
 fn orders_decided_at_either_end_of_their_time_are_found() {
     let mut shop = Shop::new();

@@ -1,10 +1,11 @@
 //! Orders that have left the outcome window, found in the journal: the key's own time says where to look.
 
 use super::{Group, Journal, JournalError};
-use crate::command::{Action, Actor, Command, Query};
+use crate::command::{Action, Actor, Command, OrderLine, Query};
 use crate::event::{Event, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
+use crate::one_or_many::OneOrMany;
 use crate::query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -42,23 +43,22 @@ impl PastOrder {
     /// The order that this action of this actor is about, if there is one and its key is older than the window of this
     /// state at `now`.
     pub fn asked_for(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Self> {
-        let (key, buys) = match action {
-            Action::Command(Command::Purchase(order)) => (order.key, true),
-            Action::Command(Command::PurchaseBulk(order)) => (order.key(), true),
-            Action::Query(Query::Receipt { key }) => (*key, false),
-            _ => return None,
-        };
-        if key.time() >= state.orders().start(now.max(state.now())) {
-            return None;
-        }
-        let asks = state.user_of(actor).ok()?;
-        // Whoever asks for a receipt as an administrator asks for anybody's; whoever buys, buys for himself.
-        let user = (buys || !state.is_administrator(asks)).then_some(asks);
+        let key = key_in(action)?;
+        let is_past = key.time() < state.orders().start(now.max(state.now()));
+        if is_past { Self::should_it_be_past(state, actor, action) } else { None }
+    }
+
+    /// The order that this action of this actor is about, whatever its age: it may leave the window while it waits.
+    pub(crate) fn should_it_be_past(state: &State, actor: Actor, action: &Action) -> Option<Self> {
+        let key = key_in(action)?;
         let digest = match action {
             Action::Command(Command::Purchase(order)) => Some(OrderDigest::of(&order.lines)),
             Action::Command(Command::PurchaseBulk(order)) => Some(OrderDigest::of_bulk(order)),
             _ => None,
         };
+        let asks = state.user_of(actor).ok()?;
+        // Whoever asks for a receipt as an administrator asks for anybody's; whoever buys, buys for himself.
+        let user = (digest.is_some() || !state.is_administrator(asks)).then_some(asks);
         Some(Self { key, user, digest })
     }
 
@@ -90,6 +90,16 @@ impl PastOrder {
             PastOutcome::NeverDecided => Reply::Refused(Refusal::KeyTooOld),
             PastOutcome::NotKept => Reply::Refused(Refusal::OutcomeNotKept),
         }
+    }
+}
+
+/// The key of the order that an action is about.
+fn key_in(action: &Action) -> Option<OrderKey> {
+    match action {
+        Action::Command(Command::Purchase(order)) => Some(order.key),
+        Action::Command(Command::PurchaseBulk(order)) => Some(order.key()),
+        Action::Query(Query::Receipt { key }) => Some(*key),
+        _ => None,
     }
 }
 
