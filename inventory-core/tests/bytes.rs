@@ -14,6 +14,9 @@ const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 const EVENT: usize = 64;
 const FIELDS: usize = EVENT + 9;
 
+/// What is done to the bytes of a group.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 fn upc() -> Upc {
     Upc::new(1).unwrap()
 }
@@ -62,11 +65,10 @@ fn refuse(refusal: Refusal) -> Event {
 fn why(event: &Event, at: usize, bytes: &[u8]) -> Option<Malformed> {
     let mut changed = group(std::slice::from_ref(event)).bytes().to_vec();
     changed[at..at + bytes.len()].copy_from_slice(bytes);
-    let found = match Group::from_bytes(changed.into()).unwrap().records().next().unwrap() {
+    match Group::from_bytes(changed.into()).unwrap().records().next().unwrap() {
         Err(GroupError::Event { after: Version(7), why }) => Some(why),
         _ => None,
-    };
-    found
+    }
 }
 
 #[test]
@@ -141,7 +143,7 @@ fn bytes_behind_the_last_event_are_named_after_it() {
 #[test]
 fn a_group_has_a_header_at_least_one_event_and_at_most_so_many_bytes() {
     let whole = group(&[define(None)]).bytes().to_vec();
-    let read = |change: &dyn Fn(&mut Vec<u8>)| {
+    let read = |change: Change| {
         let mut bytes = whole.clone();
         change(&mut bytes);
         let size = bytes.len();
@@ -149,7 +151,7 @@ fn a_group_has_a_header_at_least_one_event_and_at_most_so_many_bytes() {
     };
     assert_eq!(read(&|bytes| bytes.resize(GROUP_BYTES_MAX, 0)), Ok(()));
     assert_eq!(read(&|bytes| bytes.truncate(EVENT + 1)), Ok(()));
-    let no_group: [&dyn Fn(&mut Vec<u8>); 6] = [
+    let no_group: [Change; 6] = [
         &|bytes| bytes.resize(GROUP_BYTES_MAX + 1, 0),
         &|bytes| bytes.resize(GROUP_BYTES_MAX + 2, 0),
         &|bytes| bytes.truncate(EVENT),

@@ -1,6 +1,7 @@
 //! The items: code, name and price, found by code and listed in the order of their codes.
 //!
-//! Invariants: one row a code; a row is never removed but by undo; row numbers are dense.
+//! Invariants: one row a code; a row is never removed but by undo; row numbers are dense; at most
+//! [`ITEMS_MAX`] rows.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::id::{ItemId, Upc};
+use crate::limits::ITEMS_MAX;
 use crate::money::Money;
 
 /// An item as the catalogue knows it.
@@ -35,6 +37,8 @@ pub struct Catalogue {
     names: Vec<u8>,
     by_upc: HashTable<u32>,
     sorted: BTreeSet<Upc>,
+    /// [`ITEMS_MAX`], or fewer in tests.
+    count_max: usize,
     hasher: FixedState,
 }
 
@@ -96,6 +100,7 @@ impl Catalogue {
             names: Vec::new(),
             by_upc: HashTable::new(),
             sorted: BTreeSet::new(),
+            count_max: ITEMS_MAX,
             hasher: FixedState::with_seed(hash_seed),
         }
     }
@@ -108,6 +113,17 @@ impl Catalogue {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether no item can be added.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.count_max
+    }
+
+    /// Holds fewer items than [`ITEMS_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
     }
 
     /// The row of the item with this code.
