@@ -1,7 +1,8 @@
 //! The outcome window: what became of recent orders, by order key.
 //!
 //! Outcomes lie in buckets, one for each second of the keys' own time, and leave the window a whole bucket
-//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes or too many bytes of them.
+//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes, or too
+//! many bytes of their lists.
 //! `floor` is the first second that is still kept. So for every key at or above the floor it is certain
 //! whether it was decided, and every key below it is refused unseen.
 
