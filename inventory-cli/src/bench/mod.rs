@@ -11,6 +11,7 @@ use inventory_load::shop::{Buying, ItemsForSale, connect};
 use inventory_load::workload;
 use inventory_load::{LoadError, Measured, Plan, Until, run};
 use inventory_net::client::{Client, ClientOptions};
+use inventory_net::transport::Address;
 
 use crate::args::{BenchArgs, Skew};
 use crate::exit::RefusedHere;
@@ -32,25 +33,41 @@ pub(crate) fn bench(args: &BenchArgs, output: Output) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let interrupted = shutdown().context("cannot listen to signals")?;
-    // Dropped last, with its directory.
-    let own = if args.server.is_none() { Some(OwnServer::start()?) } else { None };
+    let target = Target::of(args)?;
     let report = runtime.block_on(async {
         tokio::select! {
-            report = measure(args, own.as_ref()) => report,
+            report = measure(args, &target) => report,
             () = interrupted => Err(anyhow::anyhow!("interrupted: there are no figures for this run")),
         }
     })?;
     Ok(output.measured(&report)?)
 }
 
-async fn measure(args: &BenchArgs, own: Option<&OwnServer>) -> anyhow::Result<Report> {
-    let (address, password) = match (&args.server, own) {
-        (Some(address), _) => (address, password::given(None)?.unwrap_or_else(demo_password)),
-        (None, Some(own)) => (own.address(), demo_password()),
-        (None, None) => anyhow::bail!("there is no server to measure"),
-    };
+/// The server that is measured.
+struct Target {
+    address: Address,
+    /// The administrator's.
+    password: Password,
+    /// Ends with this.
+    own: Option<OwnServer>,
+}
+
+impl Target {
+    /// The one that is named, or one of the bench's own.
+    fn of(args: &BenchArgs) -> anyhow::Result<Self> {
+        if let Some(address) = args.server.clone() {
+            let password = password::given(None)?.unwrap_or_else(demo_password);
+            return Ok(Self { address, password, own: None });
+        }
+        let own = OwnServer::start()?;
+        Ok(Self { address: own.address().clone(), password: demo_password(), own: Some(own) })
+    }
+}
+
+async fn measure(args: &BenchArgs, target: &Target) -> anyhow::Result<Report> {
+    let Target { address, password, own } = target;
     let client = Client::connect(address, ClientOptions::default()).await?;
-    let session = client.log_in(ADMINISTRATOR, &password).await?;
+    let session = client.log_in(ADMINISTRATOR, password).await?;
     if session.account.role != Role::Administrator {
         let message = format!("{ADMINISTRATOR} at {address} may not define the items that bench buys");
         return Err(RefusedHere { refusal: Refusal::NotPermitted, message }.into());
@@ -75,7 +92,7 @@ async fn measure(args: &BenchArgs, own: Option<&OwnServer>) -> anyhow::Result<Re
     if gone != measured.units {
         return Err(LoadError::Unbalanced { sold: measured.units, gone }.into());
     }
-    Ok(Report::new(args, address, own, &measured, gone))
+    Ok(Report::new(args, address, own.as_ref(), &measured, gone))
 }
 
 fn demo_password() -> Password {
