@@ -1,11 +1,10 @@
 //! Orders that have left the outcome window, found in the journal: the key's own time says where to look.
 
 use super::{Group, Journal, JournalError};
-use crate::command::{Action, Actor, Command, OrderLine, Query};
+use crate::command::{Action, Actor, Command, Query};
 use crate::event::{Event, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
-use crate::one_or_many::OneOrMany;
 use crate::query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
