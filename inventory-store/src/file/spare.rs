@@ -14,10 +14,14 @@ pub(super) const SPARE: &str = "journal/spare";
 const UNFINISHED: &str = "journal/spare.unfinished";
 /// A segment that was discarded: its blocks are used for the next spare.
 pub(super) const RECYCLED: &str = "journal/recycled";
+/// A compressed segment on its way.
+pub(super) const COMPRESSED: &str = "journal/compressed.unfinished";
 
 /// Whether this name in the segments' directory is one of these.
 pub(super) fn is_ours(file_name: &str) -> bool {
-    [SPARE, UNFINISHED, RECYCLED].iter().any(|name| name.strip_prefix("journal/") == Some(file_name))
+    [SPARE, UNFINISHED, RECYCLED, COMPRESSED]
+        .iter()
+        .any(|name| name.strip_prefix("journal/") == Some(file_name))
 }
 
 /// Makes spares, ahead of need in a thread of its own.
@@ -131,6 +135,8 @@ fn fill(disk: &dyn Disk, bytes: u64, go_on: impl Fn() -> bool) -> io::Result<()>
     let file = match disk.open_to_write(RECYCLED) {
         Ok(file) if file.len()? == bytes => {
             disk.rename(RECYCLED, UNFINISHED)?;
+            // Before it is overwritten, a loss of power must no longer give it back the name of a segment.
+            disk.sync_dir(segment::DIR)?;
             file
         }
         _ => disk.create(UNFINISHED)?,
