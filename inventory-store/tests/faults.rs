@@ -212,8 +212,8 @@ fn a_segment_whose_discarding_is_not_durable_is_not_overwritten() {
         let mut chain = Chain::new(1);
         append_all(&journal, &mut chain, &[3_000; 3]);
         block_on(journal.save_snapshot(chain.snapshot())).unwrap();
-        // The new name, then the directory's sync.
-        disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+        // A sync of the snapshots' directory, the new name, then the directory's sync.
+        disk.fail_at(disk.operations() + 2, Fault::Error(ErrorKind::Other));
         assert!(block_on(journal.discard_through(chain.tip().version)).is_err());
         disk.fail_at(disk.operations() + operation, Fault::PowerLoss);
         let acknowledged = (0..3).take_while(|_| {
@@ -232,6 +232,23 @@ fn a_segment_whose_discarding_is_not_durable_is_not_overwritten() {
             assert!(tip(&journal).version >= chain.tip().version, "{context}");
         }
     }
+}
+
+#[test]
+fn a_segment_that_could_not_be_discarded_stays_the_first() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    let groups = append_all(&journal, &mut chain, &[3_000; 4]);
+    block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+    // The snapshots' directory is synced, then the first segment gets another name.
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+    assert!(block_on(journal.discard_through(chain.tip().version)).is_err());
+    assert_eq!(read_all(&journal), groups);
+    block_on(journal.discard_through(chain.tip().version)).unwrap();
+    drop(journal);
+    assert_eq!(tip(&open(&disk).unwrap()), chain.tip());
+    assert!(disk.bytes(&segment_name(1)).is_none() && disk.bytes(&segment_name(2)).is_none());
 }
 
 /// What a run of the workload was told.

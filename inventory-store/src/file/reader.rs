@@ -12,6 +12,7 @@ use super::index::{Entry, Positions};
 use super::record::Content;
 use super::segment;
 use super::shared::Shared;
+use crate::disk::Disk;
 
 /// See `Journal::read`.
 pub(super) fn read(shared: &Shared, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
@@ -74,12 +75,11 @@ impl Page {
 /// Adds what a segment holds from the page's next version on, up to the durable `end` of the journal.
 fn read_segment(shared: &Shared, entry: &Entry, end: Version, page: &mut Page) -> Result<(), JournalError> {
     let name = segment::name(entry.number);
-    let unreachable =
-        |why: io::Error| JournalError::Unreachable(format!("{}: {why}", shared.disk.path(&name).display()));
+    let unreachable = |why: io::Error| unreachable(&*shared.disk, &name, &why);
     let damaged = |offset, what: String| {
         JournalError::Damaged(Damage { path: shared.disk.path(&name), offset, what }.to_string())
     };
-    let file = shared.disk.open_to_read(&name).map_err(unreachable)?;
+    let file = segment::open(&*shared.disk, entry.number).map_err(unreachable)?;
     let position = if entry.positions.is_some() {
         entry.position_before(page.next)
     } else {
@@ -114,6 +114,14 @@ fn read_segment(shared: &Shared, entry: &Entry, end: Version, page: &mut Page) -
         }
     }
     Ok(())
+}
+
+/// What an error of the disk says.
+pub(super) fn unreachable(disk: &dyn Disk, name: &str, why: &io::Error) -> JournalError {
+    match Damage::within(why) {
+        Some(damage) => JournalError::Damaged(damage.to_string()),
+        None => JournalError::Unreachable(format!("{}: {why}", disk.path(name).display())),
+    }
 }
 
 /// Notes where a segment's records are.

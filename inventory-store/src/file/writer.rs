@@ -170,6 +170,7 @@ impl Writer {
             Ok(offset) => {
                 self.tip = tip;
                 self.shared.index().advance(offset, tip);
+                self.shared.growth.add(self.buffer.len() as u64);
                 Append::Done
             }
             Err(Failure::Definite(why)) => {
@@ -222,7 +223,7 @@ impl Writer {
         // A spare that could not be synced is thrown away: nothing is in doubt.
         self.spares.wait(bytes).map_err(definite)?;
         let file = disk.open_to_write(SPARE).map_err(definite)?;
-        let header = Header { number, base: self.tip, bytes };
+        let header = Header { number, base: self.tip, bytes, packed: None };
         write_full(&*file, &header.encode(), 0).map_err(definite)?;
         file.sync_data().map_err(unclear)?;
         disk.rename(SPARE, &name).map_err(definite)?;
@@ -230,7 +231,9 @@ impl Writer {
         self.spares.taken();
         self.last = Some(LastSegment { file, number, bytes, position: segment::FIRST_RECORD, marked: true });
         let positions = Some(Positions::default());
-        self.shared.index().segments.push(Entry { number, base: self.tip.version, bytes, positions });
+        let base = self.tip.version;
+        let entry = Entry { number, base, file_bytes: bytes, is_packed: false, positions };
+        self.shared.index().segments.push(entry);
         Ok(())
     }
 
@@ -275,7 +278,7 @@ mod tests {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let index = Index { segments: Vec::new(), tip: Tip::default() };
         let mut writer = Writer {
-            shared: Arc::new(Shared::new(Arc::clone(&disk), index, None, None)),
+            shared: Arc::new(Shared::new(Arc::clone(&disk), index, None, 0, None)),
             spares: Spares::new(disk),
             tip: Tip::default(),
             last: None,
