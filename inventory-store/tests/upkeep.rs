@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use common::{append_all, open, read_after, segment_name, tip};
@@ -22,7 +23,7 @@ use inventory_core::{
     Hash, Inventory, Money, Order, OrderKey, OrderLine, Role, Time, Units, Upc, UserId, Version,
 };
 use inventory_store::disk::{Disk, Fault, FaultDisk, Survives};
-use inventory_store::{FileJournal, OpenError, Retain, UpkeepError, View};
+use inventory_store::{FileJournal, OpenError, Retain, Upkeep, UpkeepError, View, take_snapshot};
 use pollster::block_on;
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -37,7 +38,10 @@ struct Shop {
 
 impl Shop {
     fn open(disk: &FaultDisk) -> Self {
-        let journal = Arc::new(open(disk).unwrap());
+        Self::on(Arc::new(open(disk).unwrap()))
+    }
+
+    fn on(journal: Arc<FileJournal>) -> Self {
         let mut inventory = block_on(Inventory::open(Arc::clone(&journal), 7)).unwrap();
         let alice = block_on(async {
             inventory.define_item(NOW, item(), "soup", Some(Money::from_minor(200))).await?;
@@ -295,6 +299,73 @@ fn records_of_an_earlier_use_of_the_same_file_never_come_back() {
         drop(journal);
         assert_eq!(read_after(&open(&stale).unwrap(), Version::ZERO)[..groups.len()], groups);
     }
+}
+
+#[test]
+fn a_journal_that_grows_gets_snapshots_by_itself_and_is_compressed_behind_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = common::open_dir(dir.path()).unwrap();
+    journal.keep_up(Upkeep { snapshot_every_bytes: 20_000, retain: Retain::Everything }).unwrap();
+    let mut shop = Shop::on(Arc::new(journal));
+    let view = View::new(dir.path());
+    let first = dir.path().join(segment_name(1));
+    let is_kept_up = || {
+        let found = view.snapshots().unwrap().whole.len();
+        found == 2 && std::fs::read(&first).unwrap()[8] == 2
+    };
+    while !is_kept_up() {
+        assert!(shop.sell(1) && shop.sold < 100_000, "the thread never came to it");
+    }
+    let (state, tip) = block_on(replay(&*shop.journal, 1)).unwrap();
+    assert_eq!(tip.version.0, shop.sold + 3);
+    drop(shop);
+    let (again, _) = block_on(replay(&common::open_dir(dir.path()).unwrap(), 2)).unwrap();
+    assert_eq!(again.digest(), state.digest());
+}
+
+#[test]
+fn another_process_takes_snapshots_of_a_journal_in_use_up_to_what_is_durable_for_certain() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::on(Arc::new(common::open_dir(dir.path()).unwrap()));
+    for round in 1..4 {
+        shop.sell(40);
+        let taken = take_snapshot(dir.path()).unwrap().unwrap();
+        assert_eq!(taken.version.0, 40 * round + 2, "all but the last write");
+        assert_eq!(take_snapshot(dir.path()).unwrap(), None);
+    }
+    // The journal's own process goes on with what it finds.
+    let own = shop.journal.take_snapshot().unwrap().unwrap();
+    assert_eq!(own, tip(&shop.journal));
+    drop(shop);
+    assert_eq!(take_snapshot(dir.path()).unwrap(), None, "it was closed, and all of it is in the last one");
+    assert_eq!(View::new(dir.path()).snapshots().unwrap().whole.len(), 2);
+}
+
+#[test]
+fn two_who_save_a_snapshot_at_once_do_not_harm_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::on(Arc::new(common::open_dir(dir.path()).unwrap()));
+    let others = || {
+        for _ in 0..20 {
+            match take_snapshot(dir.path()) {
+                Ok(_) | Err(UpkeepError::Busy { .. }) => {}
+                Err(why) => panic!("{why}"),
+            }
+        }
+    };
+    thread::scope(|threads| {
+        threads.spawn(others);
+        threads.spawn(others);
+        for _ in 0..20 {
+            assert!(shop.sell(5));
+            match shop.journal.take_snapshot() {
+                Ok(_) | Err(UpkeepError::Busy { .. }) => {}
+                Err(why) => panic!("{why}"),
+            }
+        }
+    });
+    let found = View::new(dir.path()).snapshots().unwrap();
+    assert_eq!((found.damaged.len(), found.whole.len()), (0, 2));
 }
 
 /// Sales, snapshots, compression and discarding, until something fails; gives how many sales were acknowledged, and which
