@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
-use inventory_store::{FileJournal, FileJournalOptions};
+use inventory_store::{FileJournal, FileJournalOptions, Upkeep};
 use tokio::runtime::{Builder, Runtime};
 
 use super::first_start;
@@ -34,8 +34,9 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens the data directory, which is made if it is not there, and replays its journal.
-    pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
-        let journal = FileJournal::open(data, FileJournalOptions::default())?;
+    pub(crate) async fn open(data: &Path, allow_plain_tcp: bool, upkeep: Upkeep) -> anyhow::Result<Self> {
+        let mut journal = FileJournal::open(data, FileJournalOptions::default())?;
+        journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
         let service = Service::open(Arc::new(journal), ServiceOptions::default())
             .await
             .with_context(|| format!("cannot replay the journal in {}", data.display()))?;

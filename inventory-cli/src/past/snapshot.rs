@@ -1,0 +1,20 @@
+//! `inventory snapshot`: saves a snapshot of a data directory, whether a server runs on it or not.
+
+use inventory_store::take_snapshot;
+
+use super::view;
+use crate::args::SnapshotArgs;
+use crate::notice::note;
+use crate::output::Output;
+
+/// Saves a snapshot of what is durable for certain, if that is more than the newest one holds.
+pub(crate) fn snapshot(args: &SnapshotArgs, output: Output) -> anyhow::Result<()> {
+    view(&args.data)?;
+    match take_snapshot(&args.data)? {
+        Some(tip) => Ok(output.done("saved a snapshot", tip.version)?),
+        None => {
+            note("nothing happened since the newest snapshot: it is left as it is");
+            Ok(())
+        }
+    }
+}
