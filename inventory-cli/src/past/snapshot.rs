@@ -10,11 +10,9 @@ use crate::output::Output;
 /// Saves a snapshot of what is durable for certain, if that is more than the newest one holds.
 pub(crate) fn snapshot(args: &SnapshotArgs, output: Output) -> anyhow::Result<()> {
     view(&args.data)?;
-    match take_snapshot(&args.data)? {
-        Some(tip) => Ok(output.done("saved a snapshot", tip.version)?),
-        None => {
-            note("nothing happened since the newest snapshot: it is left as it is");
-            Ok(())
-        }
+    if let Some(tip) = take_snapshot(&args.data)? {
+        return Ok(output.done("saved a snapshot", tip.version)?);
     }
+    note("nothing happened since the newest snapshot: it is left as it is");
+    Ok(())
 }

@@ -145,7 +145,7 @@ pub(super) fn write_again(file: &dyn DiskFile, offset: u64, end: u64) -> io::Res
 
 /// Overwrites a torn end with zeros, durably.
 pub(super) fn cut(file: &dyn DiskFile, torn: Torn) -> io::Result<()> {
-    write_zeros(file, torn.offset, torn.bytes, || true)?;
+    write_zeros(file, torn.offset, torn.bytes)?;
     file.sync_data()
 }
 

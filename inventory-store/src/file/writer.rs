@@ -31,8 +31,7 @@ const SEGMENT_STEP_BYTES: u64 = 4096;
 /// room for more.
 pub(super) const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
 
-/// The next segment is made when one part in this many of the last one is used: early, because filling it with zeros takes
-/// about as long as filling the last one with large groups.
+/// The next segment is begun when one part in this many of the last one is used: a journal that is hardly used needs none.
 const PREPARE_FRACTION: u64 = 8;
 
 /// One append, and where its answer goes.
@@ -171,6 +170,7 @@ impl Writer {
                 self.tip = tip;
                 self.shared.index().advance(offset, tip);
                 self.shared.growth.add(self.buffer.len() as u64);
+                self.spares.appended(self.buffer.len() as u64);
                 Append::Done
             }
             Err(Failure::Definite(why)) => {
@@ -238,10 +238,9 @@ impl Writer {
     }
 
     fn prepare_next_segment(&mut self) {
-        if self.prepare_ahead
-            && self.last.as_ref().is_some_and(|last| last.position > last.bytes / PREPARE_FRACTION)
-        {
-            self.spares.prepare(self.segment_bytes);
+        let Some(last) = self.last.as_ref().filter(|_| self.prepare_ahead) else { return };
+        if last.position > last.bytes / PREPARE_FRACTION {
+            self.spares.prepare(self.segment_bytes, last.bytes.saturating_sub(last.position));
         }
     }
 }
