@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -304,7 +305,7 @@ fn records_of_an_earlier_use_of_the_same_file_never_come_back() {
 #[test]
 fn a_journal_that_grows_gets_snapshots_by_itself_and_is_compressed_behind_them() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = common::open_dir(dir.path()).unwrap();
+    let journal = common::open_dir(dir.path()).unwrap();
     journal.keep_up(Upkeep { snapshot_every_bytes: 20_000, retain: Retain::Everything }).unwrap();
     let mut shop = Shop::on(Arc::new(journal));
     let view = View::new(dir.path());
@@ -321,6 +322,39 @@ fn a_journal_that_grows_gets_snapshots_by_itself_and_is_compressed_behind_them()
     drop(shop);
     let (again, _) = block_on(replay(&common::open_dir(dir.path()).unwrap(), 2)).unwrap();
     assert_eq!(again.digest(), state.digest());
+}
+
+/// Segments are compressed, discarded and used again under the eyes of who reads them.
+#[test]
+fn who_looks_at_a_journal_that_is_kept_up_sees_what_was_written_or_is_told_that_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = common::open_dir(dir.path()).unwrap();
+    journal.keep_up(Upkeep { snapshot_every_bytes: 8_000, retain: Retain::Bytes(30_000) }).unwrap();
+    let mut shop = Shop::on(Arc::new(journal));
+    let view = View::new(dir.path());
+    let done = AtomicBool::new(false);
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let mut next = None;
+                let report = view.read(Version::ZERO, |group| {
+                    assert!(next.is_none_or(|next| next == group.base()));
+                    next = Some(group.last());
+                    ControlFlow::Continue(())
+                });
+                match report {
+                    Ok(report) => assert_eq!(report.damage, None),
+                    Err(OpenError::Discarded { .. }) => {}
+                    Err(why) => panic!("{why}"),
+                }
+            }
+        });
+        assert!(shop.sell(1_500));
+        done.store(true, Ordering::Release);
+    });
+    let Err(JournalError::Discarded { .. }) = block_on(shop.journal.read(Version::ZERO, 1)) else {
+        panic!("nothing was discarded");
+    };
 }
 
 #[test]

@@ -35,11 +35,12 @@ pub(crate) struct Node {
 impl Node {
     /// Opens the data directory, which is made if it is not there, and replays its journal.
     pub(crate) async fn open(data: &Path, allow_plain_tcp: bool, upkeep: Upkeep) -> anyhow::Result<Self> {
-        let mut journal = FileJournal::open(data, FileJournalOptions::default())?;
-        journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
-        let service = Service::open(Arc::new(journal), ServiceOptions::default())
+        let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);
+        let service = Service::open(Arc::<FileJournal>::clone(&journal), ServiceOptions::default())
             .await
             .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
+        // After the replay, which needs the disk more.
+        journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
         let bind = BindOptions { allow_plain_tcp };
         let options = ServerOptions { bind, ..ServerOptions::default() };
         let server = Server::new(service.clone(), options)?;

@@ -27,10 +27,19 @@ pub(super) enum LockError {
 impl Lock {
     /// Takes a lock on this directory by locking the file of this name in it, which then holds the process id.
     pub(super) fn take(dir: &Path, name: &str) -> Result<Self, LockError> {
+        Self::take_by(dir, name, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// As [`take`](Self::take), and waits for its holder.
+    pub(super) fn wait(dir: &Path, name: &str) -> Result<Self, LockError> {
+        Self::take_by(dir, name, FlockOperation::LockExclusive)
+    }
+
+    fn take_by(dir: &Path, name: &str, operation: FlockOperation) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(dir.join(name)).map_err(LockError::Io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, operation) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held(holder(&mut file))),
             Err(why) => return Err(LockError::Io(why.into())),

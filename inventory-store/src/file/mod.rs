@@ -39,8 +39,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
@@ -107,7 +107,7 @@ pub struct FileJournal {
     requests: Option<Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     /// None unless it was asked for.
-    keeper: Option<Keeper>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl FileJournal {
@@ -168,7 +168,13 @@ impl FileJournal {
         };
         let (requests, writer) =
             start_writer(writer).map_err(|why| failed(&*shared.disk, segment::DIR, why))?;
-        Ok(Self { shared, segment_bytes, requests: Some(requests), writer: Some(writer), keeper: None })
+        Ok(Self {
+            shared,
+            segment_bytes,
+            requests: Some(requests),
+            writer: Some(writer),
+            keeper: Mutex::default(),
+        })
     }
 }
 
@@ -220,7 +226,7 @@ fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<(
 
 impl Drop for FileJournal {
     fn drop(&mut self) {
-        self.keeper = None;
+        self.stop_upkeep();
         self.requests = None;
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the journal's writer panicked");

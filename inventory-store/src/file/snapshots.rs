@@ -133,6 +133,11 @@ pub(super) fn oldest_kept(disk: &dyn Disk) -> io::Result<Option<Version>> {
     Ok(versions.get(versions.len().saturating_sub(KEPT)).copied())
 }
 
+/// The version of the newest snapshot, whether it is whole or not; none if there is none.
+pub(super) fn newest(disk: &dyn Disk) -> io::Result<Option<Version>> {
+    Ok(versions(disk)?.last().copied())
+}
+
 fn load(disk: &dyn Disk, name: &str) -> io::Result<Result<Snapshot, Damage>> {
     let file = disk.open_to_read(name)?;
     let length = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;

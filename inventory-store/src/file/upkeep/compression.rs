@@ -14,12 +14,14 @@ use crate::file::packed::{Unpacked, pack};
 use crate::file::record::Content;
 use crate::file::segment::{self, FIRST_RECORD, Header};
 use crate::file::shared::Shared;
-use crate::file::snapshots::Pace;
+use crate::file::snapshots::{self, Pace};
 use crate::file::spare::COMPRESSED;
 
 /// Compresses every segment that the newest snapshot covers and that is not compressed yet, oldest first.
 pub(super) fn compress(shared: &Shared, pace: &mut Pace<'_>) -> Result<(), UpkeepError> {
-    let covered = shared.housekeeping().newest.unwrap_or_default();
+    // Whether it is whole does not matter: a start without it reads compressed segments too.
+    let newest = snapshots::newest(&*shared.disk).map_err(|why| failed(shared, snapshots::DIR, why))?;
+    let covered = newest.unwrap_or_default();
     while let Some((number, end)) = next(shared, covered) {
         let made = make(&*shared.disk, number, end, pace);
         let made = made.map_err(|why| failed(shared, &segment::name(number), why));

@@ -24,6 +24,7 @@ pub(super) use thread::Keeper;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use inventory_core::Time;
 use inventory_core::journal::{JournalError, ReplayError, Tip};
@@ -83,11 +84,17 @@ pub enum UpkeepError {
 impl FileJournal {
     /// Looks after the journal from now on, in a thread of its own of low priority, until the journal is dropped. What fails is
     /// logged and tried again.
-    pub fn keep_up(&mut self, upkeep: Upkeep) -> io::Result<()> {
+    pub fn keep_up(&self, upkeep: Upkeep) -> io::Result<()> {
         // The thread that was there ends first: there is one.
-        self.keeper = None;
-        self.keeper = Some(Keeper::start(&self.shared, self.segment_bytes, upkeep)?);
+        self.stop_upkeep();
+        let keeper = Keeper::start(&self.shared, self.segment_bytes, upkeep)?;
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
+    }
+
+    pub(super) fn stop_upkeep(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(keeper);
     }
 
     /// Makes a snapshot of everything durable, on this thread, by replaying what follows the newest one; gives where it

@@ -52,7 +52,7 @@ pub fn take_snapshot(dir: &Path) -> Result<Option<Tip>, UpkeepError> {
         return Err(OpenError::Damaged(damage).into());
     }
     let Some(taken) = replay(&disk, end.durable(), &mut || Ok(()))? else { return Ok(None) };
-    let _lock = lock(Some(dir))?;
+    let _lock = lock(Some(dir), Lock::take)?;
     let saved = snapshots::save(&disk, &taken.snapshot, Some(taken.digest), &mut || Ok(()));
     saved.map_err(|why| UpkeepError::Io { path: disk.path(snapshots::DIR), why })?;
     Ok(Some(taken.snapshot.tip()))
@@ -63,7 +63,7 @@ pub(super) fn take(shared: &Shared, pace: &mut Pace<'_>) -> Result<Option<Tip>, 
     shared.check_poison()?;
     let end = shared.index().tip.version;
     let Some(taken) = replay(&*shared.disk, end, pace)? else { return Ok(None) };
-    save(shared, &taken.snapshot, Some(taken.digest), pace)?;
+    save(shared, &taken.snapshot, Some(taken.digest), Lock::take, pace)?;
     Ok(Some(taken.snapshot.tip()))
 }
 
@@ -74,7 +74,7 @@ pub(in crate::file) fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Re
         let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
         return Err(JournalError::Damaged(what));
     }
-    save(shared, snapshot, None, &mut || Ok(())).map_err(|why| match why {
+    save(shared, snapshot, None, Lock::wait, &mut || Ok(())).map_err(|why| match why {
         UpkeepError::Journal(why) => why,
         UpkeepError::Read(OpenError::Damaged(damage)) => JournalError::Damaged(damage.to_string()),
         other => JournalError::Unreachable(other.to_string()),
@@ -85,6 +85,7 @@ fn save(
     shared: &Shared,
     snapshot: &Snapshot,
     digest: Option<Hash>,
+    take_lock: TakeLock,
     pace: &mut Pace<'_>,
 ) -> Result<(), UpkeepError> {
     let mut known = shared.housekeeping();
@@ -92,17 +93,20 @@ fn save(
     if known.newest.is_some_and(|newest| version <= newest) {
         return Ok(());
     }
-    let _lock = lock(shared.dir.as_deref())?;
+    let _lock = lock(shared.dir.as_deref(), take_lock)?;
     snapshots::save(&*shared.disk, snapshot, digest, pace)
         .map_err(|why| failed(shared, snapshots::DIR, why))?;
     (known.opened, known.newest) = (None, Some(version));
     Ok(())
 }
 
+/// How the lock is taken: at once or not at all, or after waiting for its holder.
+type TakeLock = fn(&Path, &str) -> Result<Lock, LockError>;
+
 /// Takes the snapshots' lock in this directory. A disk that is no directory has one user, who needs none.
-fn lock(dir: Option<&Path>) -> Result<Option<Lock>, UpkeepError> {
+fn lock(dir: Option<&Path>, take: TakeLock) -> Result<Option<Lock>, UpkeepError> {
     let Some(dir) = dir else { return Ok(None) };
-    Lock::take(dir, LOCK).map(Some).map_err(|why| match why {
+    take(dir, LOCK).map(Some).map_err(|why| match why {
         LockError::Held(_) => UpkeepError::Busy { dir: dir.to_path_buf() },
         LockError::Io(why) => UpkeepError::Io { path: dir.join(LOCK), why },
     })

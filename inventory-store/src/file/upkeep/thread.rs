@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use inventory_core::Time;
 
-use super::{Retain, Upkeep, UpkeepError, snapshot, tidy};
+use super::{Upkeep, UpkeepError, snapshot, tidy};
 use crate::file::shared::Shared;
 
 /// After a failure it is tried again so much later.
 const RETRY: Duration = Duration::from_mins(1);
-/// How often it is looked whether segments have become too old.
+/// How often it is looked whether segments have become too old, or another process has saved a snapshot.
 const LOOK: Duration = Duration::from_hours(1);
 
 /// The thread. It ends with this.
@@ -66,18 +66,16 @@ struct Keeping {
 impl Keeping {
     fn run(mut self) {
         give_way();
-        let mut tidy_at = Some(Instant::now());
-        let mut retry_at = None;
+        let mut tidy_at = Instant::now();
+        let mut retry_at: Option<Instant> = None;
         while !self.closing.load(Ordering::SeqCst) && self.shared.poison().is_none() {
             let now = Instant::now();
-            let reached = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-            let waits = retry_at.is_some() && !reached(retry_at);
-            if !waits && (self.snapshot_is_due() || reached(tidy_at)) {
+            let until = retry_at.unwrap_or(tidy_at);
+            if until <= now || (retry_at.is_none() && self.snapshot_is_due()) {
                 match self.round() {
                     Ok(()) => {
                         retry_at = None;
-                        let looks_again = self.upkeep.retain != Retain::Everything;
-                        tidy_at = looks_again.then(|| Instant::now() + LOOK);
+                        tidy_at = Instant::now() + LOOK;
                     }
                     Err(UpkeepError::Closing) => return,
                     Err(why) => {
@@ -85,14 +83,15 @@ impl Keeping {
                             "looking after the journal failed, nothing is lost and it is tried again in a minute; \
                              if it goes on, look at the disk and at `inventory verify`: {why}"
                         );
-                        let again = Instant::now() + RETRY;
-                        (retry_at, tidy_at) = (Some(again), Some(again));
+                        retry_at = Some(Instant::now() + RETRY);
                     }
                 }
                 continue;
             }
-            let until = if waits { retry_at } else { tidy_at };
-            self.wait(until.map(|until| until.saturating_duration_since(now)));
+            if retry_at.is_none() && self.upkeep.snapshot_every_bytes > 0 {
+                self.shared.growth.wake_at(self.snapshot_at);
+            }
+            thread::park_timeout(until.saturating_duration_since(now));
         }
     }
 
@@ -112,18 +111,6 @@ impl Keeping {
             self.snapshot_at = grown.saturating_add(self.upkeep.snapshot_every_bytes);
         }
         tidy(&self.shared, self.segment_bytes, self.upkeep.retain, now(), &mut pace)
-    }
-
-    /// Until a snapshot is due, the journal is closed, or so long.
-    fn wait(&self, at_most: Option<Duration>) {
-        let due = self.upkeep.snapshot_every_bytes > 0 && at_most.is_none_or(|wait| wait != Duration::ZERO);
-        if due {
-            self.shared.growth.wake_at(self.snapshot_at);
-        }
-        match at_most {
-            Some(wait) => thread::park_timeout(wait),
-            None => thread::park(),
-        }
     }
 }
 
