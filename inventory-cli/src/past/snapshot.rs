@@ -10,6 +10,8 @@ use crate::output::Output;
 /// Saves a snapshot of what is durable for certain, if that is more than the newest one holds.
 pub(crate) fn snapshot(args: &SnapshotArgs, output: Output) -> anyhow::Result<()> {
     view(&args.data)?;
+    // A server on the same machine goes first. What is not allowed is not needed either.
+    let _lowered = rustix::process::setpriority_process(None, 19);
     if let Some(tip) = take_snapshot(&args.data)? {
         return Ok(output.done("saved a snapshot", tip.version)?);
     }

@@ -105,10 +105,7 @@ fn write(disk: &dyn Disk, snapshot: &Snapshot, pace: &mut Pace<'_>) -> io::Resul
 }
 
 fn check(disk: &dyn Disk, snapshot: &Snapshot, digest: Option<Hash>) -> io::Result<()> {
-    let broken = |what: String| {
-        let damage = Damage { path: disk.path(UNFINISHED), offset: 0, what };
-        io::Error::new(io::ErrorKind::InvalidData, damage)
-    };
+    let broken = |what: String| io::Error::other(format!("the snapshot was not saved: {what}"));
     let read_back = load(disk, UNFINISHED)?.map_err(|damage| broken(damage.what))?;
     if read_back != *snapshot {
         return Err(broken("what was read back is not what was written".to_owned()));
@@ -178,4 +175,38 @@ fn versions(disk: &dyn Disk) -> io::Result<Vec<Version>> {
 
 fn name(version: Version) -> String {
     format!("{DIR}/{:020}.snap", version.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FaultDisk;
+    use inventory_core::testing::Chain;
+
+    #[test]
+    fn a_snapshot_that_is_read_back_otherwise_than_it_was_written_never_counts() {
+        let mut chain = Chain::new(1);
+        chain.next(100);
+        let snapshot = chain.snapshot();
+        let digest = snapshot.restore(1).unwrap().digest();
+        for (at, byte) in (0..).zip(snapshot.bytes()) {
+            let disk = FaultDisk::new();
+            let mut spoil = || disk.open_to_write(UNFINISHED)?.write_at(&[byte ^ 1], at).map(drop);
+            save(&disk, &snapshot, Some(digest), &mut spoil).unwrap_err();
+            assert_eq!(disk.names(), Vec::<String>::new(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_another_state_than_was_replayed_never_counts() {
+        let (disk, mut chain) = (FaultDisk::new(), Chain::new(1));
+        chain.next(100);
+        let snapshot = chain.snapshot();
+        let another = Some(Hash([1; 32]));
+        save(&disk, &snapshot, another, &mut || Ok(())).unwrap_err();
+        assert_eq!(disk.names(), Vec::<String>::new());
+        let digest = snapshot.restore(1).unwrap().digest();
+        save(&disk, &snapshot, Some(digest), &mut || Ok(())).unwrap();
+        assert_eq!(find(&disk).unwrap().newest, Some(snapshot));
+    }
 }

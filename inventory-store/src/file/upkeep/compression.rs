@@ -116,3 +116,36 @@ fn replace(shared: &Shared, header: &Header) -> Result<(), UpkeepError> {
     // What is there after a loss of power is either of the two: they hold the same records.
     shared.disk.sync_dir(segment::DIR).map_err(|why| failed(shared, segment::DIR, why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FaultDisk;
+    use crate::file::{FileJournal, FileJournalOptions};
+    use inventory_core::journal::{Append, Journal as _};
+    use inventory_core::testing::Chain;
+
+    #[test]
+    fn a_compressed_segment_that_is_read_back_otherwise_than_it_was_written_never_counts() {
+        let disk = FaultDisk::new();
+        let options = FileJournalOptions { segment_bytes: 0, prepare_ahead: false };
+        let journal = FileJournal::open_on(Arc::new(disk.clone()), options).unwrap();
+        let mut chain = Chain::new(1);
+        for _ in 0..2 {
+            assert_eq!(pollster::block_on(journal.append(chain.next(3_000))), Append::Done);
+        }
+        let end = Version(1);
+        let made = make(&disk, 1, end, &mut || Ok(())).unwrap();
+        assert_eq!(made.base.version, Version::ZERO);
+        let first_piece = FIRST_RECORD + 12;
+        for at in first_piece..made.file_bytes() {
+            let mut spoil = || {
+                let file = disk.open_to_write(COMPRESSED)?;
+                let mut byte = [0];
+                file.read_at(&mut byte, at)?;
+                file.write_at(&[byte[0] ^ 1], at).map(drop)
+            };
+            make(&disk, 1, end, &mut spoil).unwrap_err();
+        }
+    }
+}

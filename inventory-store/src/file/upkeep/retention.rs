@@ -36,7 +36,7 @@ pub(super) fn discard(
     retain: Retain,
     now: Time,
 ) -> Result<(), UpkeepError> {
-    let segments = shared.index().segments.clone();
+    let segments = kept(shared);
     let through = match retain {
         Retain::Everything => return Ok(()),
         Retain::For(age) => {
@@ -51,8 +51,23 @@ pub(super) fn discard(
     }
 }
 
+/// What is kept of a segment, and what it takes.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    number: u64,
+    base: Version,
+    file_bytes: u64,
+}
+
+/// The segments, oldest first. Not the whole entries: the writer waits for the index meanwhile.
+fn kept(shared: &Shared) -> Vec<Kept> {
+    let index = shared.index();
+    let kept = |entry: &Entry| Kept { number: entry.number, base: entry.base, file_bytes: entry.file_bytes };
+    index.segments.iter().map(kept).collect()
+}
+
 /// The end of the last segment that holds only what happened before this time.
-fn ended_before(shared: &Shared, segments: &[Entry], time: Time) -> Result<Option<Version>, UpkeepError> {
+fn ended_before(shared: &Shared, segments: &[Kept], time: Time) -> Result<Option<Version>, UpkeepError> {
     let mut end = None;
     // Time never goes back: what a segment holds happened before the first event of the next one.
     for next in segments.iter().skip(1) {
@@ -77,7 +92,7 @@ fn first_time(disk: &dyn Disk, number: u64) -> io::Result<Option<Time>> {
 }
 
 /// The end of the segments in front of the newest ones that have this many bytes together.
-fn exceeding(segments: &[Entry], bytes: u64) -> Option<Version> {
+fn exceeding(segments: &[Kept], bytes: u64) -> Option<Version> {
     let mut kept = 0u64;
     let too_old = segments.iter().rev().find(|segment| {
         kept = kept.saturating_add(segment.file_bytes);
