@@ -122,9 +122,9 @@ impl Spares {
     /// So many bytes were appended to the last segment.
     pub(super) fn appended(&self, bytes: u64) {
         let State::Preparing { thread, pace } = &self.state else { return };
-        let could = pace.may_go_on();
         pace.appended.fetch_add(bytes, Ordering::SeqCst);
-        if !could && pace.may_go_on() {
+        // Also a thread that seems not to wait: it may have looked just before, and be about to park.
+        if pace.may_go_on() {
             thread.thread().unpark();
         }
     }
