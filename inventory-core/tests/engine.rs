@@ -361,8 +361,25 @@ fn a_full_inbox_answers_overloaded_and_does_not_execute() {
 }
 
 #[test]
+fn what_waits_to_be_durable_is_bounded_by_its_size() {
+    let undurable_bytes_max = 64 << 10;
+    let mut bench = Bench::new(EngineConfig { undurable_bytes_max, ..EngineConfig::default() });
+    for key in 1..=10_000 {
+        bench.submit(1, buy(key, 1));
+    }
+    let turned_away = bench.replies().iter().filter(|(_, reply)| is(reply, Unavailable::Overloaded)).count();
+    assert!((5_000..10_000).contains(&turned_away), "{turned_away}");
+    bench.write();
+    assert_eq!(bench.replies().len(), 10_000 - turned_away);
+    bench.submit(2, buy(20_000, 1));
+    bench.write();
+    assert_eq!(bench.tickets(), [2]);
+}
+
+#[test]
 fn reads_that_wait_are_bounded_by_their_size_also() {
-    let mut bench = Bench::new(EngineConfig::default());
+    let waiting_bytes_max = 8 << 20;
+    let mut bench = Bench::new(EngineConfig { waiting_bytes_max, ..EngineConfig::default() });
     for upc in 0..999 {
         let define =
             Command::DefineItem { upc: Upc::new(upc).unwrap(), name: "n".repeat(256).into(), price: None };
@@ -379,7 +396,7 @@ fn reads_that_wait_are_bounded_by_their_size_also() {
             Some((_, reply)) => break reply,
             None => pages += 1,
         }
-        assert!(pages * 1_000 * 256 < 2 * WAITING_BYTES_MAX, "{pages} pages wait");
+        assert!(pages * 1_000 * 256 < 2 * waiting_bytes_max, "{pages} pages wait");
     };
     assert!(is(&overloaded, Unavailable::Overloaded));
     bench.write();

@@ -26,6 +26,7 @@ mod disk;
 mod machine;
 mod network;
 mod node;
+mod order;
 mod run;
 mod trace;
 mod workload;

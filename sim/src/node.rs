@@ -23,6 +23,7 @@ use pollster::block_on;
 use crate::auditor::password_hash;
 use crate::defect::{Defect, DefectiveJournal};
 use crate::network::LinkId;
+use crate::order::AnyOrder;
 
 /// What comes back from the engine with a reply.
 #[derive(Debug)]
@@ -267,12 +268,18 @@ impl Node {
         }
         let mut renamed = None;
         let (actor, action, stage): (_, Action, _) = match body {
-            RequestBody::Purchase(mut order) => {
+            RequestBody::Purchase(_) | RequestBody::PurchaseBulk(_) => {
+                let Some(mut order) = AnyOrder::of(&body) else { return };
                 if self.defect == Some(Defect::ForgetKeys) {
-                    renamed = Some(order.key);
-                    order.key = OrderKey::from_parts(order.key.time(), self.rng.u128(..));
+                    let key = OrderKey::from_parts(order.key().time(), self.rng.u128(..));
+                    renamed = Some(order.key());
+                    order = order.under(key);
                 }
-                (actor, Command::Purchase(order).into(), Stage::Answer)
+                let command = match order {
+                    AnyOrder::Lines(order) => Command::Purchase(order),
+                    AnyOrder::Bulk(order) => Command::PurchaseBulk(order),
+                };
+                (actor, command.into(), Stage::Answer)
             }
             RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Stage::Answer),
             RequestBody::Levels { after, limit } => {
@@ -372,6 +379,10 @@ fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
         (ReplyBody::Done(Done::Receipt(mut receipt)), Some(key)) => {
             receipt.key = key;
             ReplyBody::Done(Done::Receipt(receipt))
+        }
+        (ReplyBody::Done(Done::BulkReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::BulkReceipt(receipt))
         }
         (body, _) => body,
     }

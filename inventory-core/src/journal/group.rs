@@ -2,7 +2,7 @@
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 2 | format, 1 |
+//! | 0 | 2 | format: 2; 1 had no bulk purchases |
 //! | 2 | 2 | zero |
 //! | 4 | 4 | number of events, at least 1 |
 //! | 8 | 8 | base: the version before the first event |
@@ -21,9 +21,10 @@ use super::bytes::{Malformed, decode_record, encode_record};
 use crate::event::Record;
 use crate::id::{AppendId, Hash, Version};
 use crate::limits::GROUP_BYTES_MAX;
+use crate::time::Time;
 
-/// The format that [`GroupBuilder`] writes.
-pub const GROUP_FORMAT: u16 = 1;
+/// The format that [`GroupBuilder`] writes; those before it are read too.
+pub const GROUP_FORMAT: u16 = 2;
 
 const HEADER_BYTES: usize = 64;
 const APPEND_ID_OFFSET: usize = 16;
@@ -44,7 +45,7 @@ pub struct Group {
 #[non_exhaustive]
 pub enum GroupError {
     /// They are of a format this program does not know.
-    #[error("the group is of format {0}; this program knows format {GROUP_FORMAT}: use a newer one")]
+    #[error("the group is of format {0}; this program knows those up to {GROUP_FORMAT}: use a newer one")]
     UnknownFormat(u16),
     /// They are too few or too many, or hold no event.
     #[error("the group of {0} bytes is too short, too long or empty")]
@@ -71,7 +72,7 @@ impl Group {
         let (format, zero, events) = (header.get_u16_le(), header.get_u16_le(), header.get_u32_le());
         let (base, append_id) = (header.get_u64_le(), header.get_u128_le());
         header.copy_to_slice(&mut previous);
-        if format != GROUP_FORMAT {
+        if !(1..=GROUP_FORMAT).contains(&format) {
             return Err(GroupError::UnknownFormat(format));
         }
         if zero != 0 || events == 0 {
@@ -115,6 +116,14 @@ impl Group {
     /// The hash of this group's bytes.
     pub const fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// When its first event happened: none of it before, and all groups in front of it at that time or before.
+    pub fn begins_at(&self) -> Result<Time, GroupError> {
+        match self.records().next() {
+            Some(record) => record.map(|(_, record)| record.at),
+            None => Err(GroupError::Size(self.bytes.len())),
+        }
     }
 
     /// The events, each with the version it makes. After an error there are no more.

@@ -1,6 +1,6 @@
 //! Commands to events. Pure: the same state, time, actor and command always give the same decision.
 
-use super::{Decision, purchase};
+use super::{Decision, bulk, purchase};
 use crate::command::{Actor, Command, Role};
 use crate::event::Event;
 use crate::id::{LocationId, SessionId, Upc, UserId};
@@ -27,6 +27,7 @@ pub fn decide(state: &State, now: Time, actor: Actor, command: &Command) -> Deci
         Command::LogIn { user, session } => log_in(state, *user, *session),
         Command::LogOut => log_out(state, actor),
         Command::Purchase(order) => purchase::decide(state, now, actor, order),
+        Command::PurchaseBulk(order) => bulk::decide(state, now, actor, order),
     };
     decision.unwrap_or_else(Decision::from)
 }

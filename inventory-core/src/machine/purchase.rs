@@ -1,48 +1,26 @@
-//! The decision on a purchase: first whether its key may be decided at all, then the order itself.
-//!
-//! A key that may be decided gets exactly one outcome, and that outcome is an event, refusals included.
+//! The decision on a purchase: all its lines, or none.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::Decision;
+use super::{Decision, once::once};
 use crate::command::{Actor, Order, OrderLine};
 use crate::event::{Event, Line, OrderDigest};
-use crate::id::UserId;
-use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX};
+use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
-use crate::query;
 use crate::refusal::{Refusal, Shortage};
-use crate::reply::{Reply, Unavailable};
-use crate::state::{Lookup, State};
+use crate::state::State;
 use crate::time::Time;
 
 pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> Result<Decision, Refusal> {
-    let user = state.user_of(actor)?;
-    if user == UserId::SYSTEM {
-        return Err(Refusal::NotPermitted);
-    }
     let (key, digest) = (order.key, OrderDigest::of(&order.lines));
-    if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
-        return Err(Refusal::KeyFromFuture);
-    }
-    match state.orders.look_up(key, now) {
-        Lookup::TooOld => Err(Refusal::KeyTooOld),
-        Lookup::Decided(row) if row.user == user && row.digest == digest => {
-            Ok(Decision::Stands(query::outcome(state, row)))
-        }
-        Lookup::Decided(_) => Err(Refusal::KeyReused),
-        Lookup::Undecided if !state.orders.has_room(now) => {
-            Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
-        }
-        Lookup::Undecided => Ok(Decision::Happens(match fill(state, &order.lines) {
-            Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
-            Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
-        })),
-    }
+    once(state, now, actor, (key, digest), |user| match fill(state, &order.lines) {
+        Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
+        Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+    })
 }
 
 impl OrderDigest {
@@ -150,41 +128,4 @@ fn total(state: &State, lines: &[OrderLine], taken: &[Line]) -> Result<Option<Mo
             .ok_or(Refusal::Overflow { upc: line.upc })?;
     }
     Ok(Some(total))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::{Command, Role};
-    use crate::event::Record;
-    use crate::id::OrderKey;
-    use crate::limits::ORDER_WINDOW_AGE_US_MIN;
-    use crate::machine::{apply, decide};
-
-    const NOW: Time = Time::from_micros(1_795_219_200_000_000);
-
-    #[test]
-    fn a_window_full_of_young_outcomes_turns_new_orders_away_and_goes_on_answering_for_those_it_holds() {
-        let mut state = State::new(1);
-        state.orders.hold_at_most(2);
-        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
-        let order = |number: u128| {
-            Command::Purchase(Order { key: OrderKey::from_parts(NOW, number << 8), lines: Vec::new().into() })
-        };
-        let alice = Actor::User(UserId(1));
-        for (actor, command) in [(Actor::System, add), (alice, order(1)), (alice, order(2))] {
-            let Decision::Happens(event) = decide(&state, NOW, actor, &command) else {
-                panic!("{command:?}")
-            };
-            apply(&mut state, &Record { at: NOW, event });
-        }
-        let overloaded = Decision::Stands(Reply::Unavailable(Unavailable::Overloaded));
-        assert_eq!(decide(&state, NOW, alice, &order(3)), overloaded);
-        assert_eq!(decide(&state, NOW, alice, &order(2)), Refusal::EmptyOrder.into());
-        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
-        assert!(
-            matches!(decide(&state, later, alice, &order(3)), Decision::Happens(_)),
-            "they may leave now"
-        );
-    }
 }

@@ -3,9 +3,12 @@
 
 use alloc::vec::Vec;
 
+use super::bulk::Shelf;
+use crate::bulk::BulkRows;
 use crate::event::{Event, Line, Record};
-use crate::id::{ItemId, OrderKey, SessionId, UserId};
+use crate::id::{ItemId, LocationId, OrderKey, SessionId, UserId};
 use crate::limits::SESSIONS_PER_USER_MAX;
+use crate::quantity::Units;
 use crate::state::{Lookup, State};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
@@ -77,6 +80,10 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
             lines.iter().try_for_each(|line| can_take(state, line))?;
             each_once(lines)
         }
+        Event::BulkPurchased { key, user, location, rows, .. } => {
+            undecided(state, record, *key, *user)?;
+            can_take_rows(state, *location, rows)
+        }
         Event::PurchaseRefused { key, user, .. } => undecided(state, record, *key, *user),
     }
 }
@@ -95,6 +102,23 @@ fn can_take(state: &State, line: &Line) -> Result<(), Impossible> {
         return Err(Impossible::Oversold(line.item));
     }
     Ok(())
+}
+
+/// Rows may take from one item more than once: each from what those before it left.
+fn can_take_rows(state: &State, location: LocationId, rows: &BulkRows) -> Result<(), Impossible> {
+    let whole = rows.accepted().fold(Units::ZERO, |sum, (_, units)| sum.saturating_add(units));
+    let mut shelf = Shelf::new(&state.stock, location, whole);
+    rows.items()
+        .iter()
+        .filter(|item| **item != BulkRows::NO_ITEM)
+        .try_for_each(|item| item_exists(state, *item))?;
+    rows.accepted().try_for_each(|(item, units)| {
+        if !shelf.has(item, units) {
+            return Err(Impossible::Oversold(item));
+        }
+        shelf.take(item, units);
+        Ok(())
+    })
 }
 
 /// An order takes from each item and location once: more lines could together take what is not there.

@@ -10,6 +10,7 @@ use core::ops::Bound;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::id::{ItemId, Upc};
 use crate::limits::ITEMS_MAX;
@@ -170,17 +171,40 @@ impl Catalogue {
 
     /// Adds an item. The caller has made sure that there is none with this code.
     pub(crate) fn add(&mut self, upc: Upc, name: &str, price: Option<Money>) {
-        let Ok(id) = u32::try_from(self.rows.len()) else {
-            debug_assert!(false, "the catalogue's bound was checked");
-            return;
-        };
-        let name = NameCell::push(&mut self.names, name);
-        self.rows.push(Row { upc, price: PriceCell::new(price), name });
+        let added = self.add_unsorted(upc, name, price);
+        debug_assert!(added, "there is no item with this code, and the catalogue's bound was checked");
         self.sorted.insert(upc);
+    }
+
+    /// Makes room for this many items.
+    pub(crate) fn reserve(&mut self, count: usize) {
         let Self { rows, by_upc, hasher, .. } = self;
-        by_upc.insert_unique(hasher.hash_one(upc), id, |id| {
-            rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc))
-        });
+        rows.reserve_exact(count);
+        by_upc.reserve(count, |id| rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc)));
+    }
+
+    /// Finds the order of all items, once for many that were added without it.
+    pub(crate) fn sort(&mut self) {
+        let mut sorted: Vec<Upc> = self.rows.iter().map(|row| row.upc).collect();
+        sorted.sort_unstable();
+        self.sorted = sorted.into_iter().collect();
+    }
+
+    /// Adds an item and leaves its place in the order to [`sort`](Self::sort). Gives whether there was none with this code;
+    /// nothing is added otherwise.
+    pub(crate) fn add_unsorted(&mut self, upc: Upc, name: &str, price: Option<Money>) -> bool {
+        let Ok(id) = u32::try_from(self.rows.len()) else { return false };
+        let Self { rows, by_upc, hasher, names, .. } = self;
+        let row_at = |id: &u32| rows.get(index(ItemId(*id)));
+        let entry = by_upc.entry(
+            hasher.hash_one(upc),
+            |id| row_at(id).is_some_and(|row| row.upc == upc),
+            |id| row_at(id).map_or(0, |row| hasher.hash_one(row.upc)),
+        );
+        let Entry::Vacant(vacant) = entry else { return false };
+        vacant.insert(id);
+        rows.push(Row { upc, price: PriceCell::new(price), name: NameCell::push(names, name) });
+        true
     }
 
     pub(super) fn undo_add(&mut self) {

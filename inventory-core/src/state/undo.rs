@@ -3,11 +3,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 
 use super::catalogue::ReplacedItem;
 use super::orders::WindowBefore;
 use super::stock::Level;
 use super::users::EndedSession;
+use crate::bulk::BulkRows;
 use crate::id::{ItemId, LocationId, OrderKey, UserId, Version};
 use crate::time::Time;
 
@@ -24,6 +26,11 @@ pub(crate) enum Change {
         item: ItemId,
         location: LocationId,
         before: Option<Level>,
+    },
+    /// The accepted ones of these rows took their units from here: one entry for the batch, shared with its event.
+    RowsTaken {
+        location: LocationId,
+        rows: Arc<BulkRows>,
     },
     UserAdded,
     /// The newest session of this user was not there.
