@@ -4,7 +4,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 use core::ops::Bound;
 
 use foldhash::fast::FixedState;
@@ -112,7 +112,7 @@ impl Catalogue {
     /// The row of the item with this code.
     pub fn id(&self, upc: Upc) -> Option<ItemId> {
         self.by_upc
-            .find(self.hasher.hash_one(upc), |row| self.upc(ItemId(*row)) == Some(upc))
+            .find(hash(&self.hasher, upc), |row| self.upc(ItemId(*row)) == Some(upc))
             .map(|row| ItemId(*row))
     }
 
@@ -162,8 +162,8 @@ impl Catalogue {
         self.rows.push(Row { upc, price: PriceCell::new(price), name });
         self.sorted.insert(upc);
         let Self { rows, by_upc, hasher, .. } = self;
-        by_upc.insert_unique(hasher.hash_one(upc), id, |id| {
-            rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc))
+        by_upc.insert_unique(hash(hasher, upc), id, |id| {
+            rows.get(index(ItemId(*id))).map_or(0, |row| hash(hasher, row.upc))
         });
     }
 
@@ -172,7 +172,7 @@ impl Catalogue {
         self.names.truncate(usize::try_from(row.name.0 >> 16).unwrap_or(usize::MAX));
         self.sorted.remove(&row.upc);
         let removed = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        let hash = self.hasher.hash_one(row.upc);
+        let hash = hash(&self.hasher, row.upc);
         if let Ok(entry) = self.by_upc.find_entry(hash, |id| *id == removed) {
             entry.remove();
         }
@@ -196,6 +196,14 @@ impl Catalogue {
             *row = before.row;
         }
     }
+}
+
+/// As `hash_one`, but in place: it is on the way of every row of a batch.
+#[inline]
+fn hash(hasher: &FixedState, upc: Upc) -> u64 {
+    let mut hash = hasher.build_hasher();
+    hash.write_u64(upc.get());
+    hash.finish()
 }
 
 pub(super) fn index(id: ItemId) -> usize {
