@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_a_time_or_a_size_and_never_a_mere_number() {
-        let days = std::time::Duration::from_hours(30 * 24);
+        let days = Duration::from_hours(30 * 24);
         assert_eq!(retain("all"), Ok(Retain::Everything));
         assert_eq!(retain("30d"), Ok(Retain::For(days)));
         assert_eq!(retain("30days"), Ok(Retain::For(days)));
