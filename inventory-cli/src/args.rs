@@ -79,6 +79,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
     History(HistoryArgs),
+    /// Copy a data directory, also of a running server, and check the copy. It holds all that was acknowledged before.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup. Checks it first: a backup that is damaged or not whole is refused.
+    Restore(RestoreArgs),
     /// Measure how fast a server sells: --server URL, or one of its own on a temporary directory, durable like any other.
     ///
     /// Logs in as admin, with the password in INVENTORY_PASSWORD or else the demo's. Makes the items that it buys, under
@@ -101,6 +105,13 @@ pub struct ServeArgs {
     /// Listen on plain TCP also where other machines can reach it: passwords then cross the network in the clear.
     #[arg(long)]
     pub allow_plain_tcp: bool,
+    /// Most memory that the server takes, whatever clients do: 512MiB, 2GiB. Items, users and orders come on top.
+    ///
+    /// It holds the process itself, connections and what they keep, requests and replies that wait, and passwords being
+    /// hashed. When it runs low, connections that are kept waiting by their peers are dropped, and requests are answered
+    /// overloaded: those were not carried out and may be sent again.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse::memory)]
+    pub memory_max: u64,
 }
 
 /// Settings of `demo`.
@@ -140,6 +151,28 @@ pub struct HistoryArgs {
     /// Only up to this time, written the same way.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub until: Option<Time>,
+}
+
+/// Settings of `backup`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BackupArgs {
+    /// The backup's own directory: empty, or not there yet. It gets this name when it is whole.
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// The data directory. The server may be running.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `restore`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct RestoreArgs {
+    /// The backup. It is left as it is.
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// The data directory to make: empty, or not there yet.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
 }
 
 /// Settings of `bench`.
@@ -241,7 +274,7 @@ pub enum OnceCommand {
         #[arg(long, value_name = "DIR", requires = "at")]
         data: Option<PathBuf>,
     },
-    /// Buy: all lines or nothing.
+    /// Buy: all lines or nothing; or the rows of a file, each for itself.
     Buy {
         /// UPC and quantity, in pairs.
         #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
@@ -249,6 +282,9 @@ pub enum OnceCommand {
         /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
+        /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["lines", "key"])]
+        from: Option<PathBuf>,
     },
     /// Show the local inventory: what this client has bought.
     Mine,

@@ -12,7 +12,7 @@ use crate::args::{ConnectArgs, DemoArgs};
 use crate::exit::Exit;
 use crate::notice::note;
 use crate::output;
-use crate::serve::{DEMO_USERS, Node, runtime, socket_address};
+use crate::serve::{DEMO_USERS, MEMORY_BYTES_MIN, Node, runtime, socket_address};
 use crate::shell;
 
 /// Runs the demo until the shell is left. The data stays for the next time; so does what the client keeps.
@@ -54,7 +54,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 }
 
 async fn open(data: &Path, address: &Address) -> anyhow::Result<Node> {
-    let mut node = Node::open(data, false).await?;
+    let mut node = Node::open(data, MEMORY_BYTES_MIN, false).await?;
     node.bind(address).await?;
     let socket = socket_address(data)?;
     if let Err(error) = node.bind(&socket).await {

@@ -9,11 +9,12 @@ use inventory_net::client::ClientError;
 use inventory_net::message::Unavailable;
 use inventory_net::transport::BindError;
 
-use crate::items::ItemsError;
+use crate::csv_rows::CsvError;
 use crate::notice::note;
 use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
 use crate::past::NotRetained;
+use crate::shop::RowsRefused;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,10 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<LoadError>() {
         return of_load(error);
     }
-    if cause.is::<RefusedHere>() || cause.is::<NotRetained>() {
+    if cause.is::<RefusedHere>() || cause.is::<RowsRefused>() || cause.is::<NotRetained>() {
         return Some(Exit::Refused);
     }
-    if cause.is::<UsageError>() || cause.is::<ItemsError>() {
+    if cause.is::<UsageError>() || cause.is::<CsvError>() {
         return Some(Exit::Usage);
     }
     cause.is::<BindError>().then_some(Exit::Failure)

@@ -5,6 +5,7 @@
 //! directory without a server; `bench` measures a server.
 
 pub mod args;
+pub mod csv_rows;
 pub mod exit;
 pub mod holdings;
 pub mod import;
@@ -17,6 +18,7 @@ mod bench;
 mod demo;
 mod notice;
 mod once;
+mod order_rows;
 mod password;
 mod past;
 mod serve;
@@ -77,6 +79,14 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::History(wanted)) => {
             log_to_stderr("warn");
             past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Backup(wanted)) => {
+            log_to_stderr("warn");
+            past::backup(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Restore(wanted)) => {
+            log_to_stderr("warn");
+            past::restore(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
         Some(Command::Bench(wanted)) => {
             log_to_stderr("warn");

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
 
+use crate::serve::MEMORY_BYTES_MIN;
+
 /// What was typed cannot be a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -39,6 +41,21 @@ pub fn location(text: &str) -> Result<LocationId, UsageError> {
     }
     let number = text.parse().map(LocationId);
     number.map_err(|_| UsageError::new(format!("{text:?} is no location: main, or a number from 0 to 65535")))
+}
+
+/// A size of memory, in bytes: a whole number of MiB or GiB, enough for a server.
+pub fn memory(text: &str) -> Result<u64, UsageError> {
+    let units = [("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let parts = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+    let size = parts.and_then(|(number, bytes)| number.trim_end().parse::<u64>().ok()?.checked_mul(*bytes));
+    match size {
+        Some(size) if size >= MEMORY_BYTES_MIN => Ok(size),
+        Some(_) => {
+            let least = MEMORY_BYTES_MIN >> 20;
+            Err(UsageError::new(format!("{text} is too little for a server: at least {least}MiB")))
+        }
+        None => Err(UsageError::new(format!("{text:?} is no size: a number of MiB or GiB, such as 512MiB"))),
+    }
 }
 
 /// A point in the history of an inventory.
@@ -114,6 +131,22 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].upc.to_string(), "036000291452");
         assert_eq!((lines[0].units.get(), lines[1].units.get()), (2, 0));
+    }
+
+    #[test]
+    fn a_size_of_memory_names_its_unit() {
+        assert_eq!(memory("512MiB"), Ok(512 << 20));
+        assert_eq!(memory("2 GiB"), Ok(2 << 30));
+        for (text, message) in [
+            ("512", "is no size"),
+            ("512MB", "is no size"),
+            ("-1GiB", "is no size"),
+            ("99999999999GiB", "is no size"),
+            ("16MiB", "at least 96MiB"),
+        ] {
+            let error = memory(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -140,6 +140,17 @@ impl RowCodes {
         self.0.get(row).copied().unwrap_or_default()
     }
 
+    /// What became of a row, as JSON and CSV spell it: `accepted`, or the refusal's permanent name.
+    pub fn name(&self, row: usize) -> &'static str {
+        match self.get(row) {
+            Self::UNKNOWN_ITEM => "unknown_item",
+            Self::INSUFFICIENT_STOCK => "insufficient_stock",
+            Self::ZERO_QUANTITY => "zero_quantity",
+            Self::OVERFLOW => "overflow",
+            _ => "accepted",
+        }
+    }
+
     /// The codes, one byte a row; no byte at all if every row was accepted.
     pub const fn bytes(&self) -> &Bytes {
         &self.0

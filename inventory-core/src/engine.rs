@@ -23,11 +23,20 @@ pub struct EngineConfig {
     pub groups_in_flight_max: usize,
     /// Most requests that may wait for a reply; one more is answered `Overloaded`.
     pub inbox_requests_max: usize,
+    /// Most undurable bytes, in the open group and in groups in flight, before requests are answered `Overloaded`.
+    pub undurable_bytes_max: usize,
+    /// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`.
+    pub waiting_bytes_max: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { groups_in_flight_max: 1, inbox_requests_max: INBOX_REQUESTS_MAX }
+        Self {
+            groups_in_flight_max: 1,
+            inbox_requests_max: INBOX_REQUESTS_MAX,
+            undurable_bytes_max: UNDURABLE_BYTES_MAX,
+            waiting_bytes_max: WAITING_BYTES_MAX,
+        }
     }
 }
 
@@ -248,8 +257,8 @@ impl<T> Engine<T> {
 
     fn is_full(&self) -> bool {
         self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
-            || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX
-            || self.waiting_bytes >= WAITING_BYTES_MAX
+            || self.open_bytes.saturating_add(self.in_flight_bytes) >= self.config.undurable_bytes_max
+            || self.waiting_bytes >= self.config.waiting_bytes_max
     }
 
     fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {

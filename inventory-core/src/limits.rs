@@ -42,9 +42,10 @@ pub const ORDER_KEY_FUTURE_US_MAX: u64 = 60 * 1_000_000;
 
 /// Most requests that may wait in one engine; beyond it requests are answered `Overloaded`.
 pub const INBOX_REQUESTS_MAX: usize = 1 << 16;
-/// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`.
+/// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`, unless set otherwise.
 pub const UNDURABLE_BYTES_MAX: usize = 64 << 20;
-/// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`.
+/// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`, unless
+/// set otherwise.
 pub const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Size at which an open group takes no further event, in bytes.
 pub const GROUP_BYTES_TARGET: usize = 1 << 20;

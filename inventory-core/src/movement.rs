@@ -71,16 +71,7 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
     };
     match &record.event {
         Event::InitialLevelSet { by, item, location, units } => {
-            let change = signed(*units);
-            let set = movement(
-                Reason::InitialLevel,
-                *by,
-                *item,
-                *location,
-                change,
-                on_hand(*item, *location),
-                None,
-            );
+            let set = movement(Reason::InitialLevel, *by, *item, *location, signed(*units), *units, None);
             set.into_iter().collect()
         }
         Event::Purchased { key, user, lines, .. } => lines

@@ -41,9 +41,15 @@ pub const ACCOUNT_GUESSES_FREE: u32 = 5;
 pub const ADDRESS_GUESSES_FREE: u32 = 20;
 /// The longest pause after wrong passwords, in microseconds.
 pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
+/// The longest pause that wrong passwords for a user make for an address that has none on record, in microseconds.
+pub const NEWCOMER_PAUSE_US_MAX: u64 = 5 * 1_000_000;
 /// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
 /// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
+
+/// What the two buffers of a connection may come to without being counted one by one, in bytes: any frame of a client
+/// without a session fits.
+pub const BUFFER_BYTES_MIN: usize = 8 << 10;
 
 /// Upper bound of a message without its lists and texts, in bytes.
 const MESSAGE_FIXED_BYTES_MAX: usize = 256;
@@ -62,6 +68,7 @@ const _: () = {
     assert!(BULK_ROWS_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
     assert!(PASSWORD_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= ANONYMOUS_FRAME_BYTES_MAX);
     assert!(ITEM_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(ANONYMOUS_FRAME_BYTES_MAX + FRAME_HEADER_BYTES < BUFFER_BYTES_MIN);
     assert!(ANONYMOUS_FRAME_BYTES_MAX <= FRAME_BYTES_MIN && FRAME_BYTES_MIN <= FRAME_BYTES_MAX);
     assert!(FRAME_BYTES_MAX <= u32::MAX as usize);
 };

@@ -16,7 +16,7 @@ use common::{BREAD, MILK, Running, Scripted, batch, options, order, serve, units
 use inventory_core::journal::{Append, MemoryJournal};
 use inventory_core::limits::BULK_ROWS_MAX;
 use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, OrderLine, Refusal, Role, Time};
-use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
+use inventory_net::client::{AnyReceipt, Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::message::{Token, Unavailable};
 
 async fn client(server: &Running) -> Client {
@@ -49,6 +49,7 @@ async fn buys_on(address: &str) {
     );
     assert_eq!(client.purchase(&milk).await.unwrap(), receipt, "the same key gives the same receipt");
     assert_eq!(client.receipt(milk.key).await.unwrap(), receipt);
+    assert_eq!(client.any_receipt(milk.key).await.unwrap(), AnyReceipt::Order(receipt));
     assert_eq!(client.item(upc(MILK)).await.unwrap()[0].on_hand, units(98));
     let bulk = batch(new_order_key().unwrap(), &[(MILK, 3), (BREAD, 4)]);
     let bulk_receipt = client.purchase_bulk(&bulk).await.unwrap();
@@ -59,7 +60,7 @@ async fn buys_on(address: &str) {
         bulk_receipt,
         "the same key gives the same receipt"
     );
-    assert_eq!(client.bulk_receipt(bulk.key()).await.unwrap(), bulk_receipt);
+    assert_eq!(client.any_receipt(bulk.key()).await.unwrap(), AnyReceipt::Bulk(bulk_receipt));
     assert!(matches!(client.receipt(bulk.key()).await, Err(ClientError::WrongAnswer { .. })));
     assert_eq!(client.item(upc(MILK)).await.unwrap()[0].on_hand, units(95));
     client.log_out().await.unwrap();

@@ -1,10 +1,12 @@
 //! `inventory serve`: the server in this process, until a signal.
 
 mod first_start;
+mod memory;
 mod node;
 mod signals;
 
 pub(crate) use first_start::DEMO_USERS;
+pub(crate) use memory::MEMORY_BYTES_MIN;
 pub(crate) use node::{Node, runtime, socket_address};
 pub(crate) use signals::shutdown;
 
@@ -21,7 +23,7 @@ use crate::args::ServeArgs;
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let shutdown = shutdown().context("cannot listen to signals")?;
-        let mut node = Node::open(&args.data, args.allow_plain_tcp).await?;
+        let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp).await?;
         let mut listening = String::new();
         for address in &listen_addresses(args)? {
             let actual = node.bind(address).await?;

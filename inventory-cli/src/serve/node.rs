@@ -5,6 +5,7 @@ use std::path::{self, Path};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use inventory_net::password::PasswordOptions;
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
@@ -12,6 +13,7 @@ use inventory_store::{FileJournal, FileJournalOptions};
 use tokio::runtime::{Builder, Runtime};
 
 use super::first_start;
+use super::memory::Memory;
 
 /// The runtime of servers and clients alike: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
@@ -33,14 +35,18 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Opens the data directory, which is made if it is not there, and replays its journal.
-    pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
+    /// Opens the data directory, which is made if it is not there, and replays its journal. Clients may make it use so
+    /// much memory, in bytes, beside what the shop takes.
+    pub(crate) async fn open(data: &Path, memory_max: u64, allow_plain_tcp: bool) -> anyhow::Result<Self> {
+        let passwords = PasswordOptions::default();
+        let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
         let journal = FileJournal::open(data, FileJournalOptions::default())?;
-        let service = Service::open(Arc::new(journal), ServiceOptions::default())
-            .await
-            .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
+        let service =
+            Service::open(Arc::new(journal), ServiceOptions { engine, ..ServiceOptions::default() })
+                .await
+                .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
         let bind = BindOptions { allow_plain_tcp };
-        let options = ServerOptions { bind, ..ServerOptions::default() };
+        let options = ServerOptions { connections_bytes_max, bind, passwords, ..ServerOptions::default() };
         let server = Server::new(service.clone(), options)?;
         Ok(Self { service, server })
     }

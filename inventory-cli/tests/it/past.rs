@@ -16,23 +16,23 @@ use crate::harness::{BANANAS, Place, Ran, TISSUES, inventory};
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
 /// Runs a command that needs no server.
-fn run(home: &Path, args: &[&str]) -> Ran {
+pub(crate) fn run(home: &Path, args: &[&str]) -> Ran {
     inventory(home).args(args).output().unwrap().into()
 }
 
-fn open(data: &Path) -> FileJournal {
+pub(crate) fn open(data: &Path) -> FileJournal {
     FileJournal::open(data, FileJournalOptions { segment_bytes: 8 << 10, prepare_ahead: false }).unwrap()
 }
 
 /// A shop on a data directory: ten units of item 1 at 2.00, sold one at a time, a second apart.
-struct Shop {
+pub(crate) struct Shop {
     inventory: Inventory<FileJournal>,
     alice: UserId,
     sold: u64,
 }
 
 impl Shop {
-    fn open(data: &Path, units: u64) -> Self {
+    pub(crate) fn open(data: &Path, units: u64) -> Self {
         let mut inventory = pollster::block_on(Inventory::open(open(data), 7)).unwrap();
         let alice = pollster::block_on(async {
             inventory.define_item(NOW, item(), "soup", Some(Money::from_minor(200))).await?;
@@ -42,7 +42,7 @@ impl Shop {
         Self { inventory, alice: alice.unwrap(), sold: 0 }
     }
 
-    fn sell(&mut self, count: u64) {
+    pub(crate) fn sell(&mut self, count: u64) {
         for _ in 0..count {
             self.sold += 1;
             let now = NOW.plus_micros(self.sold * 1_000_000);
@@ -52,7 +52,7 @@ impl Shop {
         }
     }
 
-    fn save_snapshot(&mut self) {
+    pub(crate) fn save_snapshot(&mut self) {
         pollster::block_on(self.inventory.save_snapshot()).unwrap();
     }
 }
@@ -72,13 +72,13 @@ fn copied(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-fn last_segment(data: &Path) -> PathBuf {
+pub(crate) fn last_segment(data: &Path) -> PathBuf {
     let segments = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().path());
     segments.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).max().unwrap()
 }
 
 /// Inverts the byte at this offset.
-fn damage(path: &Path, at: usize) {
+pub(crate) fn damage(path: &Path, at: usize) {
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let byte = fs::read(path).unwrap()[at];
     file.seek(SeekFrom::Start(at as u64)).unwrap();
@@ -304,6 +304,26 @@ fn what_is_no_longer_kept_is_an_error_and_never_an_empty_answer() {
     let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
     assert_eq!((&verified["replayed_from"], &verified["version"]), (&serde_json::json!([63]), &68.into()));
     assert!(verified["start"].as_u64().unwrap() > 0);
+}
+
+/// An order's key says from when on it can have been decided: what was before need not be kept.
+#[test]
+fn the_history_of_an_order_needs_no_more_than_its_time() {
+    let place = Place::new();
+    let data = place.data();
+    let mut shop = Shop::open(&data, 1_000);
+    shop.sell(60);
+    shop.save_snapshot();
+    shop.sell(70);
+    let journal = shop.inventory.into_journal();
+    pollster::block_on(journal.discard_through(Version(63))).unwrap();
+    drop(journal);
+    let history = |second: u64| {
+        let key = OrderKey::from_parts(NOW.plus_micros(second * 1_000_000), 1).to_string();
+        run(place.path(), &["history", "--data", data.to_str().unwrap(), "--order", &key, "--format", "json"])
+    };
+    assert_eq!(history(130).exits(0).json()[0]["on_hand"], 870);
+    history(30).exits(1).tells("no longer kept");
 }
 
 #[test]

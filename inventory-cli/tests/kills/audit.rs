@@ -49,7 +49,7 @@ impl Ledger {
         }
     }
 
-    fn fold(&mut self, version: Version, event: Event) {
+    pub(crate) fn fold(&mut self, version: Version, event: Event) {
         match event {
             Event::ItemDefined { upc, .. } if self.items.contains(&upc) => {}
             Event::ItemDefined { upc, .. } => self.items.push(upc),

@@ -167,8 +167,13 @@ pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
 }
 
 pub(super) fn get_text(from: &mut &[u8]) -> Result<Box<str>, Malformed> {
+    get_str(from).map(Box::from)
+}
+
+/// A text, left where it is.
+pub(super) fn get_str<'a>(from: &mut &'a [u8]) -> Result<&'a str, Malformed> {
     let length = usize::from(from.try_get_u16_le()?);
-    core::str::from_utf8(get_slice(from, length)?).map(Box::from).map_err(|_| Malformed::OutOfRange("text"))
+    core::str::from_utf8(get_slice(from, length)?).map_err(|_| Malformed::OutOfRange("text"))
 }
 
 pub(super) fn put_money(to: &mut Vec<u8>, amount: Option<Money>) {

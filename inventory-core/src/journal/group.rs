@@ -21,6 +21,7 @@ use super::bytes::{Malformed, decode_record, encode_record};
 use crate::event::Record;
 use crate::id::{AppendId, Hash, Version};
 use crate::limits::GROUP_BYTES_MAX;
+use crate::time::Time;
 
 /// The format that [`GroupBuilder`] writes; those before it are read too.
 pub const GROUP_FORMAT: u16 = 2;
@@ -115,6 +116,14 @@ impl Group {
     /// The hash of this group's bytes.
     pub const fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// When its first event happened: none of it before, and all groups in front of it at that time or before.
+    pub fn begins_at(&self) -> Result<Time, GroupError> {
+        match self.records().next() {
+            Some(record) => record.map(|(_, record)| record.at),
+            None => Err(GroupError::Size(self.bytes.len())),
+        }
     }
 
     /// The events, each with the version it makes. After an error there are no more.

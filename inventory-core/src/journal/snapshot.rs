@@ -24,10 +24,10 @@ use ::bytes::{Buf, BufMut, Bytes};
 use super::Tip;
 use super::bytes::{
     Malformed, get_array, get_bulk_outcome, get_lines, get_money, get_order, get_refusal, get_role,
-    get_session, get_text, get_units, get_upc, put_bulk_outcome, put_lines, put_money, put_order,
+    get_session, get_str, get_text, get_units, get_upc, put_bulk_outcome, put_lines, put_money, put_order,
     put_refusal, put_role, put_text,
 };
-use crate::id::{Hash, ItemId, LocationId, Upc, Version};
+use crate::id::{Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
@@ -37,6 +37,8 @@ pub const SNAPSHOT_FORMAT: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"INVSNAP\0";
 const HASH_BYTES: usize = 32;
+/// Bytes of an item without a name.
+const ITEM_BYTES_MIN: usize = 8 + 8 + 2;
 /// Magic, format, version, group hash.
 const TIP_END: usize = 8 + 2 + 8 + HASH_BYTES;
 
@@ -187,10 +189,7 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
 
 fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     state.now = Time::from_micros(from.try_get_u64_le()?);
-    for _ in 0..from.try_get_u32_le()? {
-        let (upc, price, name) = (get_upc(from)?, get_money(from)?, get_text(from)?);
-        add_item(state, upc, &name, price)?;
-    }
+    get_items(from, state)?;
     for _ in 0..from.try_get_u64_le()? {
         get_level(from, state)?;
     }
@@ -209,17 +208,20 @@ fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn add_item(
-    state: &mut State,
-    upc: Upc,
-    name: &str,
-    price: Option<crate::money::Money>,
-) -> Result<(), Malformed> {
-    if state.catalogue.id(upc).is_some() {
-        return Err(Malformed::OutOfRange("UPC"));
+fn get_items(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let count = from.try_get_u32_le()?;
+    // A count makes no more room than the bytes that are there can fill.
+    let room = from.len() / ITEM_BYTES_MIN;
+    let room = usize::try_from(count).map_or(room, |count| count.min(room));
+    state.catalogue.reserve(room);
+    for _ in 0..count {
+        let (upc, price, name) = (get_upc(from)?, get_money(from)?, get_str(from)?);
+        if !state.catalogue.add_unsorted(upc, name, price) {
+            return Err(Malformed::OutOfRange("UPC"));
+        }
     }
-    state.catalogue.add(upc, name, price);
-    state.stock.add_item();
+    state.catalogue.sort();
+    state.stock.add_items(state.catalogue.len());
     Ok(())
 }
 

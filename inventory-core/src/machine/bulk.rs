@@ -103,7 +103,8 @@ impl<'a> Shelf<'a> {
     /// Whether so many units of this item are left.
     pub(super) fn has(&self, item: ItemId, units: Units) -> bool {
         let available = self.stock.available(item, self.location);
-        available >= self.whole || units <= self.left.get(&item).copied().unwrap_or(available)
+        available >= self.whole
+            || (units <= available && self.left.get(&item).is_none_or(|left| units <= *left))
     }
 
     /// Takes units that are there.

@@ -40,3 +40,41 @@ pub(super) fn once(
         Lookup::Undecided => Ok(Decision::Happens(decide(user))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::command::{Command, Order, Role};
+    use crate::event::Record;
+    use crate::limits::ORDER_WINDOW_AGE_US_MIN;
+    use crate::machine::{apply, decide};
+
+    const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+
+    #[test]
+    fn a_window_full_of_young_outcomes_turns_new_orders_away_and_goes_on_answering_for_those_it_holds() {
+        let mut state = State::new(1);
+        state.orders.hold_at_most(2);
+        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
+        let order = |number: u128| {
+            Command::Purchase(Order { key: OrderKey::from_parts(NOW, number << 8), lines: Vec::new().into() })
+        };
+        let alice = Actor::User(UserId(1));
+        for (actor, command) in [(Actor::System, add), (alice, order(1)), (alice, order(2))] {
+            let Decision::Happens(event) = decide(&state, NOW, actor, &command) else {
+                panic!("{command:?}")
+            };
+            apply(&mut state, &Record { at: NOW, event });
+        }
+        let overloaded = Decision::Stands(Reply::Unavailable(Unavailable::Overloaded));
+        assert_eq!(decide(&state, NOW, alice, &order(3)), overloaded);
+        assert_eq!(decide(&state, NOW, alice, &order(2)), Refusal::EmptyOrder.into());
+        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
+        assert!(
+            matches!(decide(&state, later, alice, &order(3)), Decision::Happens(_)),
+            "they may leave now"
+        );
+    }
+}

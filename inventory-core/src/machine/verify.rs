@@ -148,10 +148,9 @@ fn actor_exists(state: &State, user: UserId) -> Result<(), Impossible> {
 
 /// Whether the user may have one more session once this one of the user's own is ended.
 fn has_room(state: &State, user: UserId, displaced: Option<SessionId>) -> Result<(), Impossible> {
-    let count = state.users.user(user).map_or(0, |user| user.sessions.len());
     let fits = match displaced {
-        Some(session) => state.users.session(session) == Some(user) && count <= SESSIONS_PER_USER_MAX,
-        None => count < SESSIONS_PER_USER_MAX,
+        Some(session) => state.users.session(session) == Some(user),
+        None => state.users.user(user).is_some_and(|user| user.sessions.len() < SESSIONS_PER_USER_MAX),
     };
     if fits { Ok(()) } else { Err(Impossible::Session) }
 }

@@ -1,7 +1,8 @@
 //! The outcome window: what became of recent orders, by order key.
 //!
 //! Outcomes lie in buckets, one for each second of the keys' own time, and leave the window a whole bucket
-//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes or too many bytes of them.
+//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes, or too
+//! many bytes of their lists.
 //! `floor` is the first second that is still kept. So for every key at or above the floor it is certain
 //! whether it was decided, and every key below it is refused unseen.
 
@@ -15,7 +16,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::bulk::BulkOutcome;
-use crate::event::{Line, OrderDigest};
+use crate::event::{Event, Line, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{
     ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_BYTES_MAX, ORDER_WINDOW_COUNT_MAX,
@@ -76,6 +77,29 @@ pub struct OutcomeRow {
     pub user: UserId,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl OutcomeRow {
+    /// What is remembered of the event that made this version; none if it is no order's outcome.
+    pub fn of(version: Version, record: &Record) -> Option<Self> {
+        let (key, user, digest, outcome) = match &record.event {
+            Event::Purchased { key, user, digest, lines, total } => {
+                (key, user, digest, Outcome::Accepted { lines: lines.clone(), total: *total })
+            }
+            Event::BulkPurchased { key, user, digest, total, rows, .. } => {
+                (key, user, digest, Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total))))
+            }
+            Event::PurchaseRefused { key, user, digest, refusal } => {
+                (key, user, digest, Outcome::Refused(Box::new(refusal.clone())))
+            }
+            Event::ItemDefined { .. }
+            | Event::InitialLevelSet { .. }
+            | Event::UserAdded { .. }
+            | Event::LoggedIn { .. }
+            | Event::LoggedOut { .. } => return None,
+        };
+        Some(Self { key: *key, digest: *digest, version, at: record.at, user: *user, outcome })
+    }
 }
 
 /// What the window knows of a key.
@@ -174,6 +198,12 @@ impl Orders {
     /// The first second that is still kept, for a snapshot.
     pub(crate) const fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// Holds fewer outcomes than [`ORDER_WINDOW_COUNT_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
     }
 
     /// Sets the first second that is kept, from a snapshot.
@@ -351,7 +381,7 @@ mod tests {
     #[test]
     fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
-        orders.count_max = 100;
+        orders.hold_at_most(100);
         let third = NOW.plus_micros(2_000_000);
         for random in 0..98 {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
@@ -439,6 +469,7 @@ mod tests {
         orders.record(row(again));
         orders.undo_record(again);
         assert_eq!(orders.look_up(again, NOW), Lookup::Undecided);
+        assert!(orders.buckets.values().all(|bucket| bucket.by_key.len() == bucket.rows.len()));
         assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
         orders.undo_record(keys[1]);
         assert_eq!((orders.len(), orders.iter().count()), (1, 1));

@@ -89,6 +89,11 @@ impl Stock {
         self.main.push(LevelCell::new(None));
     }
 
+    /// Makes room for this many more items.
+    pub(crate) fn add_items(&mut self, count: usize) {
+        self.main.resize(self.main.len().saturating_add(count), LevelCell::new(None));
+    }
+
     pub(super) fn undo_add_item(&mut self) {
         self.main.pop();
     }
@@ -140,5 +145,19 @@ impl Stock {
         } else {
             self.elsewhere.remove(&(item, location));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_item_that_is_taken_back_is_free_again() {
+        let mut stock = Stock::default();
+        stock.add_item();
+        stock.add_item();
+        stock.undo_add_item();
+        assert_eq!(stock.main.len(), 1);
     }
 }

@@ -38,6 +38,15 @@ pub struct Session {
     pub account: Account,
 }
 
+/// The receipt of an order, of one kind or the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnyReceipt {
+    /// Of a purchase, all or nothing.
+    Order(Receipt),
+    /// Of a bulk purchase, each row for itself.
+    Bulk(BulkReceipt),
+}
+
 /// A client of one server. Cheap to clone; clones share one connection, and use it at the same time.
 ///
 /// If the connection ends, the next request makes a new one and resumes the session. A request is repeated while
@@ -145,7 +154,10 @@ impl Client {
 
     /// Buys. However often it is repeated, here or later with the same order, it buys at most once.
     pub async fn purchase(&self, order: &Order) -> Result<Receipt, ClientError> {
-        self.ask_receipt(RequestBody::Purchase(order.clone())).await
+        match self.ask_receipt(RequestBody::Purchase(order.clone())).await? {
+            AnyReceipt::Order(receipt) => Ok(receipt),
+            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Purchase)),
+        }
     }
 
     /// Buys a batch of independent rows: the receipt says which were accepted. However often it is repeated, here or later
@@ -164,16 +176,23 @@ impl Client {
     /// # }
     /// ```
     pub async fn purchase_bulk(&self, order: &BulkOrder) -> Result<BulkReceipt, ClientError> {
-        self.ask_bulk_receipt(RequestBody::PurchaseBulk(order.clone())).await
+        match self.ask_receipt(RequestBody::PurchaseBulk(order.clone())).await? {
+            AnyReceipt::Bulk(receipt) => Ok(receipt),
+            AnyReceipt::Order(_) => Err(self.wrong_answer(Op::PurchaseBulk)),
+        }
     }
 
-    /// The outcome of a batch. An order's, of one line or more, is a [`receipt`](Self::receipt), and a wrong answer here.
-    pub async fn bulk_receipt(&self, key: OrderKey) -> Result<BulkReceipt, ClientError> {
-        self.ask_bulk_receipt(RequestBody::Receipt { key }).await
-    }
-
-    /// The outcome of an order: its receipt, or the refusal that it got.
+    /// The outcome of an order: its receipt, or the refusal that it got. A batch's is a wrong answer: see
+    /// [`any_receipt`](Self::any_receipt).
     pub async fn receipt(&self, key: OrderKey) -> Result<Receipt, ClientError> {
+        match self.any_receipt(key).await? {
+            AnyReceipt::Order(receipt) => Ok(receipt),
+            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Receipt)),
+        }
+    }
+
+    /// The outcome of an order or a batch.
+    pub async fn any_receipt(&self, key: OrderKey) -> Result<AnyReceipt, ClientError> {
         self.ask_receipt(RequestBody::Receipt { key }).await
     }
 
@@ -227,18 +246,11 @@ impl Client {
         }
     }
 
-    async fn ask_receipt(&self, body: RequestBody) -> Result<Receipt, ClientError> {
+    async fn ask_receipt(&self, body: RequestBody) -> Result<AnyReceipt, ClientError> {
         let op = body.op();
         match self.ask(body).await? {
-            Done::Receipt(receipt) => Ok(receipt),
-            _ => Err(self.wrong_answer(op)),
-        }
-    }
-
-    async fn ask_bulk_receipt(&self, body: RequestBody) -> Result<BulkReceipt, ClientError> {
-        let op = body.op();
-        match self.ask(body).await? {
-            Done::BulkReceipt(receipt) => Ok(receipt),
+            Done::Receipt(receipt) => Ok(AnyReceipt::Order(receipt)),
+            Done::BulkReceipt(receipt) => Ok(AnyReceipt::Bulk(receipt)),
             _ => Err(self.wrong_answer(op)),
         }
     }

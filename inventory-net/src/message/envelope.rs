@@ -53,13 +53,13 @@ pub(super) fn seal(
         .map_err(|error| EncodeError::Encoder(error.to_string()))
 }
 
-mod major {
-    pub(super) const UNSIGNED: u8 = 0;
-    pub(super) const NEGATIVE: u8 = 1;
-    pub(super) const BYTES: u8 = 2;
-    pub(super) const TEXT: u8 = 3;
-    pub(super) const ARRAY: u8 = 4;
-    pub(super) const MAP: u8 = 5;
+pub(super) mod major {
+    pub(in crate::message) const UNSIGNED: u8 = 0;
+    pub(in crate::message) const NEGATIVE: u8 = 1;
+    pub(in crate::message) const BYTES: u8 = 2;
+    pub(in crate::message) const TEXT: u8 = 3;
+    pub(in crate::message) const ARRAY: u8 = 4;
+    pub(in crate::message) const MAP: u8 = 5;
     pub(super) const TAG: u8 = 6;
 }
 

@@ -7,6 +7,7 @@
 mod columns;
 mod envelope;
 mod error;
+mod express;
 mod lines;
 mod op;
 mod refusal;

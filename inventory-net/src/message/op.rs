@@ -60,6 +60,11 @@ impl Op {
         Self::ALL.into_iter().find(|op| u64::from(op.code()) == code)
     }
 
+    /// Whether its request carries a password or a token: such bytes are wiped after use.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::LogIn | Self::Resume | Self::AddUser)
+    }
+
     /// The operation's name, as PROTOCOL.md spells it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -18,8 +18,13 @@ impl Positions {
         }
     }
 
+    /// The versions in front of the records whose places are known, in order.
+    pub(super) fn versions(&self) -> Vec<Version> {
+        self.0.iter().map(|(version, _)| *version).collect()
+    }
+
     /// The last known place at or before the group after this version.
-    fn before(&self, after: Version) -> Option<u64> {
+    pub(super) fn before(&self, after: Version) -> Option<u64> {
         let known = self.0.partition_point(|(version, _)| *version <= after);
         self.0.get(known.checked_sub(1)?).map(|(_, offset)| *offset)
     }
@@ -75,12 +80,5 @@ impl Index {
         if let Some(segment) = segment.filter(|segment| segment.positions.is_none()) {
             segment.positions = Some(positions);
         }
-    }
-}
-
-impl Entry {
-    /// A byte at or before which the group after this version begins, and at which a record begins.
-    pub(super) fn position_before(&self, after: Version) -> Option<u64> {
-        self.positions.as_ref()?.before(after)
     }
 }

@@ -6,11 +6,13 @@
 //! | `segment` | the bytes and names of the files that hold records |
 //! | `recovery` | what is there, and cutting the torn end |
 //! | `writer` | the thread that appends |
-//! | `reader`, `cursor`, `index` | finding and reading groups |
+//! | `reader`, `cursor`, `index`, `by_time` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
-//! | `report`, `view` | looking at a directory without changing it, also at one in use |
+//! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
+mod by_time;
+mod copy;
 mod cursor;
 mod damage;
 mod index;
@@ -26,6 +28,7 @@ mod spare;
 mod view;
 mod writer;
 
+pub use copy::{Copied, CopyError};
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
 pub use view::{View, ViewedSnapshots};
@@ -39,8 +42,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::{Time, Version};
 use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
@@ -223,9 +226,21 @@ impl Journal for FileJournal {
         self.off_this_thread(|shared, _| load_snapshot(shared)).await
     }
 
-    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
-        self.shared.check_poison()?;
-        reader::read(&self.shared, after, bytes_max)
+    // Written without `async`, so that the reading begins when it is called: replay applies one page meanwhile.
+    fn read<'this, 'groups>(
+        &'this self,
+        after: Version,
+        bytes_max: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Group>, JournalError>> + Send + 'groups>>
+    where
+        'this: 'groups,
+        Self: 'groups,
+    {
+        Box::pin(self.off_this_thread(move |shared, _| reader::read(shared, after, bytes_max)))
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        self.off_this_thread(move |shared, _| by_time::position(shared, time)).await
     }
 
     // Written without `async`, so that the append takes its place when it is called, not when it is first polled.
@@ -264,11 +279,19 @@ impl Journal for FileJournal {
 }
 
 impl FileJournal {
-    /// Does what may take long in a thread of its own: it comes seldom and must not hold up the caller's other tasks.
-    async fn off_this_thread<T: Send + 'static>(
+    /// Begins what may take long, in a thread of its own: it must not hold up the caller's other tasks.
+    fn off_this_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared, u64) -> Result<T, JournalError> + Send + 'static,
-    ) -> Result<T, JournalError> {
+    ) -> impl Future<Output = Result<T, JournalError>> + Send + 'static {
+        let begun = self.begin(work);
+        async move { begun?.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))? }
+    }
+
+    fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, u64) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, JournalError>>, JournalError> {
         self.shared.check_poison()?;
         let (answer, answered) = oneshot::channel();
         let (shared, segment_bytes) = (Arc::clone(&self.shared), self.segment_bytes);
@@ -276,7 +299,7 @@ impl FileJournal {
         // Nobody waits for an answer that is not received.
         let spawned = thread.spawn(move || drop(answer.send(work(&shared, segment_bytes))));
         spawned.map_err(|why| JournalError::Unreachable(format!("cannot start a thread: {why}")))?;
-        answered.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))?
+        Ok(answered)
     }
 }
 

@@ -107,6 +107,7 @@ fn versions(disk: &dyn Disk) -> io::Result<Vec<Version>> {
     Ok(versions)
 }
 
-fn name(version: Version) -> String {
+/// The file of the snapshot of this version.
+pub(super) fn name(version: Version) -> String {
     format!("{DIR}/{:020}.snap", version.0)
 }

@@ -25,7 +25,7 @@ pub(super) struct Ledger {
     /// By user row; rows count from 1.
     roles: Vec<Role>,
     /// Keys with an outcome, as far back as a key may be decided. Their order is that of their times.
-    decided: BTreeSet<OrderKey>,
+    pub(super) decided: BTreeSet<OrderKey>,
 }
 
 impl Ledger {

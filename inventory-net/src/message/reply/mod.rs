@@ -8,7 +8,7 @@ use inventory_core::{Answer, BulkReceipt, Identity, LevelsPage, Receipt, Refusal
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, Unavailable, Undecodable};
 use crate::message::refusal::UnknownRefusal;
-use crate::message::{Op, RequestId, Token};
+use crate::message::{Op, RequestId, Token, express};
 
 /// A reply and the request it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,17 @@ impl From<Identity> for Account {
 
 /// Appends the payload of a reply.
 pub fn encode_reply(to: &mut BytesMut, id: Option<RequestId>, body: &ReplyBody) -> Result<(), EncodeError> {
-    bodies::encode(to, id.map_or(0, RequestId::get), body)
+    let id = id.map_or(0, RequestId::get);
+    if let ReplyBody::Done(Done::Receipt(receipt)) = body {
+        express::write_receipt(to, id, receipt);
+        return Ok(());
+    }
+    encode_generally(to, id, body)
+}
+
+/// Appends any reply.
+pub(super) fn encode_generally(to: &mut BytesMut, id: u32, body: &ReplyBody) -> Result<(), EncodeError> {
+    bodies::encode(to, id, body)
 }
 
 /// The request that a reply is to and how it went, without a look at the rest: for whoever has asked for so much that
@@ -174,6 +184,20 @@ fn status_of(id: Option<RequestId>, kind: u64) -> Result<Status, Undecodable> {
 /// Reads the reply that a payload is. `op_of` says what the request with this id asked for, none if there is no
 /// such request.
 pub fn decode_reply(
+    payload: &[u8],
+    op_of: impl FnOnce(RequestId) -> Option<Op>,
+) -> Result<Reply, Undecodable> {
+    let Some((id, receipt)) = express::read_receipt(payload) else { return decode_generally(payload, op_of) };
+    match op_of(id) {
+        Some(Op::Purchase | Op::Receipt) => {
+            Ok(Reply { id: Some(id), body: ReplyBody::Done(Done::Receipt(receipt)) })
+        }
+        other => decode_generally(payload, |_| other),
+    }
+}
+
+/// Reads any reply.
+pub(super) fn decode_generally(
     payload: &[u8],
     op_of: impl FnOnce(RequestId) -> Option<Op>,
 ) -> Result<Reply, Undecodable> {
