@@ -138,7 +138,8 @@ async fn left(address: &Address, item: &str) -> anyhow::Result<u64> {
     command(&mut out, &["GET", item]);
     stream.write_all(&out).await?;
     let mut reply = Vec::new();
-    while reply.iter().filter(|byte| **byte == b'\n').count() < 2 {
+    // The length in a line, and the number in another.
+    while String::from_utf8_lossy(&reply).matches("\r\n").count() < 2 {
         reply.push(stream.read_u8().await?);
     }
     let units = std::str::from_utf8(&reply)?.lines().nth(1).context("Redis says nothing of the item")?;
