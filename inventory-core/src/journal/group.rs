@@ -50,6 +50,9 @@ pub enum GroupError {
     /// They are too few or too many, or hold no event.
     #[error("the group of {0} bytes is too short, too long or empty")]
     Size(usize),
+    /// They say that there are more events than versions are left.
+    #[error("the group after version {0} says that it goes beyond the last version that can be")]
+    BeyondLast(Version),
     /// An event in them cannot be read.
     #[error("the event after version {after} cannot be read: {why}")]
     Event {
@@ -77,6 +80,9 @@ impl Group {
         }
         if zero != 0 || events == 0 {
             return Err(size);
+        }
+        if base.checked_add(u64::from(events)).is_none() {
+            return Err(GroupError::BeyondLast(Version(base)));
         }
         let hash = Hash::of(&bytes);
         let (base, append_id, previous) = (Version(base), AppendId(append_id), Hash(previous));
@@ -205,5 +211,21 @@ impl GroupBuilder {
         let bytes = Bytes::from(self.bytes);
         let hash = Hash::of(&bytes);
         Some(Group { bytes, base, events, append_id, previous, hash })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Chain;
+
+    #[test]
+    fn a_group_that_says_more_events_than_versions_are_left_is_refused() {
+        let mut bytes = Chain::new(1).next(100).bytes().to_vec();
+        let base = u64::MAX - 1;
+        bytes[8..16].copy_from_slice(&base.to_le_bytes());
+        assert!(Group::from_bytes(bytes.clone().into()).is_ok());
+        bytes[4..8].copy_from_slice(&2_u32.to_le_bytes());
+        assert_eq!(Group::from_bytes(bytes.into()), Err(GroupError::BeyondLast(Version(base))));
     }
 }
