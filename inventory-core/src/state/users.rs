@@ -1,7 +1,7 @@
 //! The users and their sessions.
 //!
 //! Invariants: one user a name; a session belongs to exactly one user, who lists it, oldest first, at most
-//! [`SESSIONS_PER_USER_MAX`](crate::limits::SESSIONS_PER_USER_MAX) of them.
+//! [`SESSIONS_PER_USER_MAX`](crate::limits::SESSIONS_PER_USER_MAX) of them; at most [`USERS_MAX`] users.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
