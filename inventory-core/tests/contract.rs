@@ -97,6 +97,6 @@ fn bounds_are_those_of_the_contract() {
     assert_eq!((limits::ORDER_LINES_MAX, limits::LEVELS_PAGE_MAX), (1_024, 1_000));
     assert_eq!(limits::INBOX_REQUESTS_MAX, 65_536);
     assert_eq!((limits::UNDURABLE_BYTES_MAX, limits::WAITING_BYTES_MAX), (67_108_864, 67_108_864));
-    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 65_536));
-    assert_eq!(limits::GROUP_BYTES_MAX, 1_114_112);
+    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 163_840));
+    assert_eq!(limits::GROUP_BYTES_MAX, 1_212_416);
 }
