@@ -85,7 +85,8 @@ pub fn disk_dir() -> Result<TempDir, AnyError> {
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(build)?)
 }
 
-async fn fill(service: &Service, items: u64) -> Result<(), AnyError> {
+/// Defines this many items and their levels, and the buyer.
+pub async fn fill(service: &Service, items: u64) -> Result<(), AnyError> {
     let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
     let passwords = Passwords::new(PasswordOptions { cost, ..PasswordOptions::default() })?;
     let password_hash = passwords.hash(PASSWORD.as_bytes().to_vec().into()).await?;

@@ -11,6 +11,7 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use inventory_core::limits::{BULK_ROWS_MAX, ITEMS_MAX};
 use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
+use inventory_store::{Retain, Upkeep};
 
 use crate::output::Format;
 use crate::parse::{self, Moment};
@@ -77,6 +78,8 @@ pub enum Command {
     ///
     /// Exit code 0 if all is well, 4 if not.
     Verify(VerifyArgs),
+    /// Save a snapshot of a data directory, which shortens the server's next start. The server may be running.
+    Snapshot(SnapshotArgs),
     /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
     History(HistoryArgs),
     /// Copy a data directory, also of a running server, and check the copy. It holds all that was acknowledged before.
@@ -112,6 +115,19 @@ pub struct ServeArgs {
     /// overloaded: those were not carried out and may be sent again.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse::memory)]
     pub memory_max: u64,
+    /// Save a snapshot whenever the journal has grown by this much: a size such as 256MiB, or never.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse::snapshot_every)]
+    pub snapshot_every: u64,
+    /// How much of the past to keep: all, a time such as 30d, or a size such as 50GB. What the snapshots need is always kept.
+    #[arg(long, value_name = "all|TIME|SIZE", default_value = "all", value_parser = parse::retain)]
+    pub retain: Retain,
+}
+
+impl ServeArgs {
+    /// What the server does for its journal by itself.
+    pub(crate) const fn upkeep(&self) -> Upkeep {
+        Upkeep { snapshot_every_bytes: self.snapshot_every, retain: self.retain }
+    }
 }
 
 /// Settings of `demo`.
@@ -127,6 +143,14 @@ pub struct DemoArgs {
 pub struct VerifyArgs {
     /// The data directory, or a copy of one.
     #[arg(value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `snapshot`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SnapshotArgs {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
     pub data: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::Context as _;
 use inventory_net::transport::Address;
+use inventory_store::Upkeep;
 use tokio::sync::oneshot;
 
 use crate::args::{ConnectArgs, DemoArgs};
@@ -54,7 +55,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 }
 
 async fn open(data: &Path, address: &Address) -> anyhow::Result<Node> {
-    let mut node = Node::open(data, MEMORY_BYTES_MIN, false).await?;
+    let mut node = Node::open(data, MEMORY_BYTES_MIN, false, Upkeep::default()).await?;
     node.bind(address).await?;
     let socket = socket_address(data)?;
     if let Err(error) = node.bind(&socket).await {

@@ -76,6 +76,10 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
             log_to_stderr("warn");
             past::verify(&wanted, Output::new(args.format))
         }
+        Some(Command::Snapshot(wanted)) => {
+            log_to_stderr("warn");
+            past::snapshot(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
         Some(Command::History(wanted)) => {
             log_to_stderr("warn");
             past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
+use inventory_store::Retain;
 
 use crate::serve::MEMORY_BYTES_MIN;
 
@@ -103,6 +105,32 @@ pub fn rate(text: &str) -> Result<f64, UsageError> {
     rate.ok_or_else(|| UsageError::new(format!("{text:?} is no rate from 0.001 to 1000000000 a second")))
 }
 
+/// After how many bytes of journal a snapshot is made; 0 for never.
+pub fn snapshot_every(text: &str) -> Result<u64, UsageError> {
+    if text == "never" {
+        return Ok(0);
+    }
+    let size: Result<ByteSize, _> = text.parse();
+    size.map(|size| size.as_u64())
+        .map_err(|_| UsageError::new(format!("{text:?} is no size: never, or a number such as 256MiB")))
+}
+
+/// How much of the journal is kept: all of it, a time or a size.
+pub fn retain(text: &str) -> Result<Retain, UsageError> {
+    if text == "all" {
+        return Ok(Retain::Everything);
+    }
+    // A number without a unit would be either.
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    let age = humantime::parse_duration(text).ok().map(Retain::For);
+    let bytes = || text.parse().ok().map(|size: ByteSize| Retain::Bytes(size.as_u64()));
+    age.or_else(bytes).filter(|_| has_unit).ok_or_else(|| {
+        UsageError::new(format!(
+            "{text:?} says not what to keep: all, a time such as 30d, or a size such as 50GB"
+        ))
+    })
+}
+
 /// The lines of an order from `UPC QTY` pairs, at least one.
 pub fn order_lines<T: AsRef<str>>(words: &[T]) -> Result<Vec<OrderLine>, UsageError> {
     if words.is_empty() {
@@ -172,6 +200,30 @@ mod tests {
         assert_eq!(moment("2026-11-21"), Ok(Moment::Time(Time::from_micros(1_795_219_200_000_000))));
         for text in ["", "yesterday", "-1", "99999999999999999999"] {
             assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_a_time_or_a_size_and_never_a_mere_number() {
+        let days = Duration::from_hours(30 * 24);
+        assert_eq!(retain("all"), Ok(Retain::Everything));
+        assert_eq!(retain("30d"), Ok(Retain::For(days)));
+        assert_eq!(retain("30days"), Ok(Retain::For(days)));
+        assert_eq!(retain("2w"), Ok(Retain::For(days / 30 * 14)));
+        assert_eq!(retain("50GB"), Ok(Retain::Bytes(50_000_000_000)));
+        assert_eq!(retain("1GiB"), Ok(Retain::Bytes(1 << 30)));
+        for text in ["", "30", "0", "-1d", "much", "GB", "30 parsecs"] {
+            assert!(retain(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_says_how_often_or_never() {
+        assert_eq!(snapshot_every("256MiB"), Ok(256 << 20));
+        assert_eq!(snapshot_every("1000000"), Ok(1_000_000));
+        assert_eq!((snapshot_every("never"), snapshot_every("0")), (Ok(0), Ok(0)));
+        for text in ["", "often", "-1", "1 hour"] {
+            assert!(snapshot_every(text).is_err(), "{text}");
         }
     }
 

@@ -169,6 +169,8 @@ pub struct BulkRows {
     units: Box<[u32]>,
     codes: RowCodes,
     unknown: Box<[Upc]>,
+    accepted_rows: u32,
+    accepted_units: Units,
 }
 
 impl BulkRows {
@@ -183,15 +185,26 @@ impl BulkRows {
         codes: RowCodes,
         unknown: impl Into<Box<[Upc]>>,
     ) -> Option<Self> {
-        let rows = Self { items: items.into(), units: units.into(), codes, unknown: unknown.into() };
+        let rows = Self::add_up(items.into(), units.into(), codes, unknown.into());
         rows.fit().then_some(rows)
     }
 
     /// The rows of these columns, which are known to fit each other.
     pub(crate) fn of(items: Vec<ItemId>, units: &[u32], codes: Vec<u8>, unknown: Vec<Upc>) -> Self {
-        let codes = RowCodes::of(codes);
-        let rows = Self { items: items.into(), units: units.into(), codes, unknown: unknown.into() };
+        let rows = Self::add_up(items.into(), units.into(), RowCodes::of(codes), unknown.into());
         debug_assert!(rows.fit(), "the columns belong together: {rows:?}");
+        rows
+    }
+
+    fn add_up(items: Box<[ItemId]>, units: Box<[u32]>, codes: RowCodes, unknown: Box<[Upc]>) -> Self {
+        let mut rows = Self { items, units, codes, unknown, accepted_rows: 0, accepted_units: Units::ZERO };
+        let (mut count, mut sum) = (0u32, 0u64);
+        rows.for_each_accepted(|_, units| {
+            count = count.saturating_add(1);
+            sum = sum.saturating_add(units.get());
+        });
+        rows.accepted_rows = count;
+        rows.accepted_units = Units::new(sum).unwrap_or_default();
         rows
     }
 
@@ -235,6 +248,26 @@ impl BulkRows {
         &self.unknown
     }
 
+    /// How many rows were accepted.
+    pub const fn accepted_rows(&self) -> u32 {
+        self.accepted_rows
+    }
+
+    /// The units of all accepted rows.
+    pub const fn accepted_units(&self) -> Units {
+        self.accepted_units
+    }
+
+    /// Does something with the item and units of each accepted row. If all were, there is no code to look at.
+    pub(crate) fn for_each_accepted(&self, mut act: impl FnMut(ItemId, Units)) {
+        if self.codes.are_all_accepted() {
+            let rows = self.items.iter().zip(&self.units);
+            rows.for_each(|(item, units)| act(*item, Units::from(*units)));
+        } else {
+            self.accepted().for_each(|(item, units)| act(item, units));
+        }
+    }
+
     /// The accepted rows: item and units.
     pub fn accepted(&self) -> impl DoubleEndedIterator<Item = (ItemId, Units)> {
         let accepted = |(row, _): &(usize, _)| self.codes.get(*row) == RowCodes::ACCEPTED;
@@ -261,10 +294,12 @@ pub struct BulkOutcome {
 impl BulkOutcome {
     /// The outcome that these rows are.
     pub fn of(rows: &BulkRows, total: Option<Money>) -> Self {
-        let (accepted, units) = rows.accepted().fold((0u32, Units::ZERO), |(count, sum), (_, units)| {
-            (count.saturating_add(1), sum.saturating_add(units))
-        });
-        let count = u32::try_from(rows.items.len()).unwrap_or(u32::MAX);
-        Self { rows: count, accepted_rows: accepted, units, total, codes: rows.codes.clone() }
+        Self {
+            rows: u32::try_from(rows.items.len()).unwrap_or(u32::MAX),
+            accepted_rows: rows.accepted_rows,
+            units: rows.accepted_units,
+            total,
+            codes: rows.codes.clone(),
+        }
     }
 }

@@ -53,7 +53,9 @@ pub(crate) fn all() -> Vec<Case> {
                 clippy::cast_sign_loss,
                 reason = "a count of requests"
             )]
-            rig.redis()?.own_benchmark(requests as u64)
+            let requests = requests as u64;
+            let runtime = Rc::clone(&rig.runtime);
+            rig.redis()?.own_benchmark(&runtime, requests)
         }),
         case("ours: 50 connections, spread, unix", OURS, |rig, _| ours(rig, 50, Load::SINGLE, true)),
         case("echo: 50 connections, unix", "64 bytes there and back; nothing else", |rig, _| {

@@ -1,7 +1,7 @@
 //! The server beside Redis, PostgreSQL and TigerBeetle, and beside what loopback and disk give, measured in one run with the
 //! same work: one unit a purchase, the same items, durable before the answer.
 //!
-//! `scripts/peers` builds and runs it; `scripts/peers --quick` takes a minute. What is not installed is skipped, and
+//! `scripts/peers` builds and runs it; `scripts/peers --quick` takes one short round. What is not installed is skipped, and
 //! said to be. Every case runs several times, in turns, so that what else the machine does falls on all alike;
 //! figures are medians.
 #![expect(clippy::cast_precision_loss, reason = "figures for people; no count comes near 2^53")]

@@ -23,7 +23,7 @@ use crate::args::ServeArgs;
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let shutdown = shutdown().context("cannot listen to signals")?;
-        let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp).await?;
+        let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp, args.upkeep()).await?;
         let mut listening = String::new();
         for address in &listen_addresses(args)? {
             let actual = node.bind(address).await?;

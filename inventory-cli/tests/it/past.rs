@@ -9,7 +9,7 @@ use inventory_core::{
     AppendId, Event, Inventory, ItemId, Line, LocationId, Money, Order, OrderDigest, OrderKey, OrderLine,
     Record, Role, Time, Units, Upc, UserId, Version,
 };
-use inventory_store::{FileJournal, FileJournalOptions};
+use inventory_store::{FileJournal, FileJournalOptions, Retain};
 
 use crate::harness::{BANANAS, Place, Ran, TISSUES, inventory};
 
@@ -324,6 +324,77 @@ fn the_history_of_an_order_needs_no_more_than_its_time() {
     };
     assert_eq!(history(130).exits(0).json()[0]["on_hand"], 870);
     history(30).exits(1).tells("no longer kept");
+}
+
+#[test]
+fn what_the_older_snapshot_needs_is_kept_and_read_from_compressed_segments_too() {
+    let place = Place::new();
+    let data = place.data();
+    let mut shop = Shop::open(&data, 1_000);
+    for _ in 0..3 {
+        shop.sell(60);
+        shop.save_snapshot();
+    }
+    shop.sell(5);
+    let journal = shop.inventory.into_journal();
+    journal.tidy(Retain::Bytes(0), NOW).unwrap();
+    drop(journal);
+    let dir = data.to_str().unwrap();
+    let stock = |at: &str| run(place.path(), &["stock", "--at", at, "--data", dir, "--format", "json"]);
+    stock("122").exits(1).tells("version 122 is no longer kept").tells("from version 123");
+    for (at, on_hand) in [("123", 880), ("130", 873), ("183", 820), ("188", 815)] {
+        assert_eq!(stock(at).exits(0).json()[0]["on_hand"], on_hand, "{at}");
+    }
+    let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
+    assert_eq!(verified["replayed_from"], serde_json::json!([123, 183]));
+    let packed = fs::read_dir(data.join("journal")).unwrap().filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        fs::read(path).unwrap().get(8) == Some(&2)
+    });
+    assert!(packed.count() > 0, "nothing was compressed");
+}
+
+#[test]
+fn a_snapshot_is_saved_by_hand_beside_a_running_server_and_of_a_stopped_one() {
+    let place = Place::new();
+    let server = place.serve();
+    let alice = place.logged_in("alice");
+    alice.run(&["buy", TISSUES, "2"]).exits(0);
+    alice.run(&["buy", TISSUES, "1"]).exits(0);
+    let data = place.data();
+    let dir = data.to_str().unwrap();
+    let snapshot = || run(place.path(), &["snapshot", "--data", dir, "--format", "json"]);
+    let running = snapshot().exits(0).json()["version"].as_u64().unwrap();
+    snapshot().exits(0).tells("nothing happened");
+    server.kill();
+    let server = place.serve();
+    alice.run(&["buy", TISSUES, "1"]).exits(0);
+    server.kill();
+    let stopped = snapshot().exits(0).json()["version"].as_u64().unwrap();
+    assert!(stopped > running, "{stopped}");
+    let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
+    assert_eq!(verified["replayed_from"], serde_json::json!([0, running, stopped]));
+    run(place.path(), &["snapshot", "--data", "/nowhere"]).exits(2).tells("is no data directory");
+}
+
+#[test]
+fn a_server_saves_snapshots_as_its_journal_grows() {
+    let place = Place::new();
+    let socket = place.socket();
+    let often = ["--demo-data", "--listen", &socket, "--snapshot-every", "1kB"];
+    let server = crate::harness::Server::start(place.serve_command(&often)).unwrap();
+    let alice = place.logged_in("alice");
+    let snapshots = || fs::read_dir(place.data().join("snapshots")).unwrap().count();
+    let bought = (0..50).find(|_| {
+        alice.run(&["buy", TISSUES, "1"]).exits(0);
+        snapshots() >= 2
+    });
+    assert!(bought.is_some(), "no snapshot was saved");
+    drop(server);
+    run(place.path(), &["verify", place.data().to_str().unwrap()]).exits(0).shows("all is well");
+    for wrong in [["--retain", "30"], ["--snapshot-every", "often"]] {
+        place.serve_command(&wrong).output().map(Ran::from).unwrap().exits(2).tells(wrong[1]);
+    }
 }
 
 #[test]

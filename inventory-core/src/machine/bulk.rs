@@ -67,13 +67,12 @@ fn fill(state: &State, order: &BulkOrder) -> (BulkRows, Option<Money>) {
                 _ => Some(None),
             };
             match with_row {
-                _ if !shelf.has(*item, units) => RowCodes::INSUFFICIENT_STOCK,
-                None => RowCodes::OVERFLOW,
-                Some(with_row) => {
-                    shelf.take(*item, units);
+                Some(with_row) if shelf.take(*item, units) => {
                     total = with_row;
                     RowCodes::ACCEPTED
                 }
+                None if shelf.has(*item, units) => RowCodes::OVERFLOW,
+                _ => RowCodes::INSUFFICIENT_STOCK,
             }
         })
         .collect();
@@ -100,19 +99,23 @@ impl<'a> Shelf<'a> {
         Self { stock, location, whole, left: HashMap::default() }
     }
 
-    /// Whether so many units of this item are left.
-    pub(super) fn has(&self, item: ItemId, units: Units) -> bool {
+    /// Takes units, if so many are left.
+    #[inline]
+    pub(super) fn take(&mut self, item: ItemId, units: Units) -> bool {
         let available = self.stock.available(item, self.location);
-        available >= self.whole
-            || (units <= available && self.left.get(&item).is_none_or(|left| units <= *left))
+        available >= self.whole || (units <= available && self.take_scarce(item, units, available))
     }
 
-    /// Takes units that are there.
-    pub(super) fn take(&mut self, item: ItemId, units: Units) {
-        let available = self.stock.available(item, self.location);
-        if available < self.whole {
-            let left = self.left.entry(item).or_insert(available);
-            *left = left.saturating_sub(units);
-        }
+    /// Whether so many units of this item are left.
+    fn has(&self, item: ItemId, units: Units) -> bool {
+        let left = self.left.get(&item).copied();
+        units <= left.unwrap_or_else(|| self.stock.available(item, self.location))
+    }
+
+    fn take_scarce(&mut self, item: ItemId, units: Units, available: Units) -> bool {
+        let left = self.left.entry(item).or_insert(available);
+        let rest = left.checked_sub(units);
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
     }
 }

@@ -8,7 +8,6 @@ use crate::bulk::BulkRows;
 use crate::event::{Event, Line, Record};
 use crate::id::{ItemId, LocationId, OrderKey, SessionId, UserId};
 use crate::limits::SESSIONS_PER_USER_MAX;
-use crate::quantity::Units;
 use crate::state::{Lookup, State};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
@@ -106,18 +105,13 @@ fn can_take(state: &State, line: &Line) -> Result<(), Impossible> {
 
 /// Rows may take from one item more than once: each from what those before it left.
 fn can_take_rows(state: &State, location: LocationId, rows: &BulkRows) -> Result<(), Impossible> {
-    let whole = rows.accepted().fold(Units::ZERO, |sum, (_, units)| sum.saturating_add(units));
-    let mut shelf = Shelf::new(&state.stock, location, whole);
+    let mut shelf = Shelf::new(&state.stock, location, rows.accepted_units());
     rows.items()
         .iter()
         .filter(|item| **item != BulkRows::NO_ITEM)
         .try_for_each(|item| item_exists(state, *item))?;
     rows.accepted().try_for_each(|(item, units)| {
-        if !shelf.has(item, units) {
-            return Err(Impossible::Oversold(item));
-        }
-        shelf.take(item, units);
-        Ok(())
+        if shelf.take(item, units) { Ok(()) } else { Err(Impossible::Oversold(item)) }
     })
 }
 

@@ -5,7 +5,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 use core::ops::Bound;
 
 use foldhash::fast::FixedState;
@@ -129,7 +129,7 @@ impl Catalogue {
     /// The row of the item with this code.
     pub fn id(&self, upc: Upc) -> Option<ItemId> {
         self.by_upc
-            .find(self.hasher.hash_one(upc), |row| self.upc(ItemId(*row)) == Some(upc))
+            .find(hash(&self.hasher, upc), |row| self.upc(ItemId(*row)) == Some(upc))
             .map(|row| ItemId(*row))
     }
 
@@ -180,7 +180,7 @@ impl Catalogue {
     pub(crate) fn reserve(&mut self, count: usize) {
         let Self { rows, by_upc, hasher, .. } = self;
         rows.reserve_exact(count);
-        by_upc.reserve(count, |id| rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc)));
+        by_upc.reserve(count, |id| rows.get(index(ItemId(*id))).map_or(0, |row| hash(hasher, row.upc)));
     }
 
     /// Finds the order of all items, once for many that were added without it.
@@ -197,9 +197,9 @@ impl Catalogue {
         let Self { rows, by_upc, hasher, names, .. } = self;
         let row_at = |id: &u32| rows.get(index(ItemId(*id)));
         let entry = by_upc.entry(
-            hasher.hash_one(upc),
+            hash(hasher, upc),
             |id| row_at(id).is_some_and(|row| row.upc == upc),
-            |id| row_at(id).map_or(0, |row| hasher.hash_one(row.upc)),
+            |id| row_at(id).map_or(0, |row| hash(hasher, row.upc)),
         );
         let Entry::Vacant(vacant) = entry else { return false };
         vacant.insert(id);
@@ -212,7 +212,7 @@ impl Catalogue {
         self.names.truncate(usize::try_from(row.name.0 >> 16).unwrap_or(usize::MAX));
         self.sorted.remove(&row.upc);
         let removed = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        let hash = self.hasher.hash_one(row.upc);
+        let hash = hash(&self.hasher, row.upc);
         if let Ok(entry) = self.by_upc.find_entry(hash, |id| *id == removed) {
             entry.remove();
         }
@@ -236,6 +236,14 @@ impl Catalogue {
             *row = before.row;
         }
     }
+}
+
+/// As `hash_one`, but in place: it is on the way of every row of a batch.
+#[inline]
+fn hash(hasher: &FixedState, upc: Upc) -> u64 {
+    let mut hash = hasher.build_hasher();
+    hash.write_u64(upc.get());
+    hash.finish()
 }
 
 pub(super) fn index(id: ItemId) -> usize {

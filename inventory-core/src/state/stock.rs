@@ -123,7 +123,7 @@ impl Stock {
 
     fn change_rows(&mut self, location: LocationId, rows: &BulkRows, change: impl Fn(Units, Units) -> Units) {
         let Self { main, elsewhere } = self;
-        for (item, units) in rows.accepted() {
+        rows.for_each_accepted(|item, units| {
             let level = if location == LocationId::MAIN {
                 main.get_mut(index(item)).map(|cell| &mut cell.0)
             } else {
@@ -132,7 +132,7 @@ impl Stock {
             if let Some(level) = level {
                 level.on_hand = change(level.on_hand, units);
             }
-        }
+        });
     }
 
     pub(super) fn undo_level(&mut self, item: ItemId, location: LocationId, before: Option<Level>) {

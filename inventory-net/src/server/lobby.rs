@@ -16,9 +16,11 @@ use tokio::time::{Instant, sleep_until};
 const SHARE: u32 = 4;
 /// What they may take in one go: about what everybody else waits for them.
 const BURST: Duration = Duration::from_micros(250);
-/// The most that one turn counts: a thread that the system left waiting has not worked all that time. On a busy machine
-/// thousands of strangers would else keep one with a password waiting for minutes.
-const TURN_MAX: Duration = Duration::from_micros(100);
+/// The most that a stranger's turn counts: a thread that the system left waiting has not worked all that time. On a busy
+/// machine thousands of strangers would else keep one with a password waiting for minutes.
+pub(super) const STRANGER_TURN_MAX: Duration = Duration::from_micros(100);
+/// The most that a long read's turn counts.
+pub(super) const LONG_READ_TURN_MAX: Duration = Duration::from_millis(1);
 
 /// Where they wait for their turn.
 #[derive(Debug)]
@@ -37,8 +39,9 @@ pub(super) struct Turn<'a> {
 }
 
 impl Lobby {
-    pub(super) fn new() -> Self {
-        Self { door: Semaphore::new(1), meter: Mutex::new(Meter::new(Instant::now())) }
+    /// One in which a turn counts for so long at most.
+    pub(super) fn new(turn_max: Duration) -> Self {
+        Self { door: Semaphore::new(1), meter: Mutex::new(Meter::new(Instant::now(), turn_max)) }
     }
 
     /// Waits in line, then for time to spend. Safe to cancel.
@@ -81,15 +84,16 @@ impl Drop for Turn<'_> {
 struct Meter {
     owed: Duration,
     at: Instant,
+    turn_max: Duration,
 }
 
 impl Meter {
-    const fn new(now: Instant) -> Self {
-        Self { owed: Duration::ZERO, at: now }
+    const fn new(now: Instant, turn_max: Duration) -> Self {
+        Self { owed: Duration::ZERO, at: now, turn_max }
     }
 
     fn spend(&mut self, now: Instant, time: Duration) {
-        self.owed = self.owed(now).saturating_add(time.min(TURN_MAX));
+        self.owed = self.owed(now).saturating_add(time.min(self.turn_max));
         self.at = now;
     }
 
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn strangers_get_their_share_of_the_time_and_no_more_however_many_there_are() {
         let began = Instant::now();
-        let mut meter = Meter::new(began);
+        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
         let (mut now, mut turns) = (began, 0);
         while now < began + Duration::from_secs(1) {
             now = meter.opens_at(now).unwrap_or(now) + TURN;
@@ -127,7 +131,7 @@ mod tests {
     #[test]
     fn what_was_not_used_is_not_saved_up() {
         let began = Instant::now();
-        let mut meter = Meter::new(began);
+        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
         let later = began + Duration::from_hours(1);
         let turns = std::iter::repeat_with(|| meter.spend(later, TURN));
         assert_eq!(turns.take(6).count(), 6);
@@ -137,14 +141,14 @@ mod tests {
     #[test]
     fn a_turn_that_the_system_kept_from_working_is_not_paid_for_in_full() {
         let began = Instant::now();
-        let mut meter = Meter::new(began);
+        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
         meter.spend(began, Duration::from_secs(5));
-        assert_eq!(meter.owed(began), TURN_MAX);
+        assert_eq!(meter.owed(began), STRANGER_TURN_MAX);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_in_the_order_of_coming() {
-        let lobby = std::sync::Arc::new(Lobby::new());
+        let lobby = std::sync::Arc::new(Lobby::new(STRANGER_TURN_MAX));
         let first = lobby.turn().await;
         let served = std::sync::Arc::new(Mutex::new(Vec::new()));
         let waiting: Vec<_> = (0..5)

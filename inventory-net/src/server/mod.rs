@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use guessing::Guessing;
-use lobby::Lobby;
+use lobby::{LONG_READ_TURN_MAX, Lobby, STRANGER_TURN_MAX};
 use memory::Memory;
 
 use crate::password::{PasswordError, Passwords};
@@ -90,8 +90,8 @@ impl Server {
             service,
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
-            lobby: Lobby::new(),
-            long_reads: Lobby::new(),
+            lobby: Lobby::new(STRANGER_TURN_MAX),
+            long_reads: Lobby::new(LONG_READ_TURN_MAX),
             memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),
             options,

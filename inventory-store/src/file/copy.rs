@@ -129,7 +129,7 @@ fn copy_segment(from: &dyn Disk, to: &dyn Disk, number: u64, end: u64) -> Result
         write_full(&*copy, &piece, offset).map_err(unwritten)?;
         offset += wanted as u64;
     }
-    write_zeros(&*copy, used, bytes - used, || true).map_err(unwritten)?;
+    write_zeros(&*copy, used, bytes - used).map_err(unwritten)?;
     copy.sync_data().map_err(unwritten)?;
     Ok(bytes)
 }

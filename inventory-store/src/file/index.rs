@@ -36,8 +36,10 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// The version before its first record.
     pub(super) base: Version,
-    /// Its size.
-    pub(super) bytes: u64,
+    /// The size of its file.
+    pub(super) file_bytes: u64,
+    /// Whether it is compressed.
+    pub(super) is_packed: bool,
     /// None until its records were looked at.
     pub(super) positions: Option<Positions>,
 }
@@ -74,11 +76,25 @@ impl Index {
         self.tip = tip;
     }
 
+    /// A segment was compressed.
+    pub(super) fn pack(&mut self, number: u64, file_bytes: u64) {
+        if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) {
+            (segment.is_packed, segment.file_bytes) = (true, file_bytes);
+        }
+    }
+
     /// Notes where a segment's records are.
     pub(super) fn learn(&mut self, number: u64, positions: Positions) {
         let segment = self.segments.iter_mut().find(|segment| segment.number == number);
         if let Some(segment) = segment.filter(|segment| segment.positions.is_none()) {
             segment.positions = Some(positions);
         }
+    }
+}
+
+impl Entry {
+    /// Whether its file can become a segment of this size.
+    pub(super) fn is_of_size(&self, bytes: u64) -> bool {
+        !self.is_packed && self.file_bytes == bytes
     }
 }

@@ -8,6 +8,8 @@
 //! | `writer` | the thread that appends |
 //! | `reader`, `cursor`, `index`, `by_time` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
+//! | `packed` | the bytes of a compressed segment |
+//! | `upkeep` | snapshots in the background, retention, compression |
 //! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
@@ -17,6 +19,7 @@ mod cursor;
 mod damage;
 mod index;
 mod lock;
+mod packed;
 mod reader;
 mod record;
 mod recovery;
@@ -25,20 +28,22 @@ mod segment;
 mod shared;
 mod snapshots;
 mod spare;
+mod upkeep;
 mod view;
 mod writer;
 
 pub use copy::{Copied, CopyError};
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
+pub use upkeep::{Retain, Upkeep, UpkeepError, take_snapshot};
 pub use view::{View, ViewedSnapshots};
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
@@ -48,9 +53,11 @@ use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
 use self::lock::{Lock, LockError};
+use self::reader::unreachable;
 use self::recovery::{Scope, Survey, failed};
 use self::shared::Shared;
-use self::spare::{RECYCLED, Spares};
+use self::spare::Spares;
+use self::upkeep::Keeper;
 use self::writer::{Failure, LastSegment, Request, SMALL_SEGMENT_BYTES, Writer};
 use crate::disk::{Disk, OsDisk};
 
@@ -102,6 +109,8 @@ pub struct FileJournal {
     /// None only while it is dropped.
     requests: Option<Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+    /// None unless it was asked for.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl FileJournal {
@@ -111,11 +120,11 @@ impl FileJournal {
     /// answer. The torn end of a write that was never answered is cut.
     pub fn open(dir: &Path, options: FileJournalOptions) -> Result<Self, OpenError> {
         let disk = OsDisk::create(dir).map_err(|why| OpenError::Io { path: dir.to_path_buf(), why })?;
-        let lock = Lock::take(dir).map_err(|why| match why {
+        let lock = Lock::take(dir, lock::JOURNAL).map_err(|why| match why {
             LockError::Held(holder) => OpenError::InUse { dir: dir.to_path_buf(), holder },
             LockError::Io(why) => OpenError::Io { path: dir.to_path_buf(), why },
         })?;
-        Self::start(Arc::new(disk), options, Some(lock))
+        Self::start(Arc::new(disk), options, Some((dir.to_path_buf(), lock)))
     }
 
     /// Opens the journal on this disk. The caller sees to it that no other is open on it.
@@ -126,7 +135,7 @@ impl FileJournal {
     fn start(
         disk: Arc<dyn Disk>,
         options: FileJournalOptions,
-        lock: Option<Lock>,
+        held: Option<(PathBuf, Lock)>,
     ) -> Result<Self, OpenError> {
         for dir in [segment::DIR, snapshots::DIR] {
             disk.make_dir(dir).map_err(|why| failed(&*disk, dir, why))?;
@@ -141,15 +150,16 @@ impl FileJournal {
         make_durable(&*disk)?;
         let last = open_last(&*disk, &survey)?;
         let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
-        let Survey { segments, snapshots, tip, .. } = survey;
+        let Survey { segments, snapshots, tip, bytes_after_snapshot, .. } = survey;
         let segments = segments.into_iter().map(|segment| Entry {
             number: segment.header.number,
             base: segment.header.base.version,
-            bytes: segment.header.bytes,
+            file_bytes: segment.header.file_bytes(),
+            is_packed: segment.header.packed.is_some(),
             positions: segment.positions,
         });
         let index = Index { segments: segments.collect(), tip };
-        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, lock));
+        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, bytes_after_snapshot, held));
         let writer = Writer {
             shared: Arc::clone(&shared),
             spares: Spares::new(Arc::clone(&shared.disk)),
@@ -161,7 +171,13 @@ impl FileJournal {
         };
         let (requests, writer) =
             start_writer(writer).map_err(|why| failed(&*shared.disk, segment::DIR, why))?;
-        Ok(Self { shared, segment_bytes, requests: Some(requests), writer: Some(writer) })
+        Ok(Self {
+            shared,
+            segment_bytes,
+            requests: Some(requests),
+            writer: Some(writer),
+            keeper: Mutex::default(),
+        })
     }
 }
 
@@ -213,6 +229,7 @@ fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<(
 
 impl Drop for FileJournal {
     fn drop(&mut self) {
+        self.stop_upkeep();
         self.requests = None;
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the journal's writer panicked");
@@ -269,12 +286,14 @@ impl Journal for FileJournal {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
-        self.off_this_thread(move |shared, _| save_snapshot(shared, &snapshot)).await
+        self.off_this_thread(move |shared, _| upkeep::save_snapshot(shared, &snapshot)).await
     }
 
     async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
-        self.off_this_thread(move |shared, segment_bytes| discard_through(shared, segment_bytes, version))
-            .await
+        self.off_this_thread(move |shared, segment_bytes| {
+            upkeep::discard_through(shared, segment_bytes, version)
+        })
+        .await
     }
 }
 
@@ -308,7 +327,8 @@ fn load_snapshot(shared: &Shared) -> Result<Option<Snapshot>, JournalError> {
     if let Some(snapshot) = known.opened.take() {
         return Ok(Some(snapshot));
     }
-    let found = snapshots::find(&*shared.disk).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
+    let found =
+        snapshots::find(&*shared.disk).map_err(|why| unreachable(&*shared.disk, snapshots::DIR, &why))?;
     let covered = found.newest.as_ref().map(|snapshot| snapshot.tip().version);
     known.newest = covered;
     match found.damaged.first() {
@@ -317,47 +337,4 @@ fn load_snapshot(shared: &Shared) -> Result<Option<Snapshot>, JournalError> {
         }
         _ => Ok(found.newest),
     }
-}
-
-fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalError> {
-    let mut known = shared.housekeeping();
-    let (version, end) = (snapshot.tip().version, shared.index().tip.version);
-    if version > end {
-        let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
-        return Err(JournalError::Damaged(what));
-    }
-    if known.newest.is_some_and(|newest| version <= newest) {
-        return Ok(());
-    }
-    snapshots::save(&*shared.disk, snapshot).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
-    (known.opened, known.newest) = (None, Some(version));
-    Ok(())
-}
-
-/// Oldest first, each made durable before the next: whatever a crash leaves has no hole.
-fn discard_through(shared: &Shared, segment_bytes: u64, version: Version) -> Result<(), JournalError> {
-    let known = shared.housekeeping();
-    let covered = version.min(known.newest.unwrap_or_default());
-    let disk = &*shared.disk;
-    loop {
-        let first = {
-            let mut index = shared.index();
-            match index.segments.get(1) {
-                Some(second) if second.base <= covered => index.segments.remove(0),
-                _ => return Ok(()),
-            }
-        };
-        let name = segment::name(first.number);
-        let recycle = first.bytes == segment_bytes && disk.open_to_read(RECYCLED).is_err();
-        let gone = if recycle { disk.rename(&name, RECYCLED) } else { disk.remove(&name) };
-        let gone = gone.and_then(|()| disk.sync_dir(segment::DIR));
-        if let Err(why) = gone {
-            // It is no longer read, but it is still there: opening the journal anew finds it.
-            return Err(unreachable(shared, &name, &why));
-        }
-    }
-}
-
-fn unreachable(shared: &Shared, name: &str, why: &io::Error) -> JournalError {
-    JournalError::Unreachable(format!("{}: {why}", shared.disk.path(name).display()))
 }

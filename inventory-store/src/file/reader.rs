@@ -12,7 +12,7 @@ use super::index::{Entry, Positions};
 use super::record::Content;
 use super::segment;
 use super::shared::Shared;
-use super::unreachable;
+use crate::disk::Disk;
 
 /// See `Journal::read`.
 pub(super) fn read(shared: &Shared, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
@@ -75,11 +75,11 @@ impl Page {
 /// Adds what a segment holds from the page's next version on, up to the durable `end` of the journal.
 fn read_segment(shared: &Shared, entry: &Entry, end: Version, page: &mut Page) -> Result<(), JournalError> {
     let name = segment::name(entry.number);
-    let unreachable = |why: io::Error| unreachable(shared, &name, &why);
+    let unreachable = |why: io::Error| unreachable(&*shared.disk, &name, &why);
     let damaged = |offset, what: String| {
         JournalError::Damaged(Damage { path: shared.disk.path(&name), offset, what }.to_string())
     };
-    let file = shared.disk.open_to_read(&name).map_err(unreachable)?;
+    let file = segment::open(&*shared.disk, entry.number).map_err(unreachable)?;
     let position = if page.next == entry.base { None } else { positions(shared, entry)?.before(page.next) };
     let mut cursor = Cursor::new(file, entry.number, position.unwrap_or(segment::FIRST_RECORD));
     // Where this segment ends and the next begins, or the journal ends.
@@ -117,11 +117,19 @@ pub(super) fn positions<'entry>(
         return Ok(Cow::Borrowed(known));
     }
     let name = segment::name(entry.number);
-    let file = shared.disk.open_to_read(&name);
+    let file = segment::open(&*shared.disk, entry.number);
     let walk = file.map(|file| Cursor::new(file, entry.number, segment::FIRST_RECORD));
-    let found = walk.and_then(find_positions).map_err(|why| unreachable(shared, &name, &why))?;
+    let found = walk.and_then(find_positions).map_err(|why| unreachable(&*shared.disk, &name, &why))?;
     shared.index().learn(entry.number, found.clone());
     Ok(Cow::Owned(found))
+}
+
+/// What an error of the disk says.
+pub(super) fn unreachable(disk: &dyn Disk, name: &str, why: &io::Error) -> JournalError {
+    match Damage::within(why) {
+        Some(damage) => JournalError::Damaged(damage.to_string()),
+        None => JournalError::Unreachable(format!("{}: {why}", disk.path(name).display())),
+    }
 }
 
 /// Notes where a segment's records are.

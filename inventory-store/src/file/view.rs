@@ -17,7 +17,7 @@ use crate::disk::{Disk, OsDisk};
 /// A data directory that is only looked at. It need not be that of a stopped server: reading ends at the last whole
 /// record that is there at that moment, whether it was acknowledged already or not.
 ///
-/// Segments must not be discarded meanwhile.
+/// A server may compress segments meanwhile; if it discards the one that is read, the answer is [`OpenError::Discarded`].
 ///
 /// ```
 /// use std::ops::ControlFlow;
