@@ -303,11 +303,12 @@ pub enum OnceCommand {
         /// UPC and quantity, in pairs.
         #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
         lines: Vec<String>,
-        /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
+        /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice, nor does a file; the
+        /// keys of all batches of a file follow from it [default: a new key].
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
         /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["lines", "key"])]
+        #[arg(long, value_name = "FILE", conflicts_with = "lines")]
         from: Option<PathBuf>,
     },
     /// Show the local inventory: what this client has bought.

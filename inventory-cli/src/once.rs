@@ -44,9 +44,9 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             output.logged_out(&LoggedOutRow { user })?;
         }
         OnceCommand::Stock { upcs, .. } => output.levels(&shop.stock(&upcs).await?)?,
-        OnceCommand::Buy { from: Some(file), .. } => {
+        OnceCommand::Buy { from: Some(file), key, .. } => {
             let rows = read_order_rows(open(&file)?).with_context(|| file.display().to_string())?;
-            let purchase = shop.buy_rows(&rows).await?;
+            let purchase = shop.buy_rows(&rows, key).await?;
             output.bulk_purchase(&purchase)?;
             purchase.into_result()?;
         }

@@ -23,7 +23,7 @@ use crate::{LoadError, Measured};
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How long a server may answer nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Room made for one read, in bytes.
 const READ_BYTES: usize = 16 << 10;
 

@@ -92,6 +92,57 @@ fn more_rows_than_fit_a_batch_are_bought_in_several() {
     assert_eq!((&told[9_999]["outcome"], client.held(TISSUES)), (&"accepted".into(), 2));
 }
 
+/// An order key of now, which scripts make for themselves.
+fn key_of_now() -> String {
+    inventory_net::client::new_order_key().unwrap().to_string()
+}
+
+#[test]
+fn a_file_bought_again_under_its_key_is_bought_once() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let mut rows = vec![("96385074", 1); 20_000];
+    rows[0] = (TISSUES, 1);
+    rows[19_999] = (TISSUES, 1);
+    write_rows(&client, &rows);
+    let key = key_of_now();
+    let buy = [&BUY[..], &["--key", &key, "--format", "csv"]].concat();
+    let first = client.run(&buy).exits(1);
+    let again = client.run(&buy).exits(1);
+    assert_eq!((first.out == again.out, first.err == again.err), (true, true));
+    assert_eq!((client.held(TISSUES), client.available(TISSUES)), (2, 98));
+    // Another client knows nothing of the first one's log: the server alone says what happened.
+    let other = place.client("elsewhere");
+    other.log_in("alice").exits(0);
+    write_rows(&other, &rows);
+    assert_eq!(other.run(&buy).exits(1).out, first.out);
+    assert_eq!(client.available(TISSUES), 98);
+}
+
+#[test]
+fn another_file_under_the_same_key_is_refused() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let key = key_of_now();
+    let buy = [&BUY[..], &["--key", &key]].concat();
+    write_rows(&client, &[(TISSUES, 1)]);
+    client.run(&buy).exits(0).shows(&format!("order {key}"));
+    write_rows(&client, &[(TISSUES, 2)]);
+    client.run(&buy).exits(1).tells("key");
+    assert_eq!((client.held(TISSUES), client.available(TISSUES)), (1, 99));
+}
+
+#[test]
+fn a_file_of_which_all_rows_are_refused_says_that_nothing_was_bought() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    write_rows(&client, &[(BANANAS, 9), (TISSUES, 0)]);
+    client.run(&BUY).exits(1).tells("2 of 2 rows were refused; nothing was bought");
+}
+
 #[test]
 fn a_file_that_is_wrong_anywhere_buys_nothing() {
     let place = Place::new();

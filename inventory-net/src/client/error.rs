@@ -88,7 +88,7 @@ impl ClientError {
 /// What to do when it is not known whether this was carried out.
 const fn advice(op: Op) -> &'static str {
     match op {
-        Op::Purchase => {
+        Op::Purchase | Op::PurchaseBulk => {
             "it may have been carried out; repeat the same order with the same key: \
              it is carried out at most once"
         }
@@ -98,5 +98,17 @@ const fn advice(op: Op) -> &'static str {
         Op::LogOut => "the session may have ended; log out again",
         Op::DefineItem => "it may have been carried out; repeat it",
         _ => "try again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_have_bought_is_told_to_keep_the_key() {
+        for op in [Op::Purchase, Op::PurchaseBulk] {
+            assert!(advice(op).contains("with the same key"), "{op:?}: {}", advice(op));
+        }
     }
 }

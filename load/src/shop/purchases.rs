@@ -20,8 +20,10 @@ use inventory_net::transport::{self, Address, Stream};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::upc;
+use crate::drive::PATIENCE;
 use crate::error::{internal, unexpected};
 use crate::workload::{Picker, Skew};
 use crate::{Answer, Exchange, Lane, LoadError, Outcome};
@@ -53,7 +55,8 @@ pub async fn connect(
     let mut lanes = Vec::with_capacity(connections);
     for number in 1..=connections {
         let failed = |source| LoadError::Connect { number, connections, address: address.clone(), source };
-        let (stream, server) = open(address, session).await.map_err(failed)?;
+        let opened = timeout(PATIENCE, open(address, session)).await.unwrap_or_else(|_| Err(no_answer()));
+        let (stream, server) = opened.map_err(failed)?;
         if buying.in_flight > server.in_flight_max {
             return Err(LoadError::InFlight { max: server.in_flight_max });
         }
@@ -64,6 +67,14 @@ pub async fn connect(
         lanes.push(Lane { stream, exchange });
     }
     Ok(lanes)
+}
+
+/// A server that is full accepts no more connections; the system lets them wait for it.
+fn no_answer() -> io::Error {
+    let seconds = PATIENCE.as_secs();
+    let message =
+        format!("nothing was answered for {seconds} s: the server may take fewer connections; ask for fewer");
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
 /// A connection with this session, and what the server said of itself.
@@ -267,6 +278,15 @@ mod tests {
         let mut out = BytesMut::new();
         exchange.ask(slot, &mut out).unwrap();
         decode_request(frame::first_payload(&out, FRAME_BYTES_MAX).unwrap().unwrap()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_leaves_a_connection_waiting_is_given_up() {
+        let address: Address = "memory://full".parse().unwrap();
+        let _never_accepts = transport::bind(&address, transport::BindOptions::default()).await.unwrap();
+        let session = Token::new([7; 32]);
+        let error = connect(&address, &session, 2, &BUYING).await.unwrap_err().to_string();
+        assert!(error.contains("connection 1 of 2 to memory://full failed: nothing was answered"), "{error}");
     }
 
     #[test]
