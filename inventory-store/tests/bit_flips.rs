@@ -183,8 +183,11 @@ fn look(disk: &FaultDisk, name: &str, written: &Content, context: &str) -> Outco
 }
 
 /// The bytes of a segment behind its last record. In the last segment, its mark is among them: with or without it, all groups
-/// are there.
+/// are there. A compressed one has no such end.
 fn unused_end(bytes: &[u8], is_last: bool) -> Range<usize> {
+    if bytes[8] == 2 {
+        return 0..0;
+    }
     let mut at = SEGMENT_HEADER;
     let mut last = at;
     loop {
