@@ -38,10 +38,12 @@ fn sample() -> FaultDisk {
     disk
 }
 
-/// The files that a program of the newest format wrote.
+/// The files that a program of the newest format wrote. Changed bytes of compressed segments are a test of their own
+/// (`upkeep.rs`).
 fn kept_files() -> FaultDisk {
     let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
-    let newest = fs::read_dir(formats).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let written = fs::read_dir(formats).unwrap().map(|entry| entry.unwrap().path());
+    let newest = written.filter(|format| !format.ends_with("2-compressed")).max().unwrap();
     let disk = FaultDisk::new();
     for part in ["journal", "snapshots"] {
         for entry in fs::read_dir(newest.join(part)).unwrap() {
@@ -183,11 +185,8 @@ fn look(disk: &FaultDisk, name: &str, written: &Content, context: &str) -> Outco
 }
 
 /// The bytes of a segment behind its last record. In the last segment, its mark is among them: with or without it, all groups
-/// are there. A compressed one has no such end.
+/// are there.
 fn unused_end(bytes: &[u8], is_last: bool) -> Range<usize> {
-    if bytes[8] == 2 {
-        return 0..0;
-    }
     let mut at = SEGMENT_HEADER;
     let mut last = at;
     loop {
