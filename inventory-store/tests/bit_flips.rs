@@ -38,10 +38,12 @@ fn sample() -> FaultDisk {
     disk
 }
 
-/// The files that a program of the newest format wrote.
+/// The files that a program of the newest format wrote. Changed bytes of compressed segments are a test of their own
+/// (`upkeep.rs`).
 fn kept_files() -> FaultDisk {
     let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
-    let newest = fs::read_dir(formats).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let written = fs::read_dir(formats).unwrap().map(|entry| entry.unwrap().path());
+    let newest = written.filter(|format| !format.ends_with("2-compressed")).max().unwrap();
     let disk = FaultDisk::new();
     for part in ["journal", "snapshots"] {
         for entry in fs::read_dir(newest.join(part)).unwrap() {

@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{append_all, inspected, open, open_dir, read_all, segment_name};
+use inventory_core::Time;
 use inventory_core::journal::{Append, Journal};
 use inventory_core::testing::Chain;
 use inventory_store::disk::{Disk, DiskFile, Fault, FaultDisk, OsDisk, Survives};
-use inventory_store::{CopyError, FileJournal, FileJournalOptions, OpenError, View};
+use inventory_store::{CopyError, FileJournal, FileJournalOptions, OpenError, Retain, View};
 use pollster::block_on;
 
 /// A journal over several segments, with two snapshots, and what it is on.
@@ -235,4 +236,33 @@ fn a_copy_from_which_segments_are_discarded_is_begun_anew() {
     assert!(disk.bytes(&segment_name(1)).is_none(), "a segment was discarded while it was copied");
     assert_eq!((copied.tip, inspected(&copy).damage), (chain.tip(), None));
     assert_eq!(copy.bytes(&segment_name(1)), None, "the first attempt left nothing");
+}
+
+#[test]
+fn a_copy_whose_last_segment_is_ended_and_compressed_meanwhile_is_begun_anew() {
+    let (disk, journal, mut chain) = several_segments();
+    let (journal, end) = (Arc::new(journal), chain.tip());
+    let last = segment_name(inspected(&disk).segments.len() as u64);
+    let mut calls = 0;
+    let meanwhile: Meanwhile = Box::new({
+        let (disk, journal, last) = (disk.clone(), Arc::clone(&journal), last.clone());
+        move || {
+            calls += 1;
+            // Its header and its records were looked at; now it is opened to be copied.
+            if calls == 2 {
+                append_all(&journal, &mut chain, &[3_000; 4]);
+                block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+                journal.tidy(Retain::Everything, Time::ZERO).unwrap();
+                assert_eq!(disk.bytes(&last).unwrap()[8], 2, "it is compressed");
+            }
+        }
+    });
+    let openings = AtomicU64::new(1);
+    let source = Meddled { disk, segment: last, openings, meanwhile: Mutex::new(meanwhile) };
+    let copy = FaultDisk::new();
+    let copied = View::on(Arc::new(source)).copy_to(&copy).unwrap();
+    let report = inspected(&copy);
+    assert_eq!((report.damage, report.tip), (None, copied.tip));
+    assert!(copied.tip.version >= end.version);
+    assert_eq!(read_all(&open(&copy).unwrap()).last().unwrap().last(), copied.tip.version);
 }

@@ -15,8 +15,10 @@ use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
 use common::{append_all, open_dir, tip};
+use inventory_core::Version;
+use inventory_core::journal::Journal as _;
 use inventory_core::testing::Chain;
-use inventory_store::OpenError;
+use inventory_store::{FileJournal, FileJournalOptions, OpenError};
 
 /// Tells the test below that it is the other process, and which directory to hold.
 const HOLD_DIR: &str = "INVENTORY_STORE_TEST_HOLD_DIR";
@@ -95,4 +97,20 @@ fn a_path_that_cannot_be_a_directory_is_named() {
         let message = open_dir(&dir).unwrap_err().to_string();
         assert!(message.contains(dir.to_str().unwrap()), "{message}");
     }
+}
+
+/// A reading that nobody waits for any more goes on for a while in its thread; it writes nothing.
+#[test]
+fn an_abandoned_reading_does_not_keep_the_directory() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let options = FileJournalOptions { segment_bytes: 8 << 20, prepare_ahead: false };
+    let open = || FileJournal::open(&dir, options);
+    let journal = open().unwrap();
+    append_all(&journal, &mut Chain::new(1), &[500_000; 12]);
+    for _ in 0..8 {
+        drop(journal.read(Version::ZERO, usize::MAX));
+    }
+    drop(journal);
+    drop(open().unwrap());
 }

@@ -116,6 +116,33 @@ fn files_of_every_format_open_and_hold_what_they_held() {
     assert!(seen > 0);
 }
 
+/// Snapshots, compression and retention on a directory that an older program left.
+#[test]
+fn directories_of_every_format_are_looked_after_like_new_ones() {
+    for entry in fs::read_dir(formats()).unwrap() {
+        let format = entry.unwrap().path();
+        let expected = fs::read_to_string(format.join("expected")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        copy(&format, dir.path());
+        for retain in [Retain::Everything, Retain::Bytes(0)] {
+            let journal = FileJournal::open(dir.path(), small()).unwrap();
+            journal.take_snapshot().unwrap();
+            journal.tidy(retain, NOW).unwrap();
+            drop(journal);
+            let report = View::new(dir.path()).read(Version::ZERO, |_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(report.damage, None);
+            assert_eq!(report.start > Version::ZERO, retain != Retain::Everything);
+            let is_packed = fs::read(&report.segments[0].path).unwrap()[8] == 2;
+            assert!(is_packed || report.segments.len() == 1, "{}: {report:?}", format.display());
+            let journal = FileJournal::open(dir.path(), small()).unwrap();
+            let (state, tip) = block_on(replay(&journal, 3)).unwrap();
+            for held in [tip.hash.to_string(), state.digest().to_string()] {
+                assert!(expected.contains(&held), "{}", format.display());
+            }
+        }
+    }
+}
+
 /// A change of a byte here is a change of format: files of the old one stay, and the number goes up.
 #[test]
 fn the_format_written_is_the_newest_byte_by_byte() {

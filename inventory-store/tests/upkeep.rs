@@ -152,6 +152,39 @@ fn what_a_snapshot_does_not_cover_cannot_be_discarded_nor_what_the_older_one_nee
 }
 
 #[test]
+fn a_damaged_snapshot_is_not_one_of_the_two_that_are_kept() {
+    let disk = FaultDisk::new();
+    let mut shop = Shop::open(&disk);
+    let mut taken = Vec::new();
+    for round in 0..3 {
+        shop.sell(100);
+        taken.push(shop.journal.take_snapshot().unwrap().unwrap());
+        if round == 1 {
+            spoil(&disk, taken[1].version);
+        }
+    }
+    shop.sell(20);
+    let end = tip(&shop.journal);
+    block_on(shop.journal.discard_through(end.version)).unwrap();
+    drop(shop);
+    // The newest goes bad as well: what the first needs is still there.
+    spoil(&disk, taken[2].version);
+    let journal = open(&disk).unwrap();
+    assert_eq!(tip(&journal), end);
+    let (state, _) = block_on(replay(&journal, 1)).unwrap();
+    assert_eq!(state.version(), end.version);
+    let Err(JournalError::Discarded { start, .. }) = block_on(journal.read(Version::ZERO, 1)) else {
+        panic!("nothing was discarded");
+    };
+    assert!(start <= taken[0].version);
+}
+
+fn spoil(disk: &FaultDisk, snapshot: Version) {
+    let file = disk.open_to_write(&format!("snapshots/{:020}.snap", snapshot.0)).unwrap();
+    file.write_at(&[0xff], 60).unwrap();
+}
+
+#[test]
 fn segments_are_kept_for_as_long_or_as_many_as_was_said() {
     let disk = FaultDisk::new();
     let mut shop = Shop::open(&disk);

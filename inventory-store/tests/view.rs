@@ -19,7 +19,7 @@ use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, Tip};
 use inventory_core::testing::Chain;
 use inventory_store::disk::{Disk, FaultDisk};
-use inventory_store::{FileJournal, FileJournalOptions, View};
+use inventory_store::{FileJournal, FileJournalOptions, OpenError, View};
 use pollster::block_on;
 
 fn groups_after(view: &View, after: Version) -> Vec<Group> {
@@ -239,4 +239,29 @@ fn every_snapshot_is_seen_and_a_damaged_one_is_named() {
     let seen = view.snapshots().unwrap();
     assert_eq!((seen.whole.len(), seen.damaged.len()), (1, 1));
     assert!(seen.damaged[0].path.ends_with(&name));
+}
+
+/// The first segment is discarded under the eyes of the view, and its file filled with zeros for the next one. The second
+/// stays: that it does not follow what was read of the first is no damage.
+#[test]
+fn a_segment_that_is_used_anew_while_it_is_read_is_told_as_discarded_not_as_damaged() {
+    let disk = FaultDisk::new();
+    let options = FileJournalOptions { segment_bytes: 1 << 20, prepare_ahead: false };
+    let journal = FileJournal::open_on(Arc::new(disk.clone()), options).unwrap();
+    let mut chain = Chain::new(1);
+    append_all(&journal, &mut chain, &[100_000; 15]);
+    block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+    append_all(&journal, &mut chain, &[100_000; 10]);
+    let mut meanwhile = Some(|| {
+        block_on(journal.discard_through(chain.tip().version)).unwrap();
+        append_all(&journal, &mut chain, &[100_000; 10]);
+    });
+    let looked = View::on(Arc::new(disk.clone())).read(Version::ZERO, |_| {
+        if let Some(mut meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(disk.bytes(&segment_name(1)).is_none() && disk.bytes(&segment_name(2)).is_some());
+    assert!(matches!(looked, Err(OpenError::Discarded { .. })), "{looked:?}");
 }

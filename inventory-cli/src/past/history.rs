@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use inventory_core::journal::{PastOrderSearch, Replayer, Snapshot};
 use inventory_core::{Event, Movement, OrderKey, Record, Refusal, Time, movements};
 use inventory_net::clock::{Clock as _, SystemClock};
+use inventory_store::View;
 
-use super::{Beginning, NotRetained, begin, replay, view};
+use super::{Beginning, NotRetained, begin, replay, steadily, view};
 use crate::args::HistoryArgs;
 use crate::exit::RefusedHere;
 use crate::output::Output;
@@ -16,11 +17,20 @@ use crate::parse::UsageError;
 pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
     check_times(args)?;
     let view = view(&args.data)?;
+    let (replayer, found) = steadily(|| find(&view, args))?;
+    if found.movements.is_empty() {
+        explain_nothing(args, &replayer, found.refused)?;
+    }
+    Ok(output.movements(&found.movements)?)
+}
+
+/// What was asked for, and the state at the end of the search.
+fn find(view: &View, args: &HistoryArgs) -> anyhow::Result<(Replayer, Found)> {
     // An order's key says from when on it can have moved anything.
     let (decided_from, decided_until) = args.order.map(PastOrderSearch::decided_between).unzip();
     let since = args.since.max(decided_from);
     let before = |snapshot: &Snapshot| since.is_some_and(|since| snapshot.time() < since);
-    let Beginning { mut replayer, known_from } = begin(&view, before)?;
+    let Beginning { mut replayer, known_from } = begin(view, before)?;
     if let Some((version, time)) = known_from {
         let what = format!(
             "movements up to version {version} are no longer kept: ask for those after {time} with --since"
@@ -28,7 +38,7 @@ pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> 
         return Err(NotRetained(what).into());
     }
     let mut found = Found::default();
-    replay(&view, &mut replayer, |replayer, group| {
+    replay(view, &mut replayer, |replayer, group| {
         let mut flow = ControlFlow::Continue(());
         replayer.follow_each(group, |state, record| {
             if [args.until, decided_until].into_iter().flatten().any(|until| record.at > until) {
@@ -39,10 +49,7 @@ pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> 
         })?;
         Ok(flow)
     })?;
-    if found.movements.is_empty() {
-        explain_nothing(args, &replayer, found.refused)?;
-    }
-    Ok(output.movements(&found.movements)?)
+    Ok((replayer, found))
 }
 
 fn check_times(args: &HistoryArgs) -> Result<(), UsageError> {

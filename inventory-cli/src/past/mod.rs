@@ -50,7 +50,8 @@ struct Beginning {
 /// Begins at the newest snapshot that will do, else at the first version that can be had.
 fn begin(view: &View, will_do: impl Fn(&Snapshot) -> bool) -> anyhow::Result<Beginning> {
     let snapshots = view.snapshots()?.whole;
-    let start = undamaged(view.read(Version::ZERO, |_| ControlFlow::Break(()))?)?.start;
+    let report = undamaged(view.read(Version::ZERO, |_| ControlFlow::Break(()))?)?;
+    let start = report.start;
     let mut usable = snapshots.iter().filter(|snapshot| snapshot.tip().version >= start);
     let nearest = usable.clone().rev().find(|snapshot| will_do(snapshot));
     let snapshot = match nearest {
@@ -61,8 +62,8 @@ fn begin(view: &View, will_do: impl Fn(&Snapshot) -> bool) -> anyhow::Result<Beg
         nearest => nearest.or_else(|| usable.next()),
     };
     let Some(snapshot) = snapshot else {
-        let what = format!("the journal begins after version {start} and no snapshot holds what was before");
-        return Err(NotRetained(what).into());
+        // They were read before: newer ones have taken their place.
+        return Err(discarded(&report).into());
     };
     let known_from = (nearest.is_none()).then(|| (snapshot.tip().version, snapshot.time()));
     Ok(Beginning { replayer: Replayer::after(snapshot, HASH_SEED)?, known_from })
@@ -75,20 +76,127 @@ fn replay(
     mut each: impl FnMut(&mut Replayer, &Group) -> Result<ControlFlow<()>, ReplayError>,
 ) -> anyhow::Result<()> {
     let mut failed = None;
-    let report = view.read(replayer.tip().version, |group| match each(replayer, group) {
+    let begin = replayer.tip().version;
+    let report = view.read(begin, |group| match each(replayer, group) {
         Ok(flow) => flow,
         Err(why) => {
             failed = Some(why);
             ControlFlow::Break(())
         }
     })?;
-    undamaged(report)?;
+    let report = undamaged(report)?;
+    if report.start > begin {
+        return Err(discarded(&report).into());
+    }
     failed.map_or(Ok(()), |why| Err(why.into()))
+}
+
+/// Looks at a directory whose server may discard segments meanwhile: if it did, looks again.
+fn steadily<T>(mut look: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    const ATTEMPTS: usize = 5;
+    for _ in 1..ATTEMPTS {
+        match look() {
+            Err(why) if matches!(why.downcast_ref(), Some(OpenError::Discarded { .. })) => {}
+            looked => return looked,
+        }
+    }
+    look()
+}
+
+/// What is in front of the first segment was discarded since the snapshots were read.
+fn discarded(report: &Report) -> OpenError {
+    let path = report.segments.first().map(|segment| segment.path.clone()).unwrap_or_default();
+    OpenError::Discarded { path }
 }
 
 fn undamaged(report: Report) -> Result<Report, OpenError> {
     match report.damage {
         Some(damage) => Err(OpenError::Damaged(damage)),
         None => Ok(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use inventory_core::{Inventory, Role};
+    use inventory_store::{FileJournal, FileJournalOptions, Retain};
+    use pollster::block_on;
+
+    const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+
+    /// A journal of several segments, whose first ones can be discarded.
+    pub(super) struct Kept {
+        dir: tempfile::TempDir,
+        journal: Arc<FileJournal>,
+        inventory: Inventory<Arc<FileJournal>>,
+        users: u64,
+    }
+
+    impl Kept {
+        pub(super) fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let options = FileJournalOptions { segment_bytes: 8 << 10, prepare_ahead: false };
+            let journal = Arc::new(FileJournal::open(dir.path(), options).unwrap());
+            let inventory = block_on(Inventory::open(Arc::clone(&journal), 7)).unwrap();
+            let mut kept = Self { dir, journal, inventory, users: 0 };
+            kept.grow();
+            kept
+        }
+
+        pub(super) fn view(&self) -> View {
+            View::new(self.dir.path())
+        }
+
+        pub(super) fn grow(&mut self) {
+            for _ in 0..150 {
+                self.users += 1;
+                let name = format!("user-{}", self.users);
+                block_on(self.inventory.add_user(NOW, &name, "", Role::Buyer)).unwrap();
+            }
+            self.journal.take_snapshot().unwrap().unwrap();
+        }
+
+        /// Discards all but what the two newest snapshots need; none of the earlier ones is left.
+        pub(super) fn discard(&mut self) {
+            self.grow();
+            self.grow();
+            self.journal.tidy(Retain::Bytes(0), NOW).unwrap();
+        }
+    }
+
+    fn is_discarded(why: &anyhow::Error) -> bool {
+        matches!(why.downcast_ref(), Some(OpenError::Discarded { .. }))
+    }
+
+    #[test]
+    fn a_replay_whose_beginning_is_discarded_before_it_is_read_is_not_called_a_broken_chain() {
+        for will_do in [true, false] {
+            let mut kept = Kept::new();
+            let Beginning { mut replayer, .. } = begin(&kept.view(), |_| will_do).unwrap();
+            kept.discard();
+            let follow = |replayer: &mut Replayer, group: &Group| {
+                replayer.follow(group)?;
+                Ok(ControlFlow::Continue(()))
+            };
+            let why = replay(&kept.view(), &mut replayer, follow).unwrap_err();
+            assert!(is_discarded(&why), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_was_discarded_meanwhile_is_looked_at_again_but_not_for_ever() {
+        fn gone() -> anyhow::Result<u32> {
+            Err(OpenError::Discarded { path: "a segment".into() }.into())
+        }
+        let mut looks = 0;
+        let looked = steadily(|| {
+            looks += 1;
+            if looks < 3 { gone() } else { Ok(looks) }
+        });
+        assert_eq!(looked.unwrap(), 3);
+        assert!(is_discarded(&steadily(gone).unwrap_err()));
     }
 }

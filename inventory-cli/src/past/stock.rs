@@ -8,8 +8,9 @@ use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{Actor, Answer, LevelRow, LevelsPage, Query, Record, Reply, Time, Upc, Version, query};
 use inventory_net::clock::{Clock as _, SystemClock};
+use inventory_store::View;
 
-use super::{Beginning, NotRetained, begin, replay, view};
+use super::{Beginning, NotRetained, begin, replay, steadily, view};
 use crate::exit::RefusedHere;
 use crate::notice::note;
 use crate::output::{Format, Output};
@@ -20,7 +21,8 @@ pub(crate) fn stock(data: &Path, at: Moment, upcs: &[Upc], output: Output) -> an
     if matches!(at, Moment::Time(time) if time > SystemClock.now()) {
         return Err(NotRetained(format!("{at} is in the future")).into());
     }
-    let state = state_at(data, at)?;
+    let view = view(data)?;
+    let state = steadily(|| state_at(&view, at))?;
     let levels = if upcs.is_empty() { all_levels(&state)? } else { levels_of(&state, upcs)? };
     if output.format() == Format::Table {
         note(format_args!("as of version {}, made at {}", state.version(), state.now()));
@@ -29,13 +31,12 @@ pub(crate) fn stock(data: &Path, at: Moment, upcs: &[Upc], output: Output) -> an
 }
 
 /// The state as it was.
-fn state_at(data: &Path, at: Moment) -> anyhow::Result<State> {
-    let view = view(data)?;
+fn state_at(view: &View, at: Moment) -> anyhow::Result<State> {
     let is_before = |snapshot: &Snapshot| match at {
         Moment::Version(version) => snapshot.tip().version <= version,
         Moment::Time(time) => snapshot.time() <= time,
     };
-    let Beginning { mut replayer, known_from } = begin(&view, is_before)?;
+    let Beginning { mut replayer, known_from } = begin(view, is_before)?;
     if let Some((version, time)) = known_from {
         let what = format!(
             "{at} is no longer kept: the directory holds what was from version {version} ({time}) on"
@@ -46,7 +47,7 @@ fn state_at(data: &Path, at: Moment) -> anyhow::Result<State> {
         Moment::Version(version) => next <= version,
         Moment::Time(time) => record.at <= time,
     };
-    replay(&view, &mut replayer, |replayer, group| {
+    replay(view, &mut replayer, |replayer, group| {
         let whole = replayer.follow_while(group, wanted)?;
         Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use inventory_core::journal::{Auditor, Breach, Group, Snapshot, Violation};
 use inventory_core::{Hash, Time, Version};
-use inventory_store::{Damage, Report, View};
+use inventory_store::{Damage, Report, View, ViewedSnapshots};
 
-use super::{HASH_SEED, view};
+use super::{HASH_SEED, discarded, steadily, view};
 use crate::args::VerifyArgs;
 use crate::exit::Exit;
 use crate::output::{Format, Output, VerifiedRow, ViolationRow};
@@ -28,7 +28,7 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<Exit> 
 /// Checks what this view shows.
 pub(super) fn check(view: &View) -> anyhow::Result<VerifiedRow> {
     let began = Instant::now();
-    let (verified, report) = verify_view(view)?;
+    let (verified, report) = steadily(|| verify_after(view, view.snapshots()?))?;
     Ok(verified.row(&report, began.elapsed()))
 }
 
@@ -49,8 +49,8 @@ struct Verified {
     end: Option<(Hash, Time)>,
 }
 
-fn verify_view(view: &View) -> anyhow::Result<(Verified, Report)> {
-    let snapshots = view.snapshots()?;
+/// Checks what this view shows, from the beginning and from each of these snapshots, which were read before.
+fn verify_after(view: &View, snapshots: ViewedSnapshots) -> anyhow::Result<(Verified, Report)> {
     let mut verified = Verified {
         ahead: snapshots.whole.into(),
         damaged_snapshots: snapshots.damaged,
@@ -63,6 +63,10 @@ fn verify_view(view: &View) -> anyhow::Result<(Verified, Report)> {
     })?;
     if verified.violation.is_none() && report.damage.is_none() {
         verified.violation = verified.end(report.start, report.tip.version).err();
+        if verified.audits.is_empty() && report.start > Version::ZERO {
+            // Newer snapshots have taken the place of these: nothing was checked.
+            return Err(discarded(&report).into());
+        }
     }
     Ok((verified, report))
 }
@@ -159,4 +163,21 @@ impl Verified {
 fn per_second(count: u64, took: Duration) -> u64 {
     let rate = u128::from(count) * 1_000_000 / took.as_micros().max(1);
     u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::past::tests::Kept;
+    use inventory_store::OpenError;
+
+    #[test]
+    fn a_journal_whose_snapshots_were_replaced_meanwhile_does_not_pass_unchecked() {
+        let mut kept = Kept::new();
+        let before = kept.view().snapshots().unwrap();
+        kept.discard();
+        let Err(why) = verify_after(&kept.view(), before) else { panic!("nothing was checked") };
+        assert!(matches!(why.downcast_ref(), Some(OpenError::Discarded { .. })), "{why}");
+        assert!(check(&kept.view()).unwrap().state_digest.is_some());
+    }
 }

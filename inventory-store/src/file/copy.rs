@@ -3,7 +3,7 @@
 //!
 //! Everything in front of the last whole record is final, so it can be read while records are added. What is behind it, a
 //! record that is being written, is left out: the copy ends at that record, and is zeros from there. Only discarding can
-//! take something away meanwhile; then the copy is begun anew.
+//! take something away meanwhile, and only compression can move that record; then the copy is begun anew.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -14,7 +14,8 @@ use inventory_core::journal::{Snapshot, Tip};
 
 use super::damage::{Damage, OpenError};
 use super::recovery::{self, Scope, failed};
-use super::{segment, snapshots};
+use super::segment::{self, Header};
+use super::snapshots;
 use crate::disk::{Disk, DiskFile, read_full, write_full, write_zeros};
 
 /// How often a copy is made before it is given up because segments go away too fast.
@@ -62,7 +63,8 @@ pub(super) fn copy(from: &dyn Disk, to: &dyn Disk) -> Result<Copied, CopyError> 
         let attempted = attempt(from, to);
         // A discarded segment may have been used anew while it was read, so success counts as little as damage.
         let after = segments(from)?;
-        if before.iter().all(|name| after.contains(name)) {
+        let is_gone = matches!(attempted, Err(CopyError::Source(OpenError::Discarded { .. })));
+        if !is_gone && before.iter().all(|name| after.contains(name)) {
             return attempted;
         }
         clear(to)?;
@@ -90,10 +92,9 @@ fn attempt(from: &dyn Disk, to: &dyn Disk) -> Result<Copied, CopyError> {
         bytes += copy_snapshot(snapshot, to)?;
     }
     // The last one first, while its end is where it was found; the others are copied as they are.
-    let mut end = survey.position;
+    let mut end = Some(survey.position);
     for segment in survey.segments.iter().rev() {
-        bytes += copy_segment(from, to, segment.header.number, end)?;
-        end = u64::MAX;
+        bytes += copy_segment(from, to, segment.header, end.take())?;
     }
     for dir in [segment::DIR, snapshots::DIR] {
         to.sync_dir(dir).map_err(|why| unwritten(to, dir, why))?;
@@ -111,14 +112,18 @@ fn copy_snapshot(snapshot: &Snapshot, to: &dyn Disk) -> Result<u64, CopyError> {
     Ok(snapshot.bytes().len() as u64)
 }
 
-/// Copies a segment's file up to `end`, whatever is in it; the rest of the copy is zeros. Gives its size.
-fn copy_segment(from: &dyn Disk, to: &dyn Disk, number: u64, end: u64) -> Result<u64, CopyError> {
-    let name = segment::name(number);
+/// Copies a segment's file as it is, or up to `end`; the rest of the copy is zeros then. Gives its size.
+fn copy_segment(from: &dyn Disk, to: &dyn Disk, header: Header, end: Option<u64>) -> Result<u64, CopyError> {
+    let name = segment::name(header.number);
     let unread = |why| CopyError::Source(failed(from, &name, why));
     let unwritten = |why| unwritten(to, &name, why);
     let source = from.open_to_read(&name).map_err(unread)?;
+    if end.is_some() && segment::read_header(&*source).map_err(unread)? != Ok(header) {
+        // Compressed since its end was found there.
+        return Err(OpenError::Discarded { path: from.path(&name) }.into());
+    }
     let bytes = source.len().map_err(unread)?;
-    let used = end.min(bytes);
+    let used = end.unwrap_or(bytes).min(bytes);
     let copy = to.create(&name).map_err(unwritten)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut offset = 0;

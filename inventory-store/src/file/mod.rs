@@ -111,6 +111,8 @@ pub struct FileJournal {
     writer: Option<JoinHandle<()>>,
     /// None unless it was asked for.
     keeper: Mutex<Option<Keeper>>,
+    /// Released with the last who could still write; whoever only reads may go on without it.
+    lock: Option<Arc<Lock>>,
 }
 
 impl FileJournal {
@@ -159,7 +161,8 @@ impl FileJournal {
             positions: segment.positions,
         });
         let index = Index { segments: segments.collect(), tip };
-        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, bytes_after_snapshot, held));
+        let (dir, lock) = held.unzip();
+        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, bytes_after_snapshot, dir));
         let writer = Writer {
             shared: Arc::clone(&shared),
             spares: Spares::new(Arc::clone(&shared.disk)),
@@ -177,6 +180,7 @@ impl FileJournal {
             requests: Some(requests),
             writer: Some(writer),
             keeper: Mutex::default(),
+            lock: lock.map(Arc::new),
         })
     }
 }
@@ -286,11 +290,18 @@ impl Journal for FileJournal {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
-        self.off_this_thread(move |shared, _| upkeep::save_snapshot(shared, &snapshot)).await
+        let lock = self.lock.clone();
+        self.off_this_thread(move |shared, _| {
+            let _held = lock;
+            upkeep::save_snapshot(shared, &snapshot)
+        })
+        .await
     }
 
     async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
+        let lock = self.lock.clone();
         self.off_this_thread(move |shared, segment_bytes| {
+            let _held = lock;
             upkeep::discard_through(shared, segment_bytes, version)
         })
         .await

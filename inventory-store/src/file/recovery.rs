@@ -121,8 +121,10 @@ pub(super) fn survey_with(
     scope: Scope,
     visit: &mut Visit<'_>,
 ) -> Result<Survey, OpenError> {
-    let mut surveyor = Surveyor { disk, survey: Survey { snapshots, marked: true, ..Survey::default() } };
-    match surveyor.run(scope, visit) {
+    let survey = Survey { snapshots, marked: true, ..Survey::default() };
+    let mut surveyor = Surveyor { disk, survey, first: None };
+    let looked = surveyor.run(scope, visit);
+    match looked.map_err(|stop| surveyor.unless_discarded(stop)) {
         Ok(()) | Err(Stop::Enough) => {}
         Err(Stop::Damage(damage)) => surveyor.survey.damage = Some(damage),
         Err(Stop::Error(why)) => return Err(why),
@@ -168,6 +170,8 @@ fn failed_segment(disk: &dyn Disk, name: &str, why: io::Error) -> OpenError {
 struct Surveyor<'a> {
     disk: &'a dyn Disk,
     survey: Survey,
+    /// The number of the first segment.
+    first: Option<u64>,
 }
 
 impl Surveyor<'_> {
@@ -183,16 +187,16 @@ impl Surveyor<'_> {
         let first = begun.saturating_sub(1);
         self.survey.tip = self.survey.segments.get(first).map(|s| s.header.base).unwrap_or_default();
         for at in first..self.survey.segments.len() {
-            let walked = self.walk(at, visit);
-            let number = self.survey.segments.get(at).map_or(0, |segment| segment.header.number);
-            walked.map_err(|stop| self.unless_gone(number, stop))?;
+            self.walk(at, visit)?;
         }
         self.check_end()
     }
 
-    /// What looks like damage in a segment whose file was given to another meanwhile is none.
-    fn unless_gone(&self, number: u64, stop: Stop) -> Stop {
-        let name = segment::name(number);
+    /// What looks like damage where files were given to other segments meanwhile is none. The first segment is the first to
+    /// be discarded, and what is read of it can make the next one look damaged.
+    fn unless_discarded(&self, stop: Stop) -> Stop {
+        let Some(first) = self.first else { return stop };
+        let name = segment::name(first);
         match (stop, self.disk.open_to_read(&name)) {
             (Stop::Damage(_), Err(why)) if why.kind() == io::ErrorKind::NotFound => {
                 Stop::Error(OpenError::Discarded { path: self.disk.path(&name) })
@@ -214,8 +218,9 @@ impl Surveyor<'_> {
             }
         }
         numbers.sort_unstable();
+        self.first = numbers.first().copied();
         for number in numbers {
-            let header = self.read_header(number).map_err(|stop| self.unless_gone(number, stop))?;
+            let header = self.read_header(number)?;
             if let Some(previous) = self.survey.segments.last().map(|segment| segment.header) {
                 if previous.number + 1 != number {
                     let missing = segment::name(previous.number + 1);

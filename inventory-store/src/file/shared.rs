@@ -8,7 +8,6 @@ use std::thread::{self, Thread};
 use inventory_core::journal::{JournalError, Snapshot};
 
 use super::index::Index;
-use super::lock::Lock;
 use crate::disk::Disk;
 
 #[derive(Debug)]
@@ -23,8 +22,6 @@ pub(super) struct Shared {
     index: Mutex<Index>,
     /// Held while snapshots or segments come and go, except new segments. Holds the newest snapshot's place.
     housekeeping: Mutex<Snapshots>,
-    /// Released with the last who could still write.
-    _lock: Option<Lock>,
 }
 
 /// How much the journal has grown since its newest snapshot at the opening, in bytes of records, and who wants to know.
@@ -76,9 +73,8 @@ impl Shared {
         index: Index,
         opened: Option<Snapshot>,
         grown: u64,
-        held: Option<(PathBuf, Lock)>,
+        dir: Option<PathBuf>,
     ) -> Self {
-        let (dir, lock) = held.unzip();
         let growth = Growth {
             bytes: AtomicU64::new(grown),
             wake_at: AtomicU64::new(u64::MAX),
@@ -86,15 +82,7 @@ impl Shared {
         };
         let newest = opened.as_ref().map(|snapshot| snapshot.tip().version);
         let housekeeping = Mutex::new(Snapshots { opened, newest });
-        Self {
-            disk,
-            dir,
-            growth,
-            poison: OnceLock::new(),
-            index: Mutex::new(index),
-            housekeeping,
-            _lock: lock,
-        }
+        Self { disk, dir, growth, poison: OnceLock::new(), index: Mutex::new(index), housekeeping }
     }
 
     // Nobody panics while holding one of these locks; should it happen, what they guard is whole at every step.

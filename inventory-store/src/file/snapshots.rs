@@ -84,9 +84,9 @@ pub(super) fn save(
     }
     saved?;
     disk.sync_dir(DIR)?;
-    let versions = versions(disk)?;
-    for old in versions.iter().rev().skip(KEPT) {
-        disk.remove(&self::name(*old))?;
+    let kept = oldest_kept(disk)?.unwrap_or_default();
+    for old in versions(disk)?.into_iter().filter(|version| *version < kept) {
+        disk.remove(&self::name(old))?;
     }
     Ok(())
 }
@@ -124,10 +124,19 @@ pub(super) fn hash_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// The version of the oldest snapshot that is kept, whether it is whole or not; none if there is none.
+/// The version of the oldest snapshot that is kept: one that is not whole is nothing to fall back to, and does not count. None
+/// if none is whole.
 pub(super) fn oldest_kept(disk: &dyn Disk) -> io::Result<Option<Version>> {
-    let versions = versions(disk)?;
-    Ok(versions.get(versions.len().saturating_sub(KEPT)).copied())
+    let (mut oldest, mut whole) = (None, 0);
+    for version in versions(disk)?.into_iter().rev() {
+        if load_version(disk, version)?.is_ok() {
+            (oldest, whole) = (Some(version), whole + 1);
+        }
+        if whole == KEPT {
+            break;
+        }
+    }
+    Ok(oldest)
 }
 
 /// The version of the newest snapshot, whether it is whole or not; none if there is none.

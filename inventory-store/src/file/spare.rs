@@ -271,6 +271,24 @@ mod tests {
         assert_eq!(disk.bytes(SPARE).unwrap(), vec![0; 8 << 18]);
     }
 
+    /// Appends come while the thread looks whether it may go on: none of them may be the last and not wake it.
+    #[test]
+    fn a_spare_is_whole_when_four_fifths_of_the_room_are_used_whenever_its_thread_looks() {
+        for _ in 0..300 {
+            let mut spares = spares(&FaultDisk::new());
+            spares.prepare(2 * PIECE_BYTES, 1_000);
+            for _ in 0..80 {
+                spares.appended(10);
+            }
+            let State::Preparing { thread, .. } = std::mem::replace(&mut spares.state, State::None) else {
+                panic!("nothing was begun");
+            };
+            let (done, is_done) = std::sync::mpsc::channel();
+            thread::spawn(move || done.send(thread.join().unwrap()));
+            is_done.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for good").unwrap();
+        }
+    }
+
     #[test]
     fn a_spare_that_nobody_needs_any_more_leaves_nothing_behind() {
         let disk = FaultDisk::new();

@@ -111,9 +111,14 @@ pub(in crate::file) fn discard_through(
 ) -> Result<(), JournalError> {
     let known = shared.housekeeping();
     let disk = &*shared.disk;
+    let covered = version.min(known.newest.unwrap_or_default());
+    let is_nothing = |covered| shared.index().segments.get(1).is_none_or(|second| second.base > covered);
+    if is_nothing(covered) {
+        return Ok(());
+    }
     let kept = snapshots::oldest_kept(disk).map_err(|why| unreachable(disk, snapshots::DIR, &why))?;
-    let covered = version.min(known.newest.unwrap_or_default()).min(kept.unwrap_or_default());
-    if shared.index().segments.get(1).is_none_or(|second| second.base > covered) {
+    let covered = covered.min(kept.unwrap_or_default());
+    if is_nothing(covered) {
         return Ok(());
     }
     // What was found may have its name only until the power fails, if the sync of whoever saved it went wrong.

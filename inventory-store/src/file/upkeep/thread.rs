@@ -10,6 +10,7 @@ use inventory_core::Time;
 
 use super::{Upkeep, UpkeepError, snapshot, tidy};
 use crate::file::shared::Shared;
+use crate::file::snapshots::Pace;
 
 /// After a failure it is tried again so much later.
 const RETRY: Duration = Duration::from_mins(1);
@@ -102,15 +103,20 @@ impl Keeping {
     fn round(&mut self) -> Result<(), UpkeepError> {
         let closing = Arc::clone(&self.closing);
         let mut pace = move || if closing.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) };
-        if self.snapshot_is_due() {
-            let grown = self.shared.growth.bytes();
-            let began = Instant::now();
-            if let Some(tip) = snapshot::take(&self.shared, &mut pace)? {
-                tracing::info!(version = %tip.version, took = ?began.elapsed(), "saved a snapshot");
-            }
-            self.snapshot_at = grown.saturating_add(self.upkeep.snapshot_every_bytes);
+        let saved = if self.snapshot_is_due() { self.save_snapshot(&mut pace) } else { Ok(()) };
+        // Also without the snapshot: what is discarded may be the room that it lacks.
+        let tidied = tidy(&self.shared, self.segment_bytes, self.upkeep.retain, now(), &mut pace);
+        saved.and(tidied)
+    }
+
+    fn save_snapshot(&mut self, pace: &mut Pace<'_>) -> Result<(), UpkeepError> {
+        let grown = self.shared.growth.bytes();
+        let began = Instant::now();
+        if let Some(tip) = snapshot::take(&self.shared, pace)? {
+            tracing::info!(version = %tip.version, took = ?began.elapsed(), "saved a snapshot");
         }
-        tidy(&self.shared, self.segment_bytes, self.upkeep.retain, now(), &mut pace)
+        self.snapshot_at = grown.saturating_add(self.upkeep.snapshot_every_bytes);
+        Ok(())
     }
 }
 
@@ -142,4 +148,39 @@ fn closed() -> io::Error {
 /// Whether this error says that the journal is being closed.
 pub(super) fn is_closing(why: &io::Error) -> bool {
     why.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Closed>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk as _, FaultDisk};
+    use crate::file::{FileJournal, FileJournalOptions, Retain, segment};
+    use inventory_core::journal::{Append, Journal as _};
+    use inventory_core::testing::Chain;
+
+    /// On a full disk, what is discarded may be the room that the snapshot lacks.
+    #[test]
+    fn a_snapshot_that_cannot_be_made_does_not_keep_what_need_not_be_kept() {
+        let disk = FaultDisk::new();
+        let options = FileJournalOptions { segment_bytes: 0, prepare_ahead: false };
+        let journal = FileJournal::open_on(Arc::new(disk.clone()), options).unwrap();
+        let mut chain = Chain::new(1);
+        for _ in 0..3 {
+            assert_eq!(pollster::block_on(journal.append(chain.next(3_000))), Append::Done);
+        }
+        pollster::block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+        assert_eq!(pollster::block_on(journal.append(chain.next(3_000))), Append::Done);
+        disk.set_full(true);
+        let upkeep = Upkeep { snapshot_every_bytes: 1, retain: Retain::Bytes(0) };
+        let mut keeping = Keeping {
+            shared: Arc::clone(&journal.shared),
+            segment_bytes: journal.segment_bytes,
+            upkeep,
+            closing: Arc::default(),
+            snapshot_at: 0,
+        };
+        keeping.round().unwrap_err();
+        assert!(disk.open_to_read(&segment::name(1)).is_err(), "the first segment was discarded");
+        assert!(keeping.snapshot_is_due(), "and the snapshot is tried again");
+    }
 }
