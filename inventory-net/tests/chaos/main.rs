@@ -58,10 +58,10 @@ impl Rates {
         let mut rate = |most: f64| if rng.bool() { rng.f64() * most } else { 0.0 };
         Self {
             failed: rate(0.2),
-            unknown: rate(0.2),
+            unknown: rate(0.3),
             read_error: rate(0.1),
-            cut: rate(0.05),
-            kill: rate(0.01),
+            cut: rate(0.1),
+            kill: rate(0.02),
             stop: rate(0.002),
             day_passes: rate(0.002),
             append_delay_us_max: rng.u64(1..30_000),

@@ -152,8 +152,10 @@ impl Shopper {
         if client.is_some() {
             return client;
         }
+        // Half of them leave it to the shopper to ask again.
+        let retry_for_ms = if self.rng.bool() { 0 } else { self.rng.u64(0..3_000) };
         let options = ClientOptions {
-            retry_for: Duration::from_millis(self.rng.u64(0..3_000)),
+            retry_for: Duration::from_millis(retry_for_ms),
             reply_timeout: Some(Duration::from_millis(self.rng.u64(200..2_000))),
             connect_timeout: Duration::from_secs(1),
             ..ClientOptions::default()

@@ -235,9 +235,9 @@ impl World {
     /// Lets everybody do a little, and time pass; gives how much.
     fn turn(&mut self) -> Duration {
         let by = Duration::from_micros(match self.rng.u8(..8) {
-            0..4 => 0,
-            4..6 => self.rng.u64(0..500),
-            6 => self.rng.u64(0..10_000),
+            0..2 => 0,
+            2..5 => self.rng.u64(0..1_000),
+            5..7 => self.rng.u64(0..10_000),
             _ => self.rng.u64(0..60_000),
         });
         self.clock.advance(by);
@@ -284,7 +284,7 @@ impl World {
                 Some(_) => {}
             }
         }
-        if self.happens(0.02) {
+        if self.happens(0.1) {
             self.storage.settle_late(&mut self.rng);
         }
         // A write that was sent a day ago, and by a server whose clock says so, is not waited for by anybody.
