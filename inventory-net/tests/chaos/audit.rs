@@ -51,7 +51,7 @@ pub(super) fn check(
         history.auditor.follow(group).map_err(|violation| violation.to_string())?;
         for record in group.records() {
             let (version, record) = record.map_err(|error| error.to_string())?;
-            history.retell(version, record).map_err(|why| format!("version {version}: {why}"))?;
+            history.retell(version, &record).map_err(|why| format!("version {version}: {why}"))?;
         }
     }
     history.auditor.check_books().map_err(|violation| violation.to_string())?;
@@ -67,7 +67,7 @@ pub(super) fn check(
 
 impl History<'_> {
     /// Lets the naive shop do what the event says, and compares.
-    fn retell(&mut self, version: Version, record: Record) -> Verdict {
+    fn retell(&mut self, version: Version, record: &Record) -> Verdict {
         match &record.event {
             Event::ItemDefined { upc, price, .. } => self.model.define_item(*upc, *price),
             Event::InitialLevelSet { item, location, units, .. } => {
@@ -156,7 +156,7 @@ impl History<'_> {
     /// What was answered before something was asked for happened before it.
     fn check_order(&self, asked: &[Asked]) -> Verdict {
         asked.iter().try_for_each(|later| match self.decided.get(&later.wanted.key()) {
-            Some((version, _)) if *version <= self.known_at(later.asked, asked) => {
+            Some((version, _)) if *version <= self.known_at(later.since, asked) => {
                 Err(format!("{} was decided at {version}, before it was asked for", later.wanted.key()))
             }
             _ => Ok(()),

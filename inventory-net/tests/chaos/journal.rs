@@ -153,10 +153,10 @@ impl Access {
     }
 
     fn read_fails(&self) -> Result<(), JournalError> {
-        match self.happens(self.rates.read_error) {
-            true => Err(JournalError::Unreachable("the storage is away".into())),
-            false => Ok(()),
+        if self.happens(self.rates.read_error) {
+            return Err(JournalError::Unreachable("the storage is away".into()));
         }
+        Ok(())
     }
 
     fn unknown(&self) -> Append {

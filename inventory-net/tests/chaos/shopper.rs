@@ -61,8 +61,8 @@ pub(super) enum Outcome {
 pub(super) struct Asked {
     pub(super) user: String,
     pub(super) wanted: Wanted,
-    /// When it was first asked for, in the order of all questions and answers.
-    pub(super) asked: u64,
+    /// When, in the order of all questions and answers.
+    pub(super) since: u64,
     /// Whether an attempt may have been carried out.
     pub(super) unclear: bool,
     /// When it was answered first, and how.
@@ -191,9 +191,9 @@ impl Shopper {
                 .collect();
             Wanted::Order(Order { key, lines })
         };
-        let (user, asked) = (self.user.clone(), self.street.moment());
+        let (user, since) = (self.user.clone(), self.street.moment());
         let mut all = self.street.asked.lock().unwrap();
-        all.push(Asked { user, wanted, asked, unclear: false, answered: None });
+        all.push(Asked { user, wanted, since, unclear: false, answered: None });
         all.len() - 1
     }
 

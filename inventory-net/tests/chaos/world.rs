@@ -29,7 +29,8 @@ use super::{Mistake, Rates, Seen};
 const STORM_MAX: Duration = Duration::from_mins(10);
 const QUIET_MAX: Duration = Duration::from_mins(5);
 /// How often at most a runtime gets its turn before the next one has it.
-const POLLS: usize = 12;
+const POLLS: usize = 8;
+const LOGIN_TURN: Duration = Duration::from_micros(100);
 const SHOPPERS: [&str; 3] = ["alice", "bob", "carol"];
 /// Two worlds never share an address, also in one process.
 static WORLDS: AtomicU64 = AtomicU64::new(0);
@@ -160,11 +161,10 @@ impl World {
             }
             tokens
         });
-        const PAUSE: Duration = Duration::from_micros(100);
         // Passwords are hashed in threads: how often this turns is not the seed's, so nothing else may hang on it.
         while !log_in.is_finished() {
-            self.let_run(0, POLLS, PAUSE);
-            self.let_run(self.nodes.len(), POLLS, PAUSE);
+            self.let_run(0, POLLS, LOGIN_TURN);
+            self.let_run(self.nodes.len(), POLLS, LOGIN_TURN);
         }
         let tokens = self.outside.block_on(log_in).expect("everybody is logged in");
         (1..self.nodes.len()).for_each(|server| self.start(server));
@@ -274,14 +274,13 @@ impl World {
             let (kill, stop) = (self.happens(self.rates.kill), self.happens(self.rates.stop));
             match &mut self.nodes[server] {
                 None if self.rng.u8(..20) == 0 => self.start(server),
-                None => {}
                 Some(node) if node.ended.is_finished() => {
                     self.nodes[server] = None;
                     self.seen.stops += 1;
                 }
                 Some(_) if kill => self.kill(server),
                 Some(node) if stop => drop(node.shutdown.take()),
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         if self.happens(0.1) {
