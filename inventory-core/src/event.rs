@@ -119,6 +119,22 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The key of the order whose outcome this is; none if it is no order's.
+    pub const fn order_key(&self) -> Option<OrderKey> {
+        match self {
+            Self::Purchased { key, .. }
+            | Self::BulkPurchased { key, .. }
+            | Self::PurchaseRefused { key, .. } => Some(*key),
+            Self::ItemDefined { .. }
+            | Self::InitialLevelSet { .. }
+            | Self::UserAdded { .. }
+            | Self::LoggedIn { .. }
+            | Self::LoggedOut { .. } => None,
+        }
+    }
+}
+
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -16,8 +16,8 @@ use inventory_core::journal::{
 };
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::{
-    Inventory, InventoryError, Order, OrderKey, OrderLine, Receipt, Refusal, Role, Time, Units, Upc, UserId,
-    Version,
+    BulkOrder, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine, Receipt, Refusal, Role,
+    Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 
@@ -87,6 +87,25 @@ fn refusal(answer: Result<Receipt, InventoryError>) -> Result<Receipt, Refusal> 
         InventoryError::Refused(refusal) => refusal,
         other => panic!("{other}"),
     })
+}
+
+#[test]
+fn the_outcome_of_a_batch_is_found_however_old() {
+    let mut shop = Shop::new();
+    let batch = |units: u32| {
+        BulkOrder::new(OrderKey::from_parts(NOW, 1), LocationId::MAIN, [item()], [units]).unwrap()
+    };
+    let alice = shop.alice;
+    let receipt = block_on(shop.inventory.purchase_bulk(NOW, alice, batch(2))).unwrap();
+    for later in [after_hours(25), after_hours(24 * 700)] {
+        let again = block_on(shop.inventory.purchase_bulk(later, alice, batch(2)));
+        assert_eq!(again.as_ref(), Ok(&receipt));
+        let asked = block_on(shop.inventory.bulk_receipt(later, alice, receipt.key));
+        assert_eq!(asked.as_ref(), Ok(&receipt));
+        let another = block_on(shop.inventory.purchase_bulk(later, alice, batch(3)));
+        assert_eq!(another, Err(InventoryError::Refused(Refusal::KeyReused)));
+    }
+    assert_eq!(shop.on_hand(), 999_998);
 }
 
 #[test]

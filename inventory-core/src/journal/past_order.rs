@@ -2,7 +2,7 @@
 
 use super::{Group, Journal, JournalError};
 use crate::command::{Action, Actor, Command, Query};
-use crate::event::{Event, OrderDigest, Record};
+use crate::event::OrderDigest;
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::query;
@@ -178,20 +178,13 @@ impl PastOrderSearch {
                 if record.at > self.between.1 {
                     return Ok(Some(self.not_found()));
                 }
-                if self.is_outcome(&record) {
+                if record.event.order_key() == Some(self.key) {
                     return Ok(OutcomeRow::of(version, &record).map(PastOutcome::Decided));
                 }
             }
         }
         self.after = Some(end);
         Ok(None)
-    }
-
-    fn is_outcome(&self, record: &Record) -> bool {
-        match &record.event {
-            Event::Purchased { key, .. } | Event::PurchaseRefused { key, .. } => *key == self.key,
-            _ => false,
-        }
     }
 
     const fn not_found(&self) -> PastOutcome {
