@@ -11,6 +11,8 @@
 
 extern crate alloc;
 
+#[doc(hidden)]
+pub mod defect;
 pub mod journal;
 pub mod limits;
 pub mod machine;

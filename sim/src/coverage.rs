@@ -34,11 +34,13 @@ pub enum Fault {
     Clock,
     /// Hours went by.
     Pause,
+    /// Bits of a file changed at rest.
+    Flip,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::None,
         Self::Cut,
         Self::GivenUp,
@@ -52,6 +54,7 @@ impl Fault {
         Self::Sync,
         Self::Clock,
         Self::Pause,
+        Self::Flip,
     ];
 }
 

@@ -1,10 +1,11 @@
-//! Planted defects: what the simulator must catch. Each lives in the simulator's own layer (the cable to the disk, a
-//! wrapper of the journal, the server's loop); the product has no switch for them.
+//! Planted defects: what the simulator must catch. Some live in the simulator's own layer (the cable to the disk, a wrapper
+//! of the journal, the server's loop); those inside the crates are named in `inventory_core::defect`.
 
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use inventory_core::Version;
+use inventory_core::defect::Defect as Inside;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use inventory_store::FileJournal;
 
@@ -33,26 +34,36 @@ pub enum Defect {
     VersionOffByOne,
     /// A logout is answered and not carried out.
     ForgetLogout,
-    /// A refusal for want of stock is answered and not recorded, so that a retry may get another answer.
-    RefusalNotRecorded,
+    /// One inside the crates.
+    Inside(Inside),
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::NoSync,
-        Self::NoDirectorySync,
-        Self::AcknowledgeBeforeAppend,
-        Self::FailureIsSuccess,
-        Self::SuccessIsFailure,
-        Self::UnknownIsFailure,
-        Self::LoseLastGroup,
-        Self::ForgetKeys,
-        Self::StaleReads,
-        Self::VersionOffByOne,
-        Self::ForgetLogout,
-        Self::RefusalNotRecorded,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let around = [
+            Self::NoSync,
+            Self::NoDirectorySync,
+            Self::AcknowledgeBeforeAppend,
+            Self::FailureIsSuccess,
+            Self::SuccessIsFailure,
+            Self::UnknownIsFailure,
+            Self::LoseLastGroup,
+            Self::ForgetKeys,
+            Self::StaleReads,
+            Self::VersionOffByOne,
+            Self::ForgetLogout,
+        ];
+        around.into_iter().chain(Inside::ALL.iter().copied().map(Self::Inside))
+    }
+
+    /// What is to be planted inside the crates.
+    pub(crate) fn inside(self) -> Option<Inside> {
+        match self {
+            Self::Inside(defect) => Some(defect),
+            _ => None,
+        }
+    }
 }
 
 /// The file journal, with a defect between it and its caller.

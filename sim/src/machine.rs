@@ -1,14 +1,17 @@
 //! The simulated machine: its disk, its clock, what is about to go wrong with them, and the server process on it, which
 //! it starts, kills and starts again.
 
+mod rot;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
-use inventory_core::journal::{Journal, JournalError, ReplayError, replay};
+use inventory_core::journal::{Group, Journal, JournalError, ReplayError, replay};
 use inventory_core::{EngineConfig, Time, Version};
+use inventory_store::defect::plant;
 use inventory_store::disk::{Fault as DiskFault, FaultDisk, Survives};
-use inventory_store::{FileJournal, FileJournalOptions};
+use inventory_store::{FileJournal, FileJournalOptions, OpenError};
 use pollster::block_on;
 
 use crate::auditor::{Auditor, Check, Violation};
@@ -101,6 +104,7 @@ impl Machine {
         self.skew_us = SKEW_US_MAX;
         self.is_full = false;
         self.disk.set_full(false);
+        self.disk.unflip();
     }
 
     pub(crate) fn set_full(&mut self, step: u64, full: bool) {
@@ -265,11 +269,13 @@ impl Machine {
 
     /// None if the disk has failed.
     fn recover(&mut self, watch: &mut Watch<'_>) -> Result<Option<Node>, Violation> {
+        self.check_unseen_rot()?;
         self.cable = Cable::new(self.disk.clone(), self.options.defect);
         let opened = FileJournal::open_on(Arc::new(self.cable.clone()), self.options.journal);
         let journal = match opened {
             Ok(journal) => journal,
-            Err(inventory_store::OpenError::Io { .. }) => return Ok(None),
+            Err(OpenError::Io { .. }) => return Ok(None),
+            Err(OpenError::Damaged(damage)) if self.is_rot(&damage.to_string()) => return Ok(None),
             Err(why) => return Err(Violation(format!("the journal cannot be opened: {why}"))),
         };
         let defect = self.options.defect;
@@ -279,12 +285,17 @@ impl Machine {
             Err(ReplayError::Journal(JournalError::Unreachable(_) | JournalError::Poisoned(_))) => {
                 return Ok(None);
             }
+            Err(ReplayError::Journal(JournalError::Damaged(what))) if self.is_rot(&what) => return Ok(None),
             Err(why) => return Err(Violation(format!("the journal cannot be replayed: {why}"))),
         };
         if self.is_dark() {
             return Ok(None);
         }
-        watch.auditor.recovered(&read_all(&*journal)?, tip)?;
+        let groups = match read_all(&*journal) {
+            Err(JournalError::Damaged(what)) if self.is_rot(&what) => return Ok(None),
+            groups => groups.map_err(cannot_be_read)?,
+        };
+        watch.auditor.recovered(&groups, tip)?;
         for byte in tip.hash.0.chunks(8) {
             watch.trace.note_bytes("tip", byte);
         }
@@ -293,14 +304,16 @@ impl Machine {
 
     /// What a machine would find if the power failed now.
     pub(crate) fn probe(&mut self, auditor: &Auditor) -> Check {
+        let _right = plant(None);
         let disk = self.disk.after_power_loss(Survives::Nothing);
+        disk.unflip();
         let cable = Cable::new(disk, None);
         let options = self.options.journal;
         let journal = FileJournal::open_on(Arc::new(cable), options).map_err(|why| {
             Violation(format!("a power loss now leaves a journal that does not open: {why}"))
         })?;
         let tip = block_on(journal.tip()).map_err(|why| Violation(why.to_string()))?;
-        auditor.would_recover(&read_all(&journal)?, tip)
+        auditor.would_recover(&read_all(&journal).map_err(cannot_be_read)?, tip)
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -309,18 +322,23 @@ impl Machine {
 }
 
 /// All groups in a journal.
-fn read_all(journal: &dyn Journal) -> Result<Vec<inventory_core::journal::Group>, Violation> {
+fn read_all(journal: &dyn Journal) -> Result<Vec<Group>, JournalError> {
     let mut after = Version::ZERO;
-    let mut all: Vec<inventory_core::journal::Group> = Vec::new();
+    let mut all: Vec<Group> = Vec::new();
     loop {
         match block_on(journal.read(after, 1 << 20)) {
             Ok(groups) if groups.is_empty() => return Ok(all),
             Ok(groups) => {
                 all.extend(groups);
-                after = all.last().map_or(after, inventory_core::journal::Group::last);
+                after = all.last().map_or(after, Group::last);
             }
             Err(JournalError::Discarded { start, .. }) if start > after => after = start,
-            Err(why) => return Err(Violation(format!("the journal cannot be read: {why}"))),
+            Err(why) => return Err(why),
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+fn cannot_be_read(why: JournalError) -> Violation {
+    Violation(format!("the journal cannot be read: {why}"))
 }

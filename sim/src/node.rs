@@ -114,6 +114,10 @@ impl Node {
         durable.then(|| self.engine.state())
     }
 
+    pub(crate) fn journal(&self) -> &dyn Journal {
+        &*self.journal
+    }
+
     pub(crate) fn is_poisoned(&self) -> bool {
         self.engine.is_poisoned()
     }

@@ -207,6 +207,7 @@ impl World {
                 Ok(())
             }
             Fault::Restart => self.restart(),
+            Fault::Flip => self.machine.flip(self.step, &self.auditor),
             Fault::Full => {
                 self.machine.set_full(self.step, self.machine.has_room());
                 Ok(())

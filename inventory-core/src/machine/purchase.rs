@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Decision;
 use crate::command::{Actor, Order, OrderLine};
+use crate::defect::{self, Defect};
 use crate::event::{Event, Line, OrderDigest};
 use crate::id::UserId;
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX};
@@ -31,7 +32,9 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
     }
     match state.orders.look_up(key, now) {
         Lookup::TooOld => Err(Refusal::KeyTooOld),
-        Lookup::Decided(row) if row.user == user && row.digest == digest => {
+        Lookup::Decided(row)
+            if row.user == user && (row.digest == digest || defect::is(Defect::DigestIgnored)) =>
+        {
             Ok(Decision::Stands(query::outcome(state, row)))
         }
         Lookup::Decided(_) => Err(Refusal::KeyReused),
@@ -40,6 +43,7 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
         }
         Lookup::Undecided => Ok(Decision::Happens(match fill(state, &order.lines) {
             Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
+            Err(refusal) if defect::is(Defect::RefusalNotRecorded) => return Err(refusal),
             Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
         })),
     }
@@ -99,7 +103,7 @@ fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
 }
 
 fn fill_many(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
-    let summed = sum_same(lines)?;
+    let summed = if defect::is(Defect::LinesNotSummed) { lines.into() } else { sum_same(lines)? };
     let taken: Vec<Line> = summed.iter().map(|line| resolve(state, line)).collect::<Result<_, _>>()?;
     let shortages: Box<[Shortage]> =
         summed.iter().zip(&taken).filter_map(|(line, taken)| shortage(state, line, *taken)).collect();
@@ -136,7 +140,8 @@ fn resolve(state: &State, line: &OrderLine) -> Result<Line, Refusal> {
 fn shortage(state: &State, line: &OrderLine, taken: Line) -> Option<Shortage> {
     let available = state.stock.available(taken.item, taken.location);
     let OrderLine { upc, location, units: requested } = *line;
-    (requested > available).then_some(Shortage { upc, location, requested, available })
+    let short = requested > available || (requested == available && defect::is(Defect::LastUnitKept));
+    short.then_some(Shortage { upc, location, requested, available })
 }
 
 /// The price of all lines; none if any item has no price.
@@ -144,8 +149,9 @@ fn total(state: &State, lines: &[OrderLine], taken: &[Line]) -> Result<Option<Mo
     let mut total = Money::ZERO;
     for (line, taken) in lines.iter().zip(taken) {
         let Some(price) = state.catalogue.price(taken.item) else { return Ok(None) };
-        total = price
-            .checked_times(taken.units)
+        let one = defect::is(Defect::PriceOfOneUnit).then_some(price);
+        total = one
+            .or_else(|| price.checked_times(taken.units))
             .and_then(|amount| total.checked_add(amount))
             .ok_or(Refusal::Overflow { upc: line.upc })?;
     }

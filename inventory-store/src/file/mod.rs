@@ -40,15 +40,17 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use inventory_core::Version;
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
 use self::lock::{Lock, LockError};
-use self::recovery::{Scope, Survey, failed};
+use self::recovery::{Scope, Survey, Torn, failed};
 use self::shared::Shared;
 use self::spare::{RECYCLED, Spares};
 use self::writer::{Failure, LastSegment, Request, SMALL_SEGMENT_BYTES, Writer};
+use crate::defect::inherited;
 use crate::disk::{Disk, OsDisk};
 
 /// The smallest segment.
@@ -177,7 +179,7 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
     let name = segment::name(header.number);
     let io = |why| failed(disk, &name, why);
     let file = disk.open_to_write(&name).map_err(io)?;
-    if let Some(offset) = survey.last_record {
+    if let Some(offset) = survey.last_record.filter(|_| !defect::is(Defect::LastRecordNotRewritten)) {
         recovery::write_again(&*file, offset, survey.position).map_err(io)?;
     }
     if let Some(torn) = survey.torn {
@@ -186,6 +188,9 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
             "cut the torn end of a write that was never acknowledged"
         );
         recovery::cut(&*file, torn).map_err(io)?;
+        if let Some(offset) = survey.last_record.filter(|_| defect::is(Defect::TornEndCutTooFar)) {
+            recovery::cut(&*file, Torn { offset, bytes: torn.offset - offset }).map_err(io)?;
+        }
     }
     let (number, bytes) = (header.number, header.bytes);
     Ok(Some(LastSegment { file, number, bytes, position: survey.position, marked: survey.marked }))
@@ -203,8 +208,9 @@ fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<(
         Err(why @ Failure::Unclear(_)) => return Err(io::Error::other(why)),
     }
     let (requests, received) = channel();
-    let thread =
-        thread::Builder::new().name("journal-writer".to_owned()).spawn(move || writer.run(&received))?;
+    let thread = thread::Builder::new()
+        .name("journal-writer".to_owned())
+        .spawn(inherited(move || writer.run(&received)))?;
     Ok((requests, thread))
 }
 
@@ -274,7 +280,8 @@ impl FileJournal {
         let (shared, segment_bytes) = (Arc::clone(&self.shared), self.segment_bytes);
         let thread = thread::Builder::new().name("journal-keeper".to_owned());
         // Nobody waits for an answer that is not received.
-        let spawned = thread.spawn(move || drop(answer.send(work(&shared, segment_bytes))));
+        let work = inherited(move || drop(answer.send(work(&shared, segment_bytes))));
+        let spawned = thread.spawn(work);
         spawned.map_err(|why| JournalError::Unreachable(format!("cannot start a thread: {why}")))?;
         answered.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))?
     }
@@ -303,7 +310,7 @@ fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalErro
         let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
         return Err(JournalError::Damaged(what));
     }
-    if known.newest.is_some_and(|newest| version <= newest) {
+    if known.newest.is_some_and(|newest| version <= newest) && !defect::is(Defect::OlderSnapshotReplaces) {
         return Ok(());
     }
     snapshots::save(&*shared.disk, snapshot).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
@@ -314,7 +321,8 @@ fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalErro
 /// Oldest first, each made durable before the next: whatever a crash leaves has no hole.
 fn discard_through(shared: &Shared, segment_bytes: u64, version: Version) -> Result<(), JournalError> {
     let known = shared.housekeeping();
-    let covered = version.min(known.newest.unwrap_or_default());
+    let newest = known.newest.unwrap_or_default();
+    let covered = if defect::is(Defect::DiscardsUncovered) { version } else { version.min(newest) };
     let disk = &*shared.disk;
     loop {
         let first = {

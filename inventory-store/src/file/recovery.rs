@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use inventory_core::Version;
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Group, Snapshot, Tip};
 
 use super::cursor::Cursor;
@@ -352,6 +353,7 @@ impl Surveyor<'_> {
         let whole = (0..rest.len()).step_by(ALIGNMENT_BYTES).find(|at| {
             let record = rest.get(*at..).and_then(|bytes| record::parse(bytes, header.number));
             record.is_some_and(|record| record.base >= tip.version)
+                && !defect::is(Defect::DamageTakenForTornEnd)
         });
         match whole {
             None => {

@@ -1,6 +1,6 @@
 //! The server's planted defects: what it answers without asking the engine, and what it makes of the engine's answers.
 
-use inventory_core::{Actor, Refusal, Shortage, Version};
+use inventory_core::{Actor, Version};
 use inventory_net::message::{Done, Op, ReplyBody, RequestBody};
 
 use super::Node;
@@ -16,15 +16,6 @@ impl Node {
         self.engine.state().users().session(session)?;
         match (self.defect?, body) {
             (Defect::ForgetLogout, RequestBody::LogOut) => Some(ReplyBody::Done(Done::LoggedOut)),
-            (Defect::RefusalNotRecorded, RequestBody::Purchase(order)) => {
-                let [line] = &*order.lines else { return None };
-                let state = self.engine.state();
-                let available = state.stock().available(state.catalogue().id(line.upc)?, line.location);
-                let short =
-                    Shortage { upc: line.upc, location: line.location, requested: line.units, available };
-                let refusal = Refusal::InsufficientStock { shortages: Box::new([short]) };
-                (line.units > available).then_some(ReplyBody::Refused(refusal))
-            }
             _ => None,
         }
     }
