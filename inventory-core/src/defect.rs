@@ -62,14 +62,14 @@ defects! {
     SnapshotNotSynced,
     /// A record is read whatever its checksum says.
     ChecksumIgnored,
-    /// A reused segment is not filled with zeros, and records in it are taken whatever segment they were written to.
-    StaleRecordsTaken,
     /// Where no whole record begins the journal ends, whatever stands behind.
     DamageTakenForTornEnd,
     /// With a torn end the record in front of it is cut too.
     TornEndCutTooFar,
+    /// A sync that failed is tried again, and its success believed.
+    FailedSyncRetried,
     /// After a sync that failed the writer goes on as if nothing had been written.
-    WritesAfterFailedSync,
+    FailedSyncForgotten,
     /// What a recovery found last is not written again.
     LastRecordNotRewritten,
     /// A write that stopped half way is not taken back.
@@ -78,8 +78,8 @@ defects! {
     PreviousHashIgnored,
     /// Segments are discarded up to the version asked for, whether a snapshot covers them or not.
     DiscardsUncovered,
-    /// An older snapshot takes the place of a newer one.
-    OlderSnapshotReplaces,
+    /// Of several snapshots the oldest is loaded.
+    OldestSnapshotLoaded,
 }
 
 /// Whether this defect is planted here and now.

@@ -9,9 +9,12 @@ use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody
 
 use crate::auditor::{Asked, Auditor, Check, Violation, ensure};
 use crate::coverage::{Coverage, Fault};
+use crate::defect::Defect;
 use crate::network::{LinkId, Network, take};
 use crate::workload::{Workload, password, user_name, wrong_password};
 
+/// A client that has waited for a reply this long may try another connection, in microseconds.
+const PATIENCE_US: u64 = 10_000_000;
 /// Most requests that a client has in flight.
 const IN_FLIGHT: usize = 6;
 
@@ -36,6 +39,8 @@ pub(crate) struct Client {
     token: Option<Token>,
     pub(crate) intents: Vec<Intent>,
     in_flight: BTreeMap<RequestId, Asked>,
+    /// When it began to wait for the next reply.
+    waits_since: Option<Time>,
     /// Whether this connection was bound to the session of `token`.
     bound: bool,
     rng: fastrand::Rng,
@@ -51,6 +56,9 @@ pub(crate) struct Around<'a> {
     pub(crate) workload: &'a Workload,
     /// The last step at which each fault was about.
     pub(crate) faults: &'a BTreeMap<Fault, u64>,
+    /// How many servers there are.
+    pub(crate) servers: usize,
+    pub(crate) defect: Option<Defect>,
     /// Nothing new is begun.
     pub(crate) closing: bool,
 }
@@ -64,6 +72,7 @@ impl Client {
             token: None,
             intents: Vec::new(),
             in_flight: BTreeMap::new(),
+            waits_since: None,
             bound: false,
             rng,
         }
@@ -80,7 +89,10 @@ impl Client {
 
     /// Does one thing.
     pub(crate) fn act(&mut self, around: &mut Around<'_>) {
-        let Some(link) = self.link else { return self.connect(around.network) };
+        if !around.closing && self.has_waited_too_long(around.now) && self.rng.bool() {
+            self.give_up(around.network);
+        }
+        let Some(link) = self.link else { return self.connect(around) };
         if self.wire.server().is_some()
             && self.in_flight.len() < IN_FLIGHT
             && let Some(body) = self.next_request(around)
@@ -90,13 +102,21 @@ impl Client {
         self.flush(link, around.network);
     }
 
-    fn connect(&mut self, network: &mut Network) {
-        let link = network.open();
+    fn has_waited_too_long(&self, now: Time) -> bool {
+        self.waits_since.is_some_and(|since| now > since.plus_micros(PATIENCE_US))
+    }
+
+    fn connect(&mut self, around: &mut Around<'_>) {
+        if around.defect == Some(Defect::ClientForgetsOrders) {
+            self.intents.retain(|intent| intent.outcome.is_some());
+        }
+        let link = around.network.open(self.rng.usize(..around.servers));
         self.link = Some(link);
         self.wire = ClientConnection::new("sim");
         self.bound = false;
         self.in_flight.clear();
-        self.flush(link, network);
+        self.waits_since = None;
+        self.flush(link, around.network);
     }
 
     /// Leaves the connection; what was sent may still arrive. The replies to it are lost.
@@ -106,6 +126,7 @@ impl Client {
             link.to_client.clear();
         }
         self.in_flight.clear();
+        self.waits_since = None;
         self.bound = false;
     }
 
@@ -127,7 +148,10 @@ impl Client {
             return Some(self.binding(around));
         }
         if around.closing || self.rng.u8(..3) == 0 {
-            if let Some(order) = self.unsettled() {
+            if let Some(mut order) = self.unsettled() {
+                if around.defect == Some(Defect::ClientRenamesRetries) {
+                    order.key = OrderKey::from_parts(around.now, self.rng.u128(..));
+                }
                 return Some(RequestBody::Purchase(order));
             }
             if around.closing {
@@ -200,7 +224,9 @@ impl Client {
         // What is not sent was not asked: an order that is too long for now stays an intent.
         let Ok(id) = self.wire.request(body) else { return };
         let session = self.token.as_ref().filter(|_| self.bound).map(Token::session);
-        let mut asked = around.auditor.sent(around.step, &user_name(self.number), session, body);
+        let server = self.link.map_or(0, |link| around.network.server(link));
+        self.waits_since.get_or_insert(around.now);
+        let mut asked = around.auditor.sent(around.step, server, &user_name(self.number), session, body);
         if let RequestBody::Purchase(order) = body
             && let Some(intent) = self.intents.iter().find(|intent| intent.order == *order)
         {
@@ -224,6 +250,7 @@ impl Client {
                 Ok(Some(reply)) => {
                     let asked = reply.id.and_then(|id| self.in_flight.remove(&id));
                     let asked = asked.ok_or_else(|| Violation("a reply to no request".into()))?;
+                    self.waits_since = Some(around.now).filter(|_| !self.in_flight.is_empty());
                     self.take_reply(around, &asked, reply.body)?;
                 }
                 Ok(None) => break,

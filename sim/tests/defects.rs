@@ -8,9 +8,14 @@
 )]
 
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use inventory_core::defect::Defect as In;
+use inventory_core::testing::conformance;
 use inventory_sim::{Defect, Options, run};
+use inventory_store::defect::plant;
+use inventory_store::disk::FaultDisk;
+use inventory_store::{FileJournal, FileJournalOptions};
 
 /// Each defect, and within how many seeds it is found: about four times what it takes now.
 const FOUND_WITHIN: &[(Defect, u64)] = &[
@@ -25,6 +30,10 @@ const FOUND_WITHIN: &[(Defect, u64)] = &[
     (Defect::StaleReads, 40),
     (Defect::VersionOffByOne, 4),
     (Defect::ForgetLogout, 20),
+    (Defect::CrossesReplies, 20),
+    (Defect::KeepsCutBytes, 40),
+    (Defect::ClientRenamesRetries, 4),
+    (Defect::ClientForgetsOrders, 4),
     (Defect::Inside(In::DigestIgnored), 20),
     (Defect::Inside(In::LinesNotSummed), 20),
     (Defect::Inside(In::LastUnitKept), 20),
@@ -43,10 +52,20 @@ const FOUND_WITHIN: &[(Defect, u64)] = &[
     (Defect::Inside(In::SegmentNameNotSynced), 8),
     (Defect::Inside(In::SnapshotNotSynced), 200),
     (Defect::Inside(In::ChecksumIgnored), 20),
-    (Defect::Inside(In::DamageTakenForTornEnd), 100),
+    (Defect::Inside(In::DamageTakenForTornEnd), 300),
     (Defect::Inside(In::TornEndCutTooFar), 20),
     (Defect::Inside(In::LastRecordNotRewritten), 40),
+    (Defect::Inside(In::ConflictDropsWaiting), 60),
+    (Defect::Inside(In::ConflictKeepsReplies), 20),
+    (Defect::Inside(In::ConflictKeepsEffects), 20),
+    (Defect::Inside(In::FailedSyncRetried), 60),
+    (Defect::Inside(In::FailedSyncForgotten), 60),
+    (Defect::Inside(In::ShortWriteLeft), 60),
+    (Defect::Inside(In::PreviousHashIgnored), 200),
 ];
+
+/// Defects that the conformance kit finds.
+const FOUND_BY_THE_KIT: [In; 3] = [In::PreviousHashIgnored, In::DiscardsUncovered, In::OldestSnapshotLoaded];
 
 #[test]
 fn every_planted_defect_is_found() {
@@ -66,4 +85,28 @@ fn find(seed: u64, defect: Defect) -> Option<String> {
         },
         |ended| ended.err().map(|failure| failure.to_string()),
     )
+}
+
+#[test]
+fn the_conformance_kit_finds_what_needs_no_crash() {
+    for defect in FOUND_BY_THE_KIT {
+        let _planted = plant(Some(defect));
+        let fresh = || {
+            let disk = FaultDisk::new();
+            async move || {
+                let options = FileJournalOptions { segment_bytes: 64 << 10, prepare_ahead: false };
+                FileJournal::open_on(Arc::new(disk.clone()), options).map_err(|why| why.to_string())
+            }
+        };
+        let found = pollster::block_on(conformance::check(fresh));
+        println!("{defect:?}: {}", found.expect_err("the kit finds nothing"));
+    }
+}
+
+#[test]
+fn every_defect_is_in_a_table() {
+    let by_seeds = |defect: &Defect| FOUND_WITHIN.iter().any(|(other, _)| other == defect);
+    let by_kit = |defect: &Defect| FOUND_BY_THE_KIT.iter().any(|other| Defect::Inside(*other) == *defect);
+    let missing: Vec<Defect> = Defect::all().filter(|defect| !by_seeds(defect) && !by_kit(defect)).collect();
+    assert_eq!(missing, []);
 }

@@ -4,7 +4,7 @@ use std::sync::Weak;
 
 use inventory_core::journal::{Journal, JournalError};
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
-use inventory_core::state::{Outcome, OutcomeRow};
+use inventory_core::state::{Outcome, OutcomeRow, State};
 use inventory_core::{
     Event, OrderDigest, OrderKey, Record, Refusal, Reply, Time, Unavailable, UserId, Version, query,
 };
@@ -19,12 +19,13 @@ const READ_BYTES: usize = 256 << 10;
 
 /// An order that the engine no longer knows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OldOrder {
-    pub(super) key: OrderKey,
+pub struct OldOrder {
+    /// Its key.
+    pub key: OrderKey,
     /// Whose it must be; anybody's if none.
-    pub(super) user: Option<UserId>,
+    pub user: Option<UserId>,
     /// What it must be, if it was sent again.
-    pub(super) digest: Option<OrderDigest>,
+    pub digest: Option<OrderDigest>,
 }
 
 /// Who wants to know about an old order.
@@ -51,11 +52,21 @@ pub(super) async fn run(shared: Weak<Shared>, mut questions: mpsc::Receiver<Ques
 }
 
 async fn answer(shared: &Shared, order: OldOrder) -> Reply {
-    match find_order(&*shared.journal, order.key, order.user).await {
+    let found = find_order(&*shared.journal, order.key, order.user).await;
+    reply_to_old(order, found, lock(&shared.desk).engine.state())
+}
+
+/// The reply to whoever asked for an old order, from what was found of it.
+pub fn reply_to_old(
+    order: OldOrder,
+    found: Result<Option<OutcomeRow>, JournalError>,
+    state: &State,
+) -> Reply {
+    match found {
         Ok(Some(row)) if order.digest.is_some_and(|digest| digest != row.digest) => {
             Reply::Refused(Refusal::KeyReused)
         }
-        Ok(Some(row)) => query::outcome(lock(&shared.desk).engine.state(), &row),
+        Ok(Some(row)) => query::outcome(state, &row),
         Ok(None) => Reply::Refused(Refusal::KeyTooOld),
         Err(error) => {
             tracing::error!("order {} cannot be looked for in the journal: {error}", order.key);
@@ -67,7 +78,7 @@ async fn answer(shared: &Shared, order: OldOrder) -> Reply {
 /// The outcome of the order with this key, if it is this user's (anybody's if none) and the journal still holds it.
 ///
 /// Reads from the journal's start to the last moment at which the order can have been decided.
-pub(super) async fn find_order(
+pub async fn find_order(
     journal: &dyn Journal,
     key: OrderKey,
     user: Option<UserId>,

@@ -19,7 +19,9 @@ use tokio::task::JoinHandle;
 use crate::clock::{Clock, SystemClock};
 use crate::message::{Op, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
-use history::{OldOrder, Question};
+use history::Question;
+#[doc(hidden)]
+pub use history::{OldOrder, find_order, reply_to_old};
 
 /// Settings of a [`Service`].
 #[derive(Clone)]
@@ -164,7 +166,7 @@ impl Service {
             drop(desk);
             return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
         }
-        let old_order = old_order(desk.engine.state(), now, actor, &action);
+        let old_order = old_order(desk.engine.state(), now, actor, &action).map(Box::new);
         desk.engine.submit(now, Ticket { reply_to, old_order }, actor, action);
         drop(desk);
         self.shared.work.notify_one();
@@ -222,7 +224,8 @@ impl fmt::Debug for Service {
 }
 
 /// What to look for in the journal if the action asks for an order that has left the window.
-fn old_order(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Box<OldOrder>> {
+#[doc(hidden)]
+pub fn old_order(state: &State, now: Time, actor: Actor, action: &Action) -> Option<OldOrder> {
     let (key, digest) = match action {
         Action::Command(Command::Purchase(order)) => (order.key, Some(&order.lines)),
         Action::Query(Query::Receipt { key }) => (*key, None),
@@ -232,7 +235,7 @@ fn old_order(state: &State, now: Time, actor: Actor, action: &Action) -> Option<
         return None;
     }
     let digest = digest.map(|lines| OrderDigest::of(lines));
-    owner(state, actor, key, digest).map(Box::new)
+    owner(state, actor, key, digest)
 }
 
 fn owner(state: &State, actor: Actor, key: OrderKey, digest: Option<OrderDigest>) -> Option<OldOrder> {

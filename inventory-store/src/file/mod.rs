@@ -310,7 +310,7 @@ fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalErro
         let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
         return Err(JournalError::Damaged(what));
     }
-    if known.newest.is_some_and(|newest| version <= newest) && !defect::is(Defect::OlderSnapshotReplaces) {
+    if known.newest.is_some_and(|newest| version <= newest) {
         return Ok(());
     }
     snapshots::save(&*shared.disk, snapshot).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;

@@ -130,7 +130,7 @@ pub(super) fn size(header: &[u8], segment: u64) -> Option<usize> {
         && payload_bytes <= PAYLOAD_BYTES_MAX
         && matches!(kind, KIND_GROUPS | KIND_MARK)
         && zero == 0
-        && (number == segment || defect::is(Defect::StaleRecordsTaken));
+        && number == segment;
     possible.then(|| record_bytes(payload_bytes))
 }
 

@@ -35,7 +35,9 @@ pub(super) fn find(disk: &dyn Disk) -> io::Result<Found> {
         match load(disk, version)? {
             Ok(snapshot) => {
                 found.newest = Some(snapshot);
-                break;
+                if !defect::is(Defect::OldestSnapshotLoaded) {
+                    break;
+                }
             }
             Err(damage) => found.damaged.push(damage),
         }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use inventory_core::defect::{self, Defect};
-
 use super::segment;
 use crate::disk::{Disk, write_zeros};
 
@@ -132,9 +130,6 @@ fn make(disk: &dyn Disk, bytes: u64, go_on: impl Fn() -> bool) -> io::Result<()>
 fn fill(disk: &dyn Disk, bytes: u64, go_on: impl Fn() -> bool) -> io::Result<()> {
     let file = match disk.open_to_write(RECYCLED) {
         Ok(file) if file.len()? == bytes => {
-            if defect::is(Defect::StaleRecordsTaken) {
-                return disk.rename(RECYCLED, SPARE);
-            }
             disk.rename(RECYCLED, UNFINISHED)?;
             file
         }

@@ -265,8 +265,11 @@ fn write(last: &LastSegment, record: &[u8]) -> Result<(), Failure> {
     if defect::is(Defect::GroupNotSynced) {
         return Ok(());
     }
-    let synced = last.file.sync_data();
-    if defect::is(Defect::WritesAfterFailedSync) {
+    let mut synced = last.file.sync_data();
+    if synced.is_err() && defect::is(Defect::FailedSyncRetried) {
+        synced = last.file.sync_data();
+    }
+    if defect::is(Defect::FailedSyncForgotten) {
         return synced.map_err(|why| Failure::Definite(why.to_string()));
     }
     synced.map_err(|why| Failure::Unclear(format!("making a write to the journal durable: {why}")))

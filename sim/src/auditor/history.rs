@@ -20,7 +20,7 @@ use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
 
 impl Auditor {
     /// The server takes this group for durable.
-    pub(crate) fn durable(&mut self, group: &Group) -> Check {
+    fn durable(&mut self, group: &Group) -> Check {
         let tip = self.tip();
         ensure(group.base() == tip.version && group.previous() == tip.hash, || {
             format!("the group after version {} does not follow {tip:?}", group.base())
@@ -33,6 +33,17 @@ impl Auditor {
             self.records.push(record);
         }
         self.groups.push(group.clone());
+        Ok(())
+    }
+
+    /// A server takes these groups for durable, its own or another's: they are those that are known, or follow them.
+    pub(crate) fn learned(&mut self, groups: &[Group]) -> Check {
+        for group in groups {
+            if self.groups.iter().any(|known| tip_of(known) == tip_of(group)) {
+                continue;
+            }
+            self.durable(group)?;
+        }
         Ok(())
     }
 

@@ -61,7 +61,9 @@ impl Auditor {
         };
         let Some(session) = session else { return Ok(()) };
         let row = self.sessions.get(&session);
-        ensure(row.is_some_and(|row| row.ended.is_some()), || "its session was not ended".into())
+        // A server need not know of a session before it has acknowledged anything that happened since.
+        let gone = row.is_some_and(|row| row.ended.is_some() || row.started > asked.floor);
+        ensure(gone, || "its session was not ended".into())
     }
 
     /// Nothing is done for a session whose end was acknowledged before.
@@ -89,7 +91,8 @@ impl Auditor {
                 if !self.decided.contains_key(key) && matches!(asked.body, RequestBody::Purchase(_)) {
                     self.too_old.insert(*key);
                 }
-                key.time().plus_micros(ORDER_WINDOW_AGE_US) <= self.latest.plus_micros(1_000_000)
+                let old = key.time().plus_micros(ORDER_WINDOW_AGE_US) <= self.latest.plus_micros(1_000_000);
+                old && !self.can_be_found(asked, *key)
             }
             (RequestBody::Purchase(_), Refusal::KeyFromFuture) => true,
             (RequestBody::Purchase(order), _) => return self.check_outcome(asked, order, body),
@@ -97,7 +100,7 @@ impl Auditor {
                 let known = self.decided.get(key).filter(|decided| decided.version <= asked.floor);
                 known.is_none_or(|decided| Some(decided.user) != user && !permitted)
             }
-            (RequestBody::Receipt { key }, _) => return self.check_told(*key, body),
+            (RequestBody::Receipt { key }, _) => return self.check_told(asked, *key, body),
             (RequestBody::Item { upc }, Refusal::UnknownItem { upc: unknown }) => {
                 return self.check_read(asked, |shop| shop.item(*upc).is_none() && upc == unknown);
             }
@@ -132,11 +135,20 @@ impl Auditor {
         ensure(holds, || "there is no reason for this refusal".into())
     }
 
+    /// Whether the journal surely holds the outcome of this order, and this user may see it.
+    fn can_be_found(&self, asked: &Asked, key: OrderKey) -> bool {
+        let user = self.user_named(&asked.user).map(|(id, _)| id);
+        let anybodys = matches!(asked.body, RequestBody::Receipt { .. })
+            && user.is_some_and(|user| self.is_administrator(user));
+        let decided = self.decided.get(&key).filter(|decided| Some(decided.user) == user || anybodys);
+        decided.is_some_and(|decided| decided.version > self.discarded && decided.version <= asked.floor)
+    }
+
     fn check_done(&mut self, asked: &Asked, done: &Done, body: &ReplyBody) -> Check {
         match (&asked.body, done) {
             (RequestBody::Purchase(order), Done::Receipt(_)) => self.check_outcome(asked, order, body),
             (RequestBody::Receipt { key }, Done::Receipt(receipt)) => {
-                self.check_told(*key, body)?;
+                self.check_told(asked, *key, body)?;
                 self.check_may_see(asked, receipt)
             }
             (RequestBody::Levels { after, limit }, Done::Levels(page)) => {
@@ -161,14 +173,14 @@ impl Auditor {
                 let started = self.sessions.get(&session).map(|row| row.started);
                 let started = started.ok_or_else(|| Violation("the session is not durable".into()))?;
                 ensure(started > asked.floor, || "the session is an old one".into())?;
-                self.acknowledge(started);
+                self.acknowledge(asked, started);
                 self.check_account(Some(session), account)
             }
             (RequestBody::LogOut, Done::LoggedOut) => {
                 let row = asked.session.and_then(|session| self.sessions.get(&session));
                 let ended = row.and_then(|row| row.ended);
                 let ended = ended.ok_or_else(|| Violation("the logout is not durable".into()))?;
-                self.acknowledge(ended);
+                self.acknowledge(asked, ended);
                 Ok(())
             }
             (_, Done::Version(version)) => self.check_version(asked, *version),
@@ -183,16 +195,16 @@ impl Auditor {
         let digest = OrderDigest::of(&order.lines);
         let mine = self.user(decided.user).is_some_and(|user| user.name == asked.user);
         ensure(mine && decided.digest == digest, || "the key belongs to another order".into())?;
-        self.check_told(order.key, body)?;
+        self.check_told(asked, order.key, body)?;
         let first = self.answered.entry((order.key, asked.user.clone(), digest.0)).or_insert(body.clone());
         ensure(first == body, || format!("it was answered {first:?} before"))
     }
 
     /// The outcome of this key is this.
-    fn check_told(&mut self, key: OrderKey, body: &ReplyBody) -> Check {
+    fn check_told(&mut self, asked: &Asked, key: OrderKey, body: &ReplyBody) -> Check {
         let decided = self.decided.get(&key).ok_or_else(|| Violation("its outcome is not durable".into()))?;
         ensure(decided.reply == *body, || format!("its durable outcome is {:?}", decided.reply))?;
-        self.acknowledge(decided.version);
+        self.acknowledge(asked, decided.version);
         Ok(())
     }
 
@@ -218,7 +230,7 @@ impl Auditor {
             Violation(format!("the shop looked like this at no version from {} to {last}", asked.floor))
         })?;
         // Whoever reads later sees at least as much.
-        self.acknowledge(seen);
+        self.acknowledge(asked, seen);
         Ok(())
     }
 
@@ -240,7 +252,7 @@ impl Auditor {
             _ => false,
         };
         ensure(holds, || format!("version {version} holds {event:?}"))?;
-        self.acknowledge(version);
+        self.acknowledge(asked, version);
         Ok(())
     }
 
@@ -248,8 +260,9 @@ impl Auditor {
         self.shop().and_then(|shop| shop.upc(row))
     }
 
-    fn acknowledge(&mut self, version: Version) {
-        self.acknowledged = self.acknowledged.max(version);
+    fn acknowledge(&mut self, asked: &Asked, version: Version) {
+        let acknowledged = self.acknowledged.entry(asked.server).or_default();
+        *acknowledged = version.max(*acknowledged);
     }
 }
 

@@ -12,22 +12,21 @@ use crate::coverage::Fault;
 impl Machine {
     /// Changes bits of one byte of the disk, mostly where something was written; what was changed before is put right, since
     /// nothing can see a record that is damaged together with all that stands behind it.
-    pub(crate) fn flip(&mut self, step: u64, auditor: &Auditor) -> Check {
+    pub(crate) fn flip(&mut self, step: u64) {
         self.disk.unflip();
-        let Some(name) = self.rng.choice(self.disk.names()) else { return Ok(()) };
+        let Some(name) = self.rng.choice(self.disk.names()) else { return };
         let bytes = self.disk.bytes(&name).unwrap_or_default();
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
         let end = if self.rng.u8(..4) == 0 { bytes.len().max(1) } else { used };
         if self.disk.flip(&name, self.rng.usize(..end), self.rng.u8(1..)) {
             self.happens(step, Fault::Flip);
         }
-        self.read_rotten(auditor)
     }
 
     /// What the running server reads now is what was written, or is said to be damaged.
-    fn read_rotten(&mut self, auditor: &Auditor) -> Check {
-        let Some(node) = &self.node else { return Ok(()) };
-        match read_all(node.journal()) {
+    pub(crate) fn read_rotten(&mut self, auditor: &Auditor) -> Check {
+        let Some(line) = &self.line else { return Ok(()) };
+        match read_all(&**line) {
             Ok(groups) => auditor.holds(&groups),
             Err(JournalError::Damaged(what)) if !self.is_rot(&what) => Err(Violation(what)),
             Err(_) => Ok(()),

@@ -5,6 +5,7 @@ use inventory_net::message::{Done, Op, ReplyBody, RequestBody};
 
 use super::Node;
 use crate::defect::Defect;
+use crate::network::LinkId;
 
 /// How often a stale read is shown before it is refreshed, under [`Defect::StaleReads`].
 const STALE_READS: u32 = 3;
@@ -18,6 +19,14 @@ impl Node {
             (Defect::ForgetLogout, RequestBody::LogOut) => Some(ReplyBody::Done(Done::LoggedOut)),
             _ => None,
         }
+    }
+
+    /// The connection that a reply goes to.
+    pub(super) fn misdirect(&mut self, link: LinkId) -> LinkId {
+        if self.defect != Some(Defect::CrossesReplies) || self.rng.u8(..8) > 0 {
+            return link;
+        }
+        self.rng.choice(self.ends.keys().copied()).unwrap_or(link)
     }
 
     /// What a defect makes of a reply.
