@@ -1,6 +1,6 @@
 //! Mistakes that tests plant on purpose, to show that the simulator and the conformance kit find them.
 //!
-//! Where a mistake would be made there is one line that asks [`is`] whether it is planted. Without the feature `defects`, which
+//! Where a mistake would be made there is a line that asks [`is`] whether it is planted. Without the feature `defects`, which
 //! only the simulator asks for, the answer is a constant `false` and nothing is left of the line. With it, the answer is that
 //! of the function that was given to `ask`: who runs in which thread is not this crate's to know.
 
@@ -84,7 +84,7 @@ defects! {
 
 /// Whether this defect is planted here and now.
 #[cfg(not(feature = "defects"))]
-#[inline(always)]
+#[inline]
 pub const fn is(_: Defect) -> bool {
     false
 }
