@@ -2,22 +2,21 @@
 
 pub mod server;
 
+pub use inventory_load::shop::{UNITS_PER_ITEM, upc};
+
 use std::error::Error;
 
 use inventory_core::journal::Tip;
 use inventory_core::state::State;
 use inventory_core::{
-    Actor, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role, Time,
-    Units, Upc, UserId,
+    Actor, BulkOrder, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine, Receipt,
+    Reply, Role, Time, Units, Upc, UserId, Version,
 };
 
 /// The instant at which every bench begins.
 pub const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 /// The one buyer.
 pub const BUYER: Actor = Actor::User(UserId(1));
-/// Units of each item at the start: enough that no bench runs out.
-pub const UNITS_PER_ITEM: u64 = 1 << 40;
-
 /// Any error: a bench ends at the first one.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -27,12 +26,6 @@ pub fn or_exit<T>(result: Result<T, AnyError>) -> T {
         eprintln!("bench ended early: {error}");
         std::process::exit(1)
     })
-}
-
-/// The code of item number `index`: spread over the digits, so that neighbours do not share cache lines by accident.
-pub fn upc(index: u64) -> Result<Upc, AnyError> {
-    // An odd multiplier permutes the integers below 2^32; ten digits hold them.
-    Ok(Upc::new(u64::from(u32::try_from(index)?.wrapping_mul(0x9e37_79b1)))?)
 }
 
 /// The `sequence`-th order key.
@@ -48,22 +41,65 @@ pub fn order(sequence: u64, item: Upc) -> Order {
     Order { key: key(sequence), lines: OrderLine::new(item, units).into() }
 }
 
+/// Rows of each batch: as many as there may be.
+pub const BULK_ROWS: u64 = inventory_core::limits::BULK_ROWS_MAX as u64;
+
+/// A batch of one unit of each of these items.
+pub fn bulk_order(sequence: u64, upcs: Vec<Upc>) -> Result<BulkOrder, AnyError> {
+    let units = vec![1; upcs.len()];
+    Ok(BulkOrder::new(key(sequence), LocationId::MAIN, upcs, units)?)
+}
+
+/// The receipt that an order of the buyer gets.
+pub fn receipt_of(order: &Order) -> Receipt {
+    Receipt {
+        key: order.key,
+        version: Version(1_042),
+        user: "alice".into(),
+        at: NOW.plus_micros(123),
+        lines: order.lines.clone(),
+        total: Some(Money::from_minor(258)),
+    }
+}
+
+/// A shuffled walk over the items: consecutive orders touch unrelated rows.
+pub const fn item_at(sequence: u64, items: u64) -> u64 {
+    sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) % items
+}
+
+/// An engine that knows nothing yet.
+pub fn empty_engine() -> Engine<u64> {
+    Engine::new(State::new(0x5eed), Tip::default(), EngineConfig::default())
+}
+
 /// An engine with this many items and one buyer, all of it durable.
 pub fn engine(items: u64) -> Result<Engine<u64>, AnyError> {
-    let mut engine = Engine::new(State::new(0x5eed), Tip::default(), EngineConfig::default());
+    let mut engine = empty_engine();
+    stock(&mut engine, items, |engine| {
+        settle(engine);
+        Ok(())
+    })?;
+    Ok(engine)
+}
+
+/// Gives an empty engine one buyer and this many items; `flush` makes durable what has gathered.
+pub fn stock(
+    engine: &mut Engine<u64>,
+    items: u64,
+    mut flush: impl FnMut(&mut Engine<u64>) -> Result<(), AnyError>,
+) -> Result<(), AnyError> {
     let units = Units::new(UNITS_PER_ITEM).unwrap_or_default();
     let buyer = Command::AddUser { name: "buyer".into(), password_hash: "".into(), role: Role::Buyer };
-    submit(&mut engine, buyer)?;
+    submit(engine, buyer)?;
     for index in 0..items {
         let (upc, price) = (upc(index)?, Some(Money::from_minor(199)));
-        submit(&mut engine, Command::DefineItem { upc, name: "item".into(), price })?;
-        submit(&mut engine, Command::SetInitialLevel { upc, location: LocationId::MAIN, units })?;
+        submit(engine, Command::DefineItem { upc, name: "item".into(), price })?;
+        submit(engine, Command::SetInitialLevel { upc, location: LocationId::MAIN, units })?;
         if index % 1_024 == 0 {
-            settle(&mut engine);
+            flush(engine)?;
         }
     }
-    settle(&mut engine);
-    Ok(engine)
+    flush(engine)
 }
 
 fn submit(engine: &mut Engine<u64>, command: Command) -> Result<(), AnyError> {

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 
 use inventory_core::journal::Journal;
 use inventory_core::{Actor, Command, LocationId, Money, OrderLine, Role, Units};
-use inventory_net::client::{Client, ClientOptions};
+use inventory_load::shop::{UNITS_PER_ITEM, upc};
+use inventory_net::client::{Client, ClientOptions, Session};
+use inventory_net::message::Token;
 use inventory_net::password::{PasswordCost, PasswordOptions, Passwords};
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
@@ -15,7 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use crate::{AnyError, UNITS_PER_ITEM, upc};
+use crate::AnyError;
 
 /// The password of every user.
 const PASSWORD: &str = "bench";
@@ -83,7 +85,8 @@ pub fn disk_dir() -> Result<TempDir, AnyError> {
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(build)?)
 }
 
-async fn fill(service: &Service, items: u64) -> Result<(), AnyError> {
+/// Defines this many items and their levels, and the buyer.
+pub async fn fill(service: &Service, items: u64) -> Result<(), AnyError> {
     let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
     let passwords = Passwords::new(PasswordOptions { cost, ..PasswordOptions::default() })?;
     let password_hash = passwords.hash(PASSWORD.as_bytes().to_vec().into()).await?;
@@ -103,9 +106,18 @@ async fn fill(service: &Service, items: u64) -> Result<(), AnyError> {
 
 /// A client that is logged in as the buyer.
 pub async fn client(address: &Address) -> Result<Client, AnyError> {
+    Ok(log_in(address).await?.0)
+}
+
+/// A session of the buyer's, for connections that resume it.
+pub async fn session(address: &Address) -> Result<Token, AnyError> {
+    Ok(log_in(address).await?.1.token)
+}
+
+async fn log_in(address: &Address) -> Result<(Client, Session), AnyError> {
     let client = Client::connect(address, ClientOptions::default()).await?;
-    client.log_in("buyer", PASSWORD).await?;
-    Ok(client)
+    let session = client.log_in("buyer", PASSWORD).await?;
+    Ok((client, session))
 }
 
 /// A line that takes one unit of item number `index`.

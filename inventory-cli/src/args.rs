@@ -3,12 +3,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use inventory_core::limits::{BULK_ROWS_MAX, ITEMS_MAX};
 use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
 use inventory_net::transport::Address;
+use inventory_store::{Retain, Upkeep};
 
 use crate::output::Format;
 use crate::parse::{self, Moment};
@@ -42,8 +45,12 @@ impl Args {
     pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(line)?;
-        let args = Self::from_arg_matches(&matches)?;
+        let mut args = Self::from_arg_matches(&matches)?;
         let said = |option: &&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        if let Some(Command::Bench(bench)) = &mut args.command {
+            // Not from the environment: nobody loads a shop's server by mistake.
+            bench.server = said(&"server").then(|| args.connect.server.clone());
+        }
         let for_clients_only = matches!(args.command, Some(Command::Serve(_) | Command::Demo(_)));
         if let Some(option) =
             ["server", "state", "format"].into_iter().find(said).filter(|_| for_clients_only)
@@ -71,8 +78,19 @@ pub enum Command {
     ///
     /// Exit code 0 if all is well, 4 if not.
     Verify(VerifyArgs),
+    /// Save a snapshot of a data directory, which shortens the server's next start. The server may be running.
+    Snapshot(SnapshotArgs),
     /// Show the movements in a data directory: what came and left, when, through whom and why. The server may be running.
     History(HistoryArgs),
+    /// Copy a data directory, also of a running server, and check the copy. It holds all that was acknowledged before.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup. Checks it first: a backup that is damaged or not whole is refused.
+    Restore(RestoreArgs),
+    /// Measure how fast a server sells: --server URL, or one of its own on a temporary directory, durable like any other.
+    ///
+    /// Logs in as admin, with the password in INVENTORY_PASSWORD or else the demo's. Makes the items that it buys, under
+    /// codes that begin with 20, and fails unless as many units are gone as were sold.
+    Bench(BenchArgs),
 }
 
 /// Settings of `serve`.
@@ -90,6 +108,26 @@ pub struct ServeArgs {
     /// Listen on plain TCP also where other machines can reach it: passwords then cross the network in the clear.
     #[arg(long)]
     pub allow_plain_tcp: bool,
+    /// Most memory that the server takes, whatever clients do: 512MiB, 2GiB. Items, users and orders come on top.
+    ///
+    /// It holds the process itself, connections and what they keep, requests and replies that wait, and passwords being
+    /// hashed. When it runs low, connections that are kept waiting by their peers are dropped, and requests are answered
+    /// overloaded: those were not carried out and may be sent again.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse::memory)]
+    pub memory_max: u64,
+    /// Save a snapshot whenever the journal has grown by this much: a size such as 256MiB, or never.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse::snapshot_every)]
+    pub snapshot_every: u64,
+    /// How much of the past to keep: all, a time such as 30d, or a size such as 50GB. What the snapshots need is always kept.
+    #[arg(long, value_name = "all|TIME|SIZE", default_value = "all", value_parser = parse::retain)]
+    pub retain: Retain,
+}
+
+impl ServeArgs {
+    /// What the server does for its journal by itself.
+    pub(crate) const fn upkeep(&self) -> Upkeep {
+        Upkeep { snapshot_every_bytes: self.snapshot_every, retain: self.retain }
+    }
 }
 
 /// Settings of `demo`.
@@ -105,6 +143,14 @@ pub struct DemoArgs {
 pub struct VerifyArgs {
     /// The data directory, or a copy of one.
     #[arg(value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `snapshot`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SnapshotArgs {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
     pub data: PathBuf,
 }
 
@@ -129,6 +175,76 @@ pub struct HistoryArgs {
     /// Only up to this time, written the same way.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub until: Option<Time>,
+}
+
+/// Settings of `backup`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BackupArgs {
+    /// The backup's own directory: empty, or not there yet. It gets this name when it is whole.
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// The data directory. The server may be running.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `restore`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct RestoreArgs {
+    /// The backup. It is left as it is.
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// The data directory to make: empty, or not there yet.
+    #[arg(long, value_name = "DIR", default_value = "./inventory-data")]
+    pub data: PathBuf,
+}
+
+/// Settings of `bench`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BenchArgs {
+    /// The server that the command line names; none for one of its own.
+    #[arg(skip)]
+    pub server: Option<Address>,
+    /// Connections.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// Requests in flight on each connection; with --rate, at most so many.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub in_flight: u32,
+    /// Purchases in a request: 1, or the rows of a bulk purchase.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=BULK_ROWS_MAX as i64))]
+    pub batch: u32,
+    /// Items to buy from.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=ITEMS_MAX as u64))]
+    pub items: u64,
+    /// How often each item is bought: uniform, zipf (item k in proportion to 1/k^0.99) or hot (always the same one).
+    #[arg(long, value_enum, value_name = "SKEW", default_value_t)]
+    pub skew: Skew,
+    /// How many of 100 requests look at an item instead of buying one unit of it.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub reads: u32,
+    /// How long, in seconds.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = parse::seconds, conflicts_with = "count")]
+    pub seconds: Duration,
+    /// How many requests, instead of for how long.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Requests a second, whatever the answers do (an open loop): latency counts from when each should have been sent
+    /// [default: the next request goes when an answer comes].
+    #[arg(long, value_name = "R", value_parser = parse::rate)]
+    pub rate: Option<f64>,
+}
+
+/// How often each item of `bench` is bought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Skew {
+    /// Each as often as any other.
+    #[default]
+    Uniform,
+    /// Item k in proportion to 1/k^0.99.
+    Zipf,
+    /// Always the same one.
+    Hot,
 }
 
 /// Which server a client talks to and where it keeps its own files. Taken before or after a command's name.
@@ -182,7 +298,7 @@ pub enum OnceCommand {
         #[arg(long, value_name = "DIR", requires = "at")]
         data: Option<PathBuf>,
     },
-    /// Buy: all lines or nothing.
+    /// Buy: all lines or nothing; or the rows of a file, each for itself.
     Buy {
         /// UPC and quantity, in pairs.
         #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
@@ -190,6 +306,9 @@ pub enum OnceCommand {
         /// The order's key, a UUID of version 7. Repeating an order under its key never buys twice [default: a new key].
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
+        /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["lines", "key"])]
+        from: Option<PathBuf>,
     },
     /// Show the local inventory: what this client has bought.
     Mine,
@@ -302,6 +421,38 @@ mod tests {
             assert_eq!(args.connect.server.to_string(), "tcp://127.0.0.1:9");
             assert_eq!(args.connect.state.unwrap().to_str(), Some("s"));
         }
+    }
+
+    #[test]
+    fn a_bench_loads_only_a_server_that_the_command_line_names() {
+        let server = |line: &str| match read(line).unwrap().command {
+            Some(Command::Bench(bench)) => bench.server.map(|server| server.to_string()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(server("inventory bench"), None);
+        assert_eq!(server("inventory bench --server tcp://[::1]:9"), Some("tcp://[::1]:9".into()));
+        assert_eq!(server("inventory --server unix:///s bench"), Some("unix:///s".into()));
+    }
+
+    #[test]
+    fn a_bench_of_nothing_is_no_bench() {
+        for options in [
+            "--connections 0",
+            "--in-flight 0",
+            "--items 0",
+            "--reads 101",
+            "--seconds 0",
+            "--rate 0",
+            "--rate x",
+        ] {
+            assert_eq!(
+                read(&format!("inventory bench {options}")).unwrap_err().kind(),
+                ErrorKind::ValueValidation,
+                "{options}"
+            );
+        }
+        let both = read("inventory bench --seconds 1 --count 1").unwrap_err();
+        assert_eq!(both.kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

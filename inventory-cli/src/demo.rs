@@ -6,13 +6,14 @@ use std::thread;
 
 use anyhow::Context as _;
 use inventory_net::transport::Address;
+use inventory_store::Upkeep;
 use tokio::sync::oneshot;
 
 use crate::args::{ConnectArgs, DemoArgs};
 use crate::exit::Exit;
 use crate::notice::note;
 use crate::output;
-use crate::serve::{DEMO_USERS, Node, runtime, socket_address};
+use crate::serve::{DEMO_USERS, MEMORY_BYTES_MIN, Node, runtime, socket_address};
 use crate::shell;
 
 /// Runs the demo until the shell is left. The data stays for the next time; so does what the client keeps.
@@ -54,7 +55,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 }
 
 async fn open(data: &Path, address: &Address) -> anyhow::Result<Node> {
-    let mut node = Node::open(data, false).await?;
+    let mut node = Node::open(data, MEMORY_BYTES_MIN, false, Upkeep::default()).await?;
     node.bind(address).await?;
     let socket = socket_address(data)?;
     if let Err(error) = node.bind(&socket).await {

@@ -4,15 +4,17 @@ use std::io;
 use std::process::ExitCode;
 
 use inventory_core::Refusal;
+use inventory_load::LoadError;
 use inventory_net::client::ClientError;
 use inventory_net::message::Unavailable;
 use inventory_net::transport::BindError;
 
-use crate::items::ItemsError;
+use crate::csv_rows::CsvError;
 use crate::notice::note;
 use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
 use crate::past::NotRetained;
+use crate::shop::RowsRefused;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +62,31 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(of_client(error));
     }
-    if cause.is::<RefusedHere>() || cause.is::<NotRetained>() {
+    if let Some(error) = cause.downcast_ref::<LoadError>() {
+        return of_load(error);
+    }
+    if cause.is::<RefusedHere>() || cause.is::<RowsRefused>() || cause.is::<NotRetained>() {
         return Some(Exit::Refused);
     }
-    if cause.is::<UsageError>() || cause.is::<ItemsError>() {
+    if cause.is::<UsageError>() || cause.is::<CsvError>() {
         return Some(Exit::Usage);
     }
     cause.is::<BindError>().then_some(Exit::Failure)
+}
+
+/// None if another cause says it.
+fn of_load(error: &LoadError) -> Option<Exit> {
+    match error {
+        LoadError::Client(_) => None,
+        LoadError::InFlight { .. } | LoadError::Batch { .. } | LoadError::ForeignItem { .. } => {
+            Some(Exit::Usage)
+        }
+        LoadError::Connect { .. }
+        | LoadError::Lost(_)
+        | LoadError::Unexpected(_)
+        | LoadError::Stalled { .. } => Some(Exit::Unreachable),
+        _ => Some(Exit::Failure),
+    }
 }
 
 fn of_client(error: &ClientError) -> Exit {

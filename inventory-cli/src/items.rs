@@ -3,8 +3,10 @@
 
 use std::io;
 
-use inventory_core::{Money, Units, Upc};
+use inventory_core::{Money, MoneyError, Units, UnitsError, Upc};
 use serde::Deserialize;
+
+use crate::csv_rows::{self, CsvError, wrong};
 
 /// The demo shop's items.
 pub const DEMO_ITEMS: &str = include_str!("../demo/items.csv");
@@ -22,33 +24,6 @@ pub struct ItemRow {
     pub units: Units,
 }
 
-/// Why a file of items cannot be used. Nothing of it was carried out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ItemsError {
-    /// The text is not CSV with the right columns.
-    #[error("not a file of items with the columns upc,name,price,units: {0}")]
-    Csv(#[from] csv::Error),
-    /// The first line does not name the columns.
-    #[error("line 1 must be upc,name,price,units; it is {0:?}")]
-    Header(String),
-    /// There is no item in it.
-    #[error("there are no items behind the first line")]
-    Empty,
-    /// A value is wrong.
-    #[error("line {line}: {column} {value:?}: {why}")]
-    Value {
-        /// The line in the file, from 1.
-        line: u64,
-        /// The column.
-        column: &'static str,
-        /// What stands there.
-        value: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -59,43 +34,16 @@ struct Raw {
 }
 
 /// Reads and checks the whole file.
-pub fn read_items(file: impl io::Read) -> Result<Vec<ItemRow>, ItemsError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let headers = reader.headers()?.clone();
-    let mut columns: Vec<&str> = headers.iter().collect();
-    columns.sort_unstable();
-    if columns != ["name", "price", "units", "upc"] {
-        return Err(ItemsError::Header(headers.iter().collect::<Vec<_>>().join(",")));
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record?;
-        let line = record.position().map_or(0, csv::Position::line);
-        rows.push(item_row(record.deserialize(Some(&headers))?, line)?);
-    }
-    if rows.is_empty() { Err(ItemsError::Empty) } else { Ok(rows) }
-}
-
-fn item_row(raw: Raw, line: u64) -> Result<ItemRow, ItemsError> {
-    let wrong =
-        |column, value: &str, why: String| ItemsError::Value { line, column, value: value.to_owned(), why };
-    let upc: Upc =
-        raw.upc.parse().map_err(|e: inventory_core::UpcError| wrong("upc", &raw.upc, e.to_string()))?;
-    if !upc.has_valid_check_digit() {
-        let why = format!("its check digit should be {}", upc.check_digit());
-        return Err(wrong("upc", &raw.upc, why));
-    }
-    let price = match raw.price.as_str() {
-        "" => None,
-        text => {
-            Some(text.parse().map_err(|e: inventory_core::MoneyError| wrong("price", text, e.to_string()))?)
-        }
-    };
-    let units = raw
-        .units
-        .parse()
-        .map_err(|e: inventory_core::UnitsError| wrong("units", &raw.units, e.to_string()))?;
-    Ok(ItemRow { upc, name: raw.name, price, units })
+pub fn read_items(file: impl io::Read) -> Result<Vec<ItemRow>, CsvError> {
+    csv_rows::read(file, &["upc", "name", "price", "units"], |raw: Raw, line| {
+        let upc = csv_rows::upc(&raw.upc, line)?;
+        let price = match raw.price.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|why: MoneyError| wrong(line, "price", text, &why))?),
+        };
+        let units = raw.units.parse().map_err(|why: UnitsError| wrong(line, "units", &raw.units, &why))?;
+        Ok(ItemRow { upc, name: raw.name, price, units })
+    })
 }
 
 #[cfg(test)]
@@ -133,7 +81,9 @@ mod tests {
         assert!(message("x,Tissues,2.49,1").starts_with("line 3: upc \"x\": a UPC is 1 to 14 digits"));
         assert!(message("036000291452,Tissues,a,1").starts_with("line 3: price \"a\""));
         assert!(message("036000291452,Tissues,,-1").starts_with("line 3: units \"-1\""));
-        assert!(message("036000291452,Tissues").starts_with("not a file of items"));
+        assert!(
+            message("036000291452,Tissues").starts_with("not a file with the columns upc,name,price,units")
+        );
     }
 
     #[test]
@@ -145,7 +95,7 @@ mod tests {
                 "line 1 must be upc,name,price,units; it is \"4006381333931;Stabilo;1",
             ),
             ("upc,name,price\n036000291452,Tissues,2.49\n", "line 1 must be"),
-            ("upc,name,price,units\n", "there are no items"),
+            ("upc,name,price,units\n", "there is nothing behind the first line"),
         ] {
             let told = read_items(file.as_bytes()).unwrap_err().to_string();
             assert!(told.starts_with(message), "{told}");

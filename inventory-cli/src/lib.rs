@@ -2,9 +2,10 @@
 //!
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
 //! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
-//! directory without a server.
+//! directory without a server; `bench` measures a server.
 
 pub mod args;
+pub mod csv_rows;
 pub mod exit;
 pub mod holdings;
 pub mod import;
@@ -13,9 +14,11 @@ pub mod output;
 pub mod parse;
 pub mod state;
 
+mod bench;
 mod demo;
 mod notice;
 mod once;
+mod order_rows;
 mod password;
 mod past;
 mod serve;
@@ -73,9 +76,25 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
             log_to_stderr("warn");
             past::verify(&wanted, Output::new(args.format))
         }
+        Some(Command::Snapshot(wanted)) => {
+            log_to_stderr("warn");
+            past::snapshot(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
         Some(Command::History(wanted)) => {
             log_to_stderr("warn");
             past::history(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Backup(wanted)) => {
+            log_to_stderr("warn");
+            past::backup(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Restore(wanted)) => {
+            log_to_stderr("warn");
+            past::restore(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Bench(wanted)) => {
+            log_to_stderr("warn");
+            bench::bench(&wanted, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

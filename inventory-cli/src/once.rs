@@ -1,6 +1,7 @@
 //! The commands that do one thing and end.
 
 use std::fs::File;
+use std::path::Path;
 
 use anyhow::Context as _;
 use inventory_core::Upc;
@@ -8,6 +9,7 @@ use inventory_core::Upc;
 use crate::args::{ConnectArgs, ItemCommand, LevelCommand, OnceCommand, PasswordArgs, UserCommand};
 use crate::import::import;
 use crate::items::read_items;
+use crate::order_rows::read_order_rows;
 use crate::output::{LoggedInRow, LoggedOutRow, Output};
 use crate::parse::{self, UsageError};
 use crate::password::{self, Password};
@@ -42,12 +44,18 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             output.logged_out(&LoggedOutRow { user })?;
         }
         OnceCommand::Stock { upcs, .. } => output.levels(&shop.stock(&upcs).await?)?,
+        OnceCommand::Buy { from: Some(file), .. } => {
+            let rows = read_order_rows(open(&file)?).with_context(|| file.display().to_string())?;
+            let purchase = shop.buy_rows(&rows).await?;
+            output.bulk_purchase(&purchase)?;
+            purchase.into_result()?;
+        }
         OnceCommand::Buy { lines, key, .. } => {
             let lines = parse::order_lines(&lines)?;
             output.receipt(&shop.buy(lines, key).await?)?;
         }
         OnceCommand::Mine => output.holdings(shop.mine().await?.items())?,
-        OnceCommand::Receipt { key, .. } => output.receipt(&shop.receipt(key).await?)?,
+        OnceCommand::Receipt { key, .. } => output.any_receipt(&shop.receipt(key).await?)?,
         OnceCommand::Item(ItemCommand::Define { upc, name, price, no_check_digit, .. }) => {
             if !no_check_digit {
                 check_digit(upc)?;
@@ -67,14 +75,15 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             output.done(&format!("{name} is a user ({role})"), version)?;
         }
         OnceCommand::Import { file, .. } => {
-            let opened = File::open(&file);
-            let opened =
-                opened.map_err(|e| UsageError::new(format!("cannot read {}: {e}", file.display())))?;
-            let items = read_items(opened).with_context(|| file.display().to_string())?;
+            let items = read_items(open(&file)?).with_context(|| file.display().to_string())?;
             output.imported(&import(&items, shop.client().await?).await?)?;
         }
     }
     Ok(())
+}
+
+fn open(file: &Path) -> Result<File, UsageError> {
+    File::open(file).map_err(|e| UsageError::new(format!("cannot read {}: {e}", file.display())))
 }
 
 /// The password, if it need not be asked for; an error if it must be and nobody is there.

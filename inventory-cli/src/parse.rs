@@ -1,8 +1,13 @@
 //! What people type, checked: codes, quantities, order lines. What is wrong here never reaches the server.
 
 use std::fmt;
+use std::time::Duration;
 
+use bytesize::ByteSize;
 use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
+use inventory_store::Retain;
+
+use crate::serve::MEMORY_BYTES_MIN;
 
 /// What was typed cannot be a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +45,21 @@ pub fn location(text: &str) -> Result<LocationId, UsageError> {
     number.map_err(|_| UsageError::new(format!("{text:?} is no location: main, or a number from 0 to 65535")))
 }
 
+/// A size of memory, in bytes: a whole number of MiB or GiB, enough for a server.
+pub fn memory(text: &str) -> Result<u64, UsageError> {
+    let units = [("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let parts = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+    let size = parts.and_then(|(number, bytes)| number.trim_end().parse::<u64>().ok()?.checked_mul(*bytes));
+    match size {
+        Some(size) if size >= MEMORY_BYTES_MIN => Ok(size),
+        Some(_) => {
+            let least = MEMORY_BYTES_MIN >> 20;
+            Err(UsageError::new(format!("{text} is too little for a server: at least {least}MiB")))
+        }
+        None => Err(UsageError::new(format!("{text:?} is no size: a number of MiB or GiB, such as 512MiB"))),
+    }
+}
+
 /// A point in the history of an inventory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -70,6 +90,45 @@ pub fn moment(text: &str) -> Result<Moment, UsageError> {
         return version.map_err(|_| UsageError::new(format!("{text} is too large for a version")));
     }
     time(text).map(Moment::Time)
+}
+
+/// A length of time in seconds, such as `2.5`; longer than none, and at most a day.
+pub fn seconds(text: &str) -> Result<Duration, UsageError> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    let length = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    length.ok_or_else(|| UsageError::new(format!("{text:?} is no number of seconds above 0 and up to 86400")))
+}
+
+/// A number of requests a second, such as `2500`.
+pub fn rate(text: &str) -> Result<f64, UsageError> {
+    let rate = text.parse().ok().filter(|rate: &f64| (1e-3..=1e9).contains(rate));
+    rate.ok_or_else(|| UsageError::new(format!("{text:?} is no rate from 0.001 to 1000000000 a second")))
+}
+
+/// After how many bytes of journal a snapshot is made; 0 for never.
+pub fn snapshot_every(text: &str) -> Result<u64, UsageError> {
+    if text == "never" {
+        return Ok(0);
+    }
+    let size: Result<ByteSize, _> = text.parse();
+    size.map(|size| size.as_u64())
+        .map_err(|_| UsageError::new(format!("{text:?} is no size: never, or a number such as 256MiB")))
+}
+
+/// How much of the journal is kept: all of it, a time or a size.
+pub fn retain(text: &str) -> Result<Retain, UsageError> {
+    if text == "all" {
+        return Ok(Retain::Everything);
+    }
+    // A number without a unit would be either.
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    let age = humantime::parse_duration(text).ok().map(Retain::For);
+    let bytes = || text.parse().ok().map(|size: ByteSize| Retain::Bytes(size.as_u64()));
+    age.or_else(bytes).filter(|_| has_unit).ok_or_else(|| {
+        UsageError::new(format!(
+            "{text:?} says not what to keep: all, a time such as 30d, or a size such as 50GB"
+        ))
+    })
 }
 
 /// The lines of an order from `UPC QTY` pairs, at least one.
@@ -103,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn a_size_of_memory_names_its_unit() {
+        assert_eq!(memory("512MiB"), Ok(512 << 20));
+        assert_eq!(memory("2 GiB"), Ok(2 << 30));
+        for (text, message) in [
+            ("512", "is no size"),
+            ("512MB", "is no size"),
+            ("-1GiB", "is no size"),
+            ("99999999999GiB", "is no size"),
+            ("16MiB", "at least 96MiB"),
+        ] {
+            let error = memory(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_order_says_why() {
         for (words, message) in [
             (&[][..], "at least one UPC"),
@@ -125,6 +200,30 @@ mod tests {
         assert_eq!(moment("2026-11-21"), Ok(Moment::Time(Time::from_micros(1_795_219_200_000_000))));
         for text in ["", "yesterday", "-1", "99999999999999999999"] {
             assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_a_time_or_a_size_and_never_a_mere_number() {
+        let days = Duration::from_hours(30 * 24);
+        assert_eq!(retain("all"), Ok(Retain::Everything));
+        assert_eq!(retain("30d"), Ok(Retain::For(days)));
+        assert_eq!(retain("30days"), Ok(Retain::For(days)));
+        assert_eq!(retain("2w"), Ok(Retain::For(days / 30 * 14)));
+        assert_eq!(retain("50GB"), Ok(Retain::Bytes(50_000_000_000)));
+        assert_eq!(retain("1GiB"), Ok(Retain::Bytes(1 << 30)));
+        for text in ["", "30", "0", "-1d", "much", "GB", "30 parsecs"] {
+            assert!(retain(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_says_how_often_or_never() {
+        assert_eq!(snapshot_every("256MiB"), Ok(256 << 20));
+        assert_eq!(snapshot_every("1000000"), Ok(1_000_000));
+        assert_eq!((snapshot_every("never"), snapshot_every("0")), (Ok(0), Ok(0)));
+        for text in ["", "often", "-1", "1 hour"] {
+            assert!(snapshot_every(text).is_err(), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::bulk::BulkOrder;
 use crate::id::{LocationId, OrderKey, SessionId, Upc, UserId};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
@@ -128,6 +129,8 @@ pub enum Command {
     LogOut,
     /// Buys.
     Purchase(Order),
+    /// Buys a batch of independent rows.
+    PurchaseBulk(BulkOrder),
 }
 
 /// A question about the state. Answered at a version; the answer leaves when that version is durable.

@@ -3,10 +3,11 @@
 use alloc::collections::VecDeque;
 use core::mem;
 
+use crate::bulk::BulkOutcome;
 use crate::command::{Action, Actor, Command, OrderLine};
 use crate::defect::{self, Defect};
 use crate::event::{Event, Record};
-use crate::id::{AppendId, Version};
+use crate::id::{AppendId, Upc, Version};
 use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
 use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::machine::{Decision, apply, decide};
@@ -23,11 +24,20 @@ pub struct EngineConfig {
     pub groups_in_flight_max: usize,
     /// Most requests that may wait for a reply; one more is answered `Overloaded`.
     pub inbox_requests_max: usize,
+    /// Most undurable bytes, in the open group and in groups in flight, before requests are answered `Overloaded`.
+    pub undurable_bytes_max: usize,
+    /// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`.
+    pub waiting_bytes_max: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { groups_in_flight_max: 1, inbox_requests_max: INBOX_REQUESTS_MAX }
+        Self {
+            groups_in_flight_max: 1,
+            inbox_requests_max: INBOX_REQUESTS_MAX,
+            undurable_bytes_max: UNDURABLE_BYTES_MAX,
+            waiting_bytes_max: WAITING_BYTES_MAX,
+        }
     }
 }
 
@@ -73,8 +83,13 @@ struct Waiting<T> {
 impl<T> Waiting<T> {
     /// About how much memory the lists in it take.
     fn bytes(&self) -> usize {
-        let lines = match &self.action {
-            Action::Command(Command::Purchase(order)) => order.lines.len(),
+        let action_bytes = match &self.action {
+            Action::Command(Command::Purchase(order)) => {
+                order.lines.len().saturating_mul(size_of::<OrderLine>())
+            }
+            Action::Command(Command::PurchaseBulk(order)) => {
+                order.upcs().len().saturating_mul(size_of::<(Upc, u32)>())
+            }
             _ => 0,
         };
         let reply_bytes = match &self.reply {
@@ -85,12 +100,13 @@ impl<T> Waiting<T> {
             Reply::Answered(Answer::Receipt(receipt)) => {
                 receipt.lines.len().saturating_mul(size_of::<OrderLine>())
             }
+            Reply::Answered(Answer::BulkReceipt(receipt)) => receipt.outcome.codes.bytes().len(),
             Reply::Refused(Refusal::InsufficientStock { shortages }) => {
                 shortages.len().saturating_mul(size_of::<Shortage>())
             }
             _ => 0,
         };
-        lines.saturating_mul(size_of::<OrderLine>()).saturating_add(reply_bytes)
+        action_bytes.saturating_add(reply_bytes)
     }
 }
 
@@ -251,8 +267,8 @@ impl<T> Engine<T> {
 
     fn is_full(&self) -> bool {
         self.waiting.len().saturating_add(self.ready.len()) >= self.config.inbox_requests_max
-            || self.open_bytes.saturating_add(self.in_flight_bytes) >= UNDURABLE_BYTES_MAX
-            || self.waiting_bytes >= WAITING_BYTES_MAX
+            || self.open_bytes.saturating_add(self.in_flight_bytes) >= self.config.undurable_bytes_max
+            || self.waiting_bytes >= self.config.waiting_bytes_max
     }
 
     fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
@@ -338,6 +354,11 @@ fn reply_to(state: &State, version: Version, record: &Record) -> Reply {
         Event::Purchased { key, user, lines, total, .. } => {
             let receipt = query::build_receipt(state, *key, version, *user, record.at, lines, *total);
             Reply::Answered(Answer::Receipt(receipt))
+        }
+        Event::BulkPurchased { key, user, total, rows, .. } => {
+            let outcome = BulkOutcome::of(rows, *total);
+            let receipt = query::build_bulk_receipt(state, *key, version, *user, record.at, outcome);
+            Reply::Answered(Answer::BulkReceipt(receipt))
         }
         Event::PurchaseRefused { refusal, .. } => Reply::Refused(Refusal::clone(refusal)),
     }

@@ -2,7 +2,9 @@
 //! never refused and never changed.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
+use crate::bulk::BulkRows;
 use crate::command::Role;
 use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
 use crate::money::Money;
@@ -88,6 +90,21 @@ pub enum Event {
         lines: OneOrMany<Line>,
         /// The price of it all; none if any item has no price.
         total: Option<Money>,
+    },
+    /// A batch of independent rows was decided: each was bought or refused.
+    BulkPurchased {
+        /// The order's key.
+        key: OrderKey,
+        /// Who asked.
+        user: UserId,
+        /// Digest of the order.
+        digest: OrderDigest,
+        /// Where the units were taken from.
+        location: LocationId,
+        /// The price of the accepted rows; none if an item of theirs has no price.
+        total: Option<Money>,
+        /// The rows and what became of each. Shared with what it takes to take them back.
+        rows: Arc<BulkRows>,
     },
     /// A purchase was refused: the outcome of its key.
     PurchaseRefused {

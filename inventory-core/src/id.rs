@@ -270,11 +270,6 @@ impl Version {
         // 2^64 events at a billion a second take 584 years.
         Self(self.0.saturating_add(events))
     }
-
-    /// How many events lie between `earlier` and this version; 0 if it is not earlier.
-    pub const fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
 }
 
 impl fmt::Display for Version {

@@ -4,14 +4,15 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::bulk::BulkOrder;
 use crate::command::{Action, Actor, Command, Order, Query, Role};
 use crate::engine::{Engine, EngineConfig};
 use crate::id::{AppendId, Hash, LocationId, OrderKey, Upc, UserId};
-use crate::journal::{Commit, Group, Journal, ReplayError, commit, commit_again, replay};
+use crate::journal::{Commit, Group, Journal, PastOrder, ReplayError, commit, commit_again, replay};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
-use crate::reply::{Answer, LevelRow, LevelsPage, Receipt, Reply};
+use crate::reply::{Answer, BulkReceipt, LevelRow, LevelsPage, Receipt, Reply};
 use crate::time::Time;
 
 /// Why a call of [`Inventory`] did not do what was asked.
@@ -95,18 +96,31 @@ impl<J: Journal> Inventory<J> {
         actor: Actor,
         action: impl Into<Action> + Send,
     ) -> Result<Answer, InventoryError> {
+        let action = action.into();
+        let past_order = PastOrder::should_it_be_past(self.engine.state(), actor, &action);
         self.ticket = self.ticket.wrapping_add(1);
         let ticket = self.ticket;
-        self.engine.submit(now, ticket, actor, action.into());
+        self.engine.submit(now, ticket, actor, action);
         let mut failure = String::new();
         loop {
             while let Some((answered, reply)) = self.engine.poll_reply() {
-                if answered == ticket {
-                    return self.result(reply, failure);
+                match past_order {
+                    _ if answered != ticket => {}
+                    Some(order) if reply == Reply::Refused(Refusal::KeyTooOld) => {
+                        let reply = self.look_up(order).await?;
+                        return self.result(reply, failure);
+                    }
+                    _ => return self.result(reply, failure),
                 }
             }
             failure = self.commit_next(now).await?;
         }
+    }
+
+    /// What the journal says about an order that has left the window.
+    async fn look_up(&self, order: PastOrder) -> Result<Reply, InventoryError> {
+        let outcome = order.look_up(&self.journal).await.map_err(ReplayError::from)?;
+        Ok(order.reply(self.engine.state(), &outcome))
     }
 
     /// Writes the next group; gives the reason if that failed.
@@ -196,8 +210,9 @@ impl<J: Journal> Inventory<J> {
     /// Buys. Keep the order and its key where they survive a crash *before* calling this, and repeat the call with them
     /// until it answers: that is what makes a purchase happen exactly once.
     ///
-    /// Repeating the same order gives the same receipt and buys nothing more. An order that left the outcome window
-    /// ([`limits`](crate::limits)) is refused `KeyTooOld` and buys nothing more either.
+    /// Repeating the same order gives the same receipt and buys nothing more, however old it is: an order that left the
+    /// outcome window ([`limits`](crate::limits)) is looked for in the journal. `KeyTooOld` says that it was never carried
+    /// out and never will be, `OutcomeNotKept` that nobody can say any more whether it was.
     pub async fn purchase(
         &mut self,
         now: Time,
@@ -207,7 +222,19 @@ impl<J: Journal> Inventory<J> {
         expect_receipt(self.execute(now, Actor::User(user), Command::Purchase(order)).await?)
     }
 
-    /// The outcome of one of the user's recent orders.
+    /// Buys a batch of independent rows. All that [`purchase`](Self::purchase) says of an order and its key holds for the batch
+    /// and its key; which rows were refused, and why, is in the receipt.
+    pub async fn purchase_bulk(
+        &mut self,
+        now: Time,
+        user: UserId,
+        order: BulkOrder,
+    ) -> Result<BulkReceipt, InventoryError> {
+        expect_bulk_receipt(self.execute(now, Actor::User(user), Command::PurchaseBulk(order)).await?)
+    }
+
+    /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase). The key of a bulk order is refused `KeyReused`: ask for its
+    /// [`bulk_receipt`](Self::bulk_receipt).
     pub async fn receipt(
         &mut self,
         now: Time,
@@ -215,6 +242,16 @@ impl<J: Journal> Inventory<J> {
         key: OrderKey,
     ) -> Result<Receipt, InventoryError> {
         expect_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
+    }
+
+    /// The outcome of one of the user's recent bulk orders. The key of another order is refused `KeyReused`.
+    pub async fn bulk_receipt(
+        &mut self,
+        now: Time,
+        user: UserId,
+        key: OrderKey,
+    ) -> Result<BulkReceipt, InventoryError> {
+        expect_bulk_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
     }
 
     /// An item's levels at all its locations, the main one first.
@@ -245,6 +282,15 @@ impl<J: Journal> Inventory<J> {
 fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
     match answer {
         Answer::Receipt(receipt) => Ok(receipt),
+        Answer::BulkReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn expect_bulk_receipt(answer: Answer) -> Result<BulkReceipt, InventoryError> {
+    match answer {
+        Answer::BulkReceipt(receipt) => Ok(receipt),
+        Answer::Receipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
         other => Err(unexpected(&other)),
     }
 }

@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+pub mod column;
 #[doc(hidden)]
 pub mod defect;
 pub mod journal;
@@ -21,6 +22,7 @@ pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+mod bulk;
 mod command;
 mod engine;
 mod event;
@@ -34,6 +36,7 @@ mod refusal;
 mod reply;
 mod time;
 
+pub use bulk::{BulkOrder, BulkOrderError, BulkOutcome, BulkRows, RowCodes};
 pub use command::{Action, Actor, Command, Order, OrderLine, Query, Role, RoleError};
 pub use engine::{Engine, EngineConfig};
 pub use event::{Event, Line, OrderDigest, Record};
@@ -46,5 +49,7 @@ pub use movement::{Movement, Reason, movements};
 pub use one_or_many::OneOrMany;
 pub use quantity::{Units, UnitsError};
 pub use refusal::{Refusal, Shortage};
-pub use reply::{Answer, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply, Unavailable};
+pub use reply::{
+    Answer, BulkReceipt, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply, Unavailable,
+};
 pub use time::{Time, TimeError};

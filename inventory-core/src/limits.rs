@@ -17,6 +17,8 @@ pub const USER_NAME_BYTES_MAX: usize = 64;
 pub const PASSWORD_HASH_BYTES_MAX: usize = 256;
 /// Most lines one order may have.
 pub const ORDER_LINES_MAX: usize = 1_024;
+/// Most rows of one bulk purchase.
+pub const BULK_ROWS_MAX: usize = 8_192;
 /// Most items a page of levels may hold.
 pub const LEVELS_PAGE_MAX: usize = 1_000;
 /// Most items the catalogue may hold.
@@ -30,6 +32,8 @@ pub const SESSIONS_PER_USER_MAX: usize = 64;
 pub const ORDER_WINDOW_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
 /// How many outcomes are kept at most; beyond it the oldest second of keys leaves the window.
 pub const ORDER_WINDOW_COUNT_MAX: usize = 1 << 22;
+/// How many bytes of lines, short lines and row codes they may hold at most; beyond it, too, the oldest second leaves.
+pub const ORDER_WINDOW_BYTES_MAX: usize = 256 << 20;
 /// Keys younger than this never leave the window for want of room, in microseconds: new orders are answered
 /// `Overloaded` instead. So a flood of keys, also of keys ahead of the clock, cannot make honest ones too old.
 pub const ORDER_WINDOW_AGE_US_MIN: u64 = 4 * 1_000_000;
@@ -38,14 +42,15 @@ pub const ORDER_KEY_FUTURE_US_MAX: u64 = 60 * 1_000_000;
 
 /// Most requests that may wait in one engine; beyond it requests are answered `Overloaded`.
 pub const INBOX_REQUESTS_MAX: usize = 1 << 16;
-/// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`.
+/// Most undurable bytes (open group and groups in flight) before requests are answered `Overloaded`, unless set otherwise.
 pub const UNDURABLE_BYTES_MAX: usize = 64 << 20;
-/// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`.
+/// Most bytes of lines and levels in waiting requests and their replies before requests are answered `Overloaded`, unless
+/// set otherwise.
 pub const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Size at which an open group takes no further event, in bytes.
 pub const GROUP_BYTES_TARGET: usize = 1 << 20;
 /// Largest encoded event, in bytes.
-pub const EVENT_BYTES_MAX: usize = 64 << 10;
+pub const EVENT_BYTES_MAX: usize = 160 << 10;
 /// Largest encoded group, in bytes: a group just below its target takes one more event.
 pub const GROUP_BYTES_MAX: usize = GROUP_BYTES_TARGET + EVENT_BYTES_MAX;
 
@@ -54,15 +59,24 @@ const EVENT_FIXED_BYTES_MAX: usize = 128;
 /// Bytes of one short line in a recorded refusal: UPC, location, requested, available.
 const SHORTAGE_BYTES: usize = 8 + 2 + 8 + 8;
 
+/// Bytes of one row of a recorded bulk purchase: item, units, code, and the UPC of an item that does not exist.
+const BULK_ROW_BYTES: usize = 4 + 4 + 1 + 8;
+
 /// Rows that 32 bits can number.
 const ROWS_MAX: usize = 0xffff_ffff;
 
 const _: () = {
     assert!(ORDER_LINES_MAX * SHORTAGE_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(BULK_ROWS_MAX * BULK_ROW_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(ITEM_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(USER_NAME_BYTES_MAX + PASSWORD_HASH_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(GROUP_BYTES_MAX <= UNDURABLE_BYTES_MAX);
+    // A batch of the largest size waits, with its reply, where many others do.
+    assert!(BULK_ROWS_MAX * BULK_ROW_BYTES <= WAITING_BYTES_MAX / 64);
+    assert!(BULK_ROWS_MAX <= ORDER_WINDOW_BYTES_MAX / 64);
     assert!(UNITS_MAX <= u64::MAX / 2);
+    // All units of a batch add up: rows ask for at most 32 bits of them.
+    assert!(UNITS_MAX >> 32 >= 1 << 20 && BULK_ROWS_MAX <= 1 << 20);
     assert!(ORDER_KEY_FUTURE_US_MAX < ORDER_WINDOW_AGE_US);
     assert!(ORDER_WINDOW_AGE_US_MIN < ORDER_WINDOW_AGE_US);
     // Rows are numbered in 32 bits, with one number to spare.

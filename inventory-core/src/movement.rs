@@ -1,9 +1,10 @@
 //! Movements: every change of a quantity, with who, when and why, read off an event.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::event::{Event, Record};
+use crate::event::{Event, Line, Record};
 use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId, Version};
 use crate::quantity::Units;
 use crate::state::State;
@@ -52,9 +53,10 @@ pub struct Movement {
     pub order: Option<OrderKey>,
 }
 
-/// The movements of an event, in the order of its lines. `state` is the one that the event made.
+/// The movements of an event, in the order of its lines or rows. `state` is the one that the event made.
 pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
-    let movement = |reason, user: UserId, item: ItemId, location, change, order| {
+    let on_hand = |item, location| state.stock().level(item, location).unwrap_or_default().on_hand;
+    let movement = |reason, user: UserId, item: ItemId, location, change, on_hand, order| {
         Some(Movement {
             version: state.version(),
             at: record.at,
@@ -62,22 +64,40 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
             upc: state.catalogue().upc(item)?,
             location,
             change,
-            on_hand: state.stock().level(item, location).unwrap_or_default().on_hand,
+            on_hand,
             user: state.users().user(user).map(|user| user.name.clone()),
             order,
         })
     };
     match &record.event {
         Event::InitialLevelSet { by, item, location, units } => {
-            movement(Reason::InitialLevel, *by, *item, *location, signed(*units), None).into_iter().collect()
+            let set = movement(Reason::InitialLevel, *by, *item, *location, signed(*units), *units, None);
+            set.into_iter().collect()
         }
         Event::Purchased { key, user, lines, .. } => lines
             .iter()
             .filter_map(|line| {
-                let change = signed(line.units).saturating_neg();
-                movement(Reason::Purchase, *user, line.item, line.location, change, Some(*key))
+                let Line { item, location, units } = *line;
+                let (change, on_hand) = (signed(units).saturating_neg(), on_hand(item, location));
+                movement(Reason::Purchase, *user, item, location, change, on_hand, Some(*key))
             })
             .collect(),
+        Event::BulkPurchased { key, user, location, rows, .. } => {
+            // From the last row to the first, for the levels are those after all of them.
+            let mut levels: BTreeMap<ItemId, Units> = BTreeMap::new();
+            let mut movements: Vec<Movement> = rows
+                .accepted()
+                .rev()
+                .filter_map(|(item, units)| {
+                    let level = levels.entry(item).or_insert_with(|| on_hand(item, *location));
+                    let (change, on_hand) = (signed(units).saturating_neg(), *level);
+                    *level = level.saturating_add(units);
+                    movement(Reason::Purchase, *user, item, *location, change, on_hand, Some(*key))
+                })
+                .collect();
+            movements.reverse();
+            movements
+        }
         Event::ItemDefined { .. }
         | Event::UserAdded { .. }
         | Event::LoggedIn { .. }

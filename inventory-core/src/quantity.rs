@@ -53,6 +53,15 @@ impl Units {
         Self::new(self.0.saturating_add(other.0))
     }
 
+    /// The sum, or [`UNITS_MAX`] if it would be more.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        match self.checked_add(other) {
+            Some(sum) => sum,
+            None => Self(UNITS_MAX),
+        }
+    }
+
     /// The difference, if not negative.
     pub const fn checked_sub(self, other: Self) -> Option<Self> {
         match self.0.checked_sub(other.0) {
@@ -65,6 +74,13 @@ impl Units {
     #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+}
+
+/// 32 bits always fit.
+impl From<u32> for Units {
+    fn from(units: u32) -> Self {
+        Self(u64::from(units))
     }
 }
 

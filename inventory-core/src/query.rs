@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::bulk::BulkOutcome;
 use crate::command::{Actor, OrderLine, Query};
 use crate::event::Line;
 use crate::id::{OrderKey, Upc, UserId, Version};
@@ -10,7 +11,7 @@ use crate::limits::LEVELS_PAGE_MAX;
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
-use crate::reply::{Answer, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply};
+use crate::reply::{Answer, BulkReceipt, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply};
 use crate::state::{Item, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
@@ -104,6 +105,17 @@ pub fn outcome(state: &State, row: &OutcomeRow) -> Reply {
             lines,
             *total,
         ))),
+        Outcome::Bulk(outcome) => {
+            let outcome = BulkOutcome::clone(outcome);
+            Reply::Answered(Answer::BulkReceipt(build_bulk_receipt(
+                state,
+                row.key,
+                row.version,
+                row.user,
+                row.at,
+                outcome,
+            )))
+        }
         Outcome::Refused(refusal) => Reply::Refused((**refusal).clone()),
     }
 }
@@ -122,6 +134,22 @@ pub(crate) fn build_receipt(
         let upc = state.catalogue.upc(line.item)?;
         Some(OrderLine { upc, location: line.location, units: line.units })
     };
-    let user: Box<str> = state.users.user(user).map(|user| user.name.clone()).unwrap_or_default();
-    Receipt { key, version, user, at, lines: lines.iter().filter_map(order_line).collect(), total }
+    let lines = lines.iter().filter_map(order_line).collect();
+    Receipt { key, version, user: name_of(state, user), at, lines, total }
+}
+
+/// The receipt of a bulk purchase.
+pub(crate) fn build_bulk_receipt(
+    state: &State,
+    key: OrderKey,
+    version: Version,
+    user: UserId,
+    at: Time,
+    outcome: BulkOutcome,
+) -> BulkReceipt {
+    BulkReceipt { key, version, user: name_of(state, user), at, outcome }
+}
+
+fn name_of(state: &State, user: UserId) -> Box<str> {
+    state.users.user(user).map(|user| user.name.clone()).unwrap_or_default()
 }

@@ -68,12 +68,16 @@ pub enum Refusal {
     /// lines in the same sequence, before lines of one item are added up.
     KeyReused,
     /// The key is older than the outcome window: the order is not carried out now or later. Whether it was before
-    /// is for the journal to say; a server has looked there and found nothing.
+    /// is for the journal to say ([`PastOrder`](crate::journal::PastOrder)); whoever has looked there and answers this has
+    /// found that it was not.
     KeyTooOld,
     /// The key's time is too far ahead of the server's clock.
     KeyFromFuture,
     /// No order of the actor's has this key.
     UnknownOrder,
+    /// The key is older than the outcome window: the order is not carried out now or later. Whether it was before can no
+    /// longer be said: a part of the journal that could tell was discarded, and nothing else of it tells.
+    OutcomeNotKept,
 
     /// A user of this name exists.
     UserExists,
@@ -110,6 +114,7 @@ impl Refusal {
             Self::KeyTooOld => 31,
             Self::KeyFromFuture => 32,
             Self::UnknownOrder => 33,
+            Self::OutcomeNotKept => 34,
             Self::UserExists => 40,
             Self::LevelAlreadySet => 41,
             Self::InvalidName => 42,
@@ -136,6 +141,7 @@ impl Refusal {
             Self::KeyTooOld => "key_too_old",
             Self::KeyFromFuture => "key_from_future",
             Self::UnknownOrder => "unknown_order",
+            Self::OutcomeNotKept => "outcome_not_kept",
             Self::UserExists => "user_exists",
             Self::LevelAlreadySet => "level_already_set",
             Self::InvalidName => "invalid_name",
@@ -190,6 +196,10 @@ impl fmt::Display for Refusal {
             ),
             Self::KeyFromFuture => f.write_str("the order key is from the future: set this machine's clock"),
             Self::UnknownOrder => f.write_str("no order of yours has this key"),
+            Self::OutcomeNotKept => f.write_str(
+                "the order key is too old: the order is not carried out now or later; whether it was before can no longer be \
+                 said, because that part of the journal is no longer kept: ask whoever has a backup of it",
+            ),
             Self::UserExists => f.write_str("a user of this name exists"),
             Self::LevelAlreadySet => f.write_str("the level of this item at this location was set before"),
             Self::InvalidName => write!(

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::bulk::BulkOutcome;
 use crate::command::{OrderLine, Role};
 use crate::id::{LocationId, OrderKey, Upc, UserId, Version};
 use crate::money::Money;
@@ -27,6 +28,21 @@ pub struct Receipt {
     pub lines: OneOrMany<OrderLine>,
     /// The price of it all in minor units; none if any item has no price.
     pub total: Option<Money>,
+}
+
+/// The durable proof of what became of a batch. It does not repeat the batch's rows: the journal holds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkReceipt {
+    /// The order's key.
+    pub key: OrderKey,
+    /// The version the batch made.
+    pub version: Version,
+    /// Who bought.
+    pub user: Box<str>,
+    /// When.
+    pub at: Time,
+    /// What became of the rows.
+    pub outcome: BulkOutcome,
 }
 
 /// One item at one location.
@@ -91,6 +107,8 @@ pub enum Answer {
     Identity(Identity),
     /// To a purchase and to [`Query::Receipt`](crate::Query::Receipt).
     Receipt(Receipt),
+    /// To a bulk purchase and to [`Query::Receipt`](crate::Query::Receipt) for one.
+    BulkReceipt(BulkReceipt),
     /// To [`Query::Levels`](crate::Query::Levels) and [`Query::Item`](crate::Query::Item).
     Levels(LevelsPage),
     /// To [`Query::Credential`](crate::Query::Credential); none if there is no such user.

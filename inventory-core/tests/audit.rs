@@ -103,6 +103,7 @@ fn the_first_violation_is_named_with_its_version() {
             Breach::Total { key: key(2 << 8), is: None, should: Some(Money::from_minor(200)) },
         ),
         (refused(key(2 << 8), short(5, 9)), Breach::FalseRefusal { key: key(2 << 8), upc: upc(1) }),
+        (refused(key(2 << 8), short(9, 9)), Breach::FalseRefusal { key: key(2 << 8), upc: upc(1) }),
         (refused(key(2 << 8), short(20, 8)), Breach::FalseRefusal { key: key(2 << 8), upc: upc(1) }),
         (
             refused(key(2 << 8), Refusal::UnknownItem { upc: upc(1) }),
@@ -219,4 +220,9 @@ fn replay_stops_inside_a_group_where_it_is_told() {
     assert_eq!((whole, replayer.tip()), (Ok(false), Tip::default()));
     assert_eq!(replayer.state().version(), Version(3));
     assert_eq!(replayer.state().stock().available(SOUP, LocationId::MAIN), units(10));
+
+    let mut replayer = Replayer::new(1);
+    let group = sealed(Tip::default(), &events);
+    assert_eq!(replayer.follow_while(&group, |_, _| true), Ok(true));
+    assert_eq!(replayer.tip(), Tip { version: Version(4), hash: group.hash() });
 }

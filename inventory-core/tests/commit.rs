@@ -1,102 +1,20 @@
 //! From an append to a definite answer, with a journal that answers as it is told.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::Mutex;
+mod scripted;
 
-use async_trait::async_trait;
-use inventory_core::journal::{
-    Append, Commit, Group, GroupBuilder, Journal, JournalError, MemoryJournal, Snapshot, Tip, commit,
-    commit_again,
-};
+use inventory_core::journal::{Commit, Group, GroupBuilder, Journal, commit_again};
 use inventory_core::testing::Chain;
 use inventory_core::{AppendId, Event, Hash, Record, SessionId, Time, Version};
 use pollster::block_on;
+
+use scripted::{Scripted, Step};
 
 fn group(append_id: u128) -> Group {
     let mut group = GroupBuilder::new(Version::ZERO);
     let event = Event::LoggedOut { session: SessionId([1; 32]) };
     group.push(&Record { at: Time::ZERO, event });
     group.seal(AppendId(append_id), Hash::ZERO).unwrap()
-}
-
-/// What the journal does with the next append.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// Writes it and says so.
-    Write,
-    /// Writes it and cannot say.
-    WriteAndLoseTheAnswer,
-    /// Does not write it and cannot say.
-    LoseTheRequest,
-    /// Does not write it and says so.
-    Fail,
-}
-
-/// A memory journal behind a script; past the script's end it writes. Reads fail while `reads_fail` is not used up.
-struct Scripted {
-    journal: MemoryJournal,
-    steps: Mutex<Vec<Step>>,
-    reads_fail: Mutex<usize>,
-}
-
-impl Scripted {
-    fn new(steps: &[Step], reads_fail: usize) -> Self {
-        let steps = steps.iter().rev().copied().collect();
-        Self { journal: MemoryJournal::new(), steps: Mutex::new(steps), reads_fail: Mutex::new(reads_fail) }
-    }
-
-    fn commit(&self, group: &Group) -> Commit {
-        block_on(commit(self, group))
-    }
-
-    fn groups(&self) -> Vec<Group> {
-        block_on(self.journal.read(Version::ZERO, usize::MAX)).unwrap()
-    }
-}
-
-#[async_trait]
-impl Journal for Scripted {
-    async fn load_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
-        self.journal.load_snapshot().await
-    }
-
-    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
-        let fails = {
-            let mut left = self.reads_fail.lock().unwrap();
-            let fails = *left > 0;
-            *left = left.saturating_sub(1);
-            fails
-        };
-        if fails {
-            return Err(JournalError::Unreachable("no line".into()));
-        }
-        self.journal.read(after, bytes_max).await
-    }
-
-    async fn append(&self, group: Group) -> Append {
-        let step = self.steps.lock().unwrap().pop().unwrap_or(Step::Write);
-        match step {
-            Step::Write => self.journal.append(group).await,
-            Step::WriteAndLoseTheAnswer => {
-                self.journal.append(group).await;
-                Append::Unknown("no answer".into())
-            }
-            Step::LoseTheRequest => Append::Unknown("no answer".into()),
-            Step::Fail => Append::Failed("disk full".into()),
-        }
-    }
-
-    async fn tip(&self) -> Result<Tip, JournalError> {
-        self.journal.tip().await
-    }
-
-    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
-        self.journal.save_snapshot(snapshot).await
-    }
-
-    async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
-        self.journal.discard_through(version).await
-    }
 }
 
 #[test]
@@ -162,6 +80,14 @@ fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
 }
 
 #[test]
+fn a_conflict_that_cannot_be_looked_at_wrote_nothing_for_certain() {
+    let journal = Scripted::new(&[], 1);
+    block_on(journal.journal.append(group(2)));
+    let Commit::Failed(why) = journal.commit(&group(1)) else { panic!("ours is not there") };
+    assert!(why.contains("another writer was first"), "{why}");
+}
+
+#[test]
 fn a_group_committed_again_after_a_cancelled_call_is_done() {
     for (steps, reads_fail) in [(&[][..], 0), (&[], 1), (&[Step::Fail], 0), (&[Step::Fail], 1)] {
         let journal = Scripted::new(steps, reads_fail);
@@ -186,6 +112,7 @@ fn a_journal_that_lost_its_end_is_never_written_on() {
     let mut later = GroupBuilder::new(Version(5));
     later.push(&Record { at: Time::ZERO, event: Event::LoggedOut { session: SessionId([1; 32]) } });
     let later = later.seal(AppendId(1), Hash([9; 32])).unwrap();
-    assert!(matches!(journal.commit(&later), Commit::Unknown(_)));
+    let Commit::Unknown(why) = journal.commit(&later) else { panic!("it cannot be known") };
+    assert!(why.contains("acknowledged writes are missing"), "{why}");
     assert!(journal.groups().is_empty());
 }

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Group, GroupBuilder, Tip};
-use inventory_core::limits::{GROUP_BYTES_TARGET, WAITING_BYTES_MAX};
+use inventory_core::limits::{GROUP_BYTES_TARGET, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX};
 use inventory_core::state::State;
 use inventory_core::{
     Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
-    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId,
+    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time, Unavailable, Units,
+    Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -225,6 +226,27 @@ fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
 }
 
 #[test]
+fn a_login_that_ended_the_oldest_session_is_taken_back_and_the_session_lives() {
+    let mut bench = Bench::new(EngineConfig::default());
+    let log_in = |bench: &mut Bench, number| {
+        let session = SessionId([u8::try_from(number).unwrap(); 32]);
+        bench.submit(1, Command::LogIn { user: UserId(1), session }.into());
+        session
+    };
+    let oldest = log_in(&mut bench, 0);
+    for number in 1..SESSIONS_PER_USER_MAX {
+        log_in(&mut bench, number);
+    }
+    bench.write();
+    let before = bench.engine.state().digest();
+    log_in(&mut bench, SESSIONS_PER_USER_MAX);
+    assert_eq!(bench.engine.state().users().session(oldest), None);
+    bench.engine.append_failed();
+    assert_eq!(bench.engine.state().users().session(oldest), Some(UserId(1)));
+    assert_eq!(bench.engine.state().digest(), before);
+}
+
+#[test]
 fn what_is_durable_is_acknowledged_whatever_becomes_of_the_next_group() {
     let their_group = |bench: &mut Bench| {
         let (durable, now) = (bench.engine.durable(), bench.engine.state().now());
@@ -339,8 +361,25 @@ fn a_full_inbox_answers_overloaded_and_does_not_execute() {
 }
 
 #[test]
+fn what_waits_to_be_durable_is_bounded_by_its_size() {
+    let undurable_bytes_max = 64 << 10;
+    let mut bench = Bench::new(EngineConfig { undurable_bytes_max, ..EngineConfig::default() });
+    for key in 1..=10_000 {
+        bench.submit(1, buy(key, 1));
+    }
+    let turned_away = bench.replies().iter().filter(|(_, reply)| is(reply, Unavailable::Overloaded)).count();
+    assert!((5_000..10_000).contains(&turned_away), "{turned_away}");
+    bench.write();
+    assert_eq!(bench.replies().len(), 10_000 - turned_away);
+    bench.submit(2, buy(20_000, 1));
+    bench.write();
+    assert_eq!(bench.tickets(), [2]);
+}
+
+#[test]
 fn reads_that_wait_are_bounded_by_their_size_also() {
-    let mut bench = Bench::new(EngineConfig::default());
+    let waiting_bytes_max = 8 << 20;
+    let mut bench = Bench::new(EngineConfig { waiting_bytes_max, ..EngineConfig::default() });
     for upc in 0..999 {
         let define =
             Command::DefineItem { upc: Upc::new(upc).unwrap(), name: "n".repeat(256).into(), price: None };
@@ -357,7 +396,7 @@ fn reads_that_wait_are_bounded_by_their_size_also() {
             Some((_, reply)) => break reply,
             None => pages += 1,
         }
-        assert!(pages * 1_000 * 256 < 2 * WAITING_BYTES_MAX, "{pages} pages wait");
+        assert!(pages * 1_000 * 256 < 2 * waiting_bytes_max, "{pages} pages wait");
     };
     assert!(is(&overloaded, Unavailable::Overloaded));
     bench.write();
@@ -374,4 +413,82 @@ fn time_never_goes_backwards() {
     bench.write();
     let replies = bench.replies();
     assert_eq!(receipt(&replies[1].1).at, NOW.plus_micros(5));
+}
+
+#[test]
+fn an_engine_is_idle_when_all_is_said_and_written() {
+    let mut bench = Bench::new(EngineConfig::default());
+    let idle = |bench: &Bench| (bench.engine.is_idle(), bench.engine.snapshot().is_some());
+    assert_eq!(idle(&bench), (true, true));
+    bench.submit(1, look());
+    assert_eq!(idle(&bench), (false, false), "a reply was not taken");
+    bench.replies();
+    assert_eq!(idle(&bench), (true, true));
+    bench.submit(2, buy(1, 1));
+    assert_eq!(idle(&bench), (false, false), "a group is open");
+    bench.group().unwrap();
+    assert_eq!(idle(&bench), (false, false), "a group is in flight");
+    bench.engine.appended();
+    assert_eq!(idle(&bench), (false, false), "a reply waits to be taken");
+    bench.replies();
+    assert_eq!(idle(&bench), (true, true));
+}
+
+#[test]
+fn a_poisoned_engine_says_so_and_gives_no_snapshot() {
+    let mut bench = Bench::new(EngineConfig::default());
+    assert!(!bench.engine.is_poisoned());
+    bench.engine.poison();
+    assert!(bench.engine.is_poisoned() && bench.engine.is_idle());
+    assert_eq!(bench.engine.snapshot(), None);
+}
+
+#[test]
+fn lists_in_waiting_requests_and_replies_count_at_their_size() {
+    const ITEMS: usize = 1_000;
+    let mut bench = Bench::new(EngineConfig::default());
+    let one_of_each: Vec<OrderLine> = (1..=ITEMS)
+        .map(|code| OrderLine::new(Upc::new(u64::try_from(code).unwrap()).unwrap(), Units::new(1).unwrap()))
+        .collect();
+    for OrderLine { upc, location, units } in one_of_each.clone() {
+        let define = Command::DefineItem { upc, name: "item".into(), price: None };
+        bench.engine.submit(NOW, 0, Actor::System, define.into());
+        bench.engine.submit(NOW, 0, Actor::System, Command::SetInitialLevel { upc, location, units }.into());
+    }
+    let key = |random| OrderKey::from_parts(NOW, random);
+    for (ticket, random) in [(1, 1), (2, 2)] {
+        let (key, lines) = (key(random), one_of_each.clone().into());
+        bench.submit(ticket, Command::Purchase(Order { key, lines }).into());
+    }
+    bench.write();
+    let replies = bench.replies();
+    assert_eq!(receipt(&replies[replies.len() - 2].1).lines.len(), ITEMS);
+    let short = &replies[replies.len() - 1].1;
+    assert!(
+        matches!(short, Reply::Refused(Refusal::InsufficientStock { shortages }) if shortages.len() == ITEMS)
+    );
+
+    let nothing: Vec<OrderLine> =
+        one_of_each.iter().map(|line| OrderLine { units: Units::ZERO, ..*line }).collect();
+    let order = |number: u32| Order { key: key(u128::from(number) << 8), lines: nothing.clone().into() };
+    let refused_order = |number| Command::Purchase(order(number)).into();
+    let receipt = |_| Query::Receipt { key: key(1) }.into();
+    let refusal = |_| Query::Receipt { key: key(2) }.into();
+    let requests: [(&dyn Fn(u32) -> Action, usize); 3] = [
+        (&refused_order, size_of::<OrderLine>()),
+        (&receipt, size_of::<OrderLine>()),
+        (&refusal, size_of::<Shortage>()),
+    ];
+    for (undurable, (request, element_bytes)) in (1..).zip(requests) {
+        bench.submit(0, buy(undurable << 64, 1));
+        let expected = u32::try_from(WAITING_BYTES_MAX / (ITEMS * element_bytes)).unwrap();
+        let waiting = (0..2 * expected).take_while(|number| {
+            bench.submit(*number, request(*number));
+            bench.engine.poll_reply().is_none()
+        });
+        let waiting = u32::try_from(waiting.count()).unwrap();
+        assert!(waiting.abs_diff(expected) <= 1, "{waiting} wait instead of {expected}");
+        bench.write();
+        bench.replies();
+    }
 }

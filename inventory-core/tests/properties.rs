@@ -6,8 +6,8 @@ use inventory_core::journal::{Append, Auditor, Group, Journal, MemoryJournal, Sn
 use inventory_core::state::State;
 use inventory_core::testing::Model;
 use inventory_core::{
-    Actor, Answer, AppendId, Command, Engine, EngineConfig, Hash, LocationId, Money, Order, OrderKey,
-    OrderLine, Refusal, Reply, Role, SessionId, Time, Units, Upc, UserId, Version,
+    Actor, Answer, AppendId, BulkOrder, Command, Engine, EngineConfig, Hash, LocationId, Money, Order,
+    OrderKey, OrderLine, Refusal, Reply, Role, RowCodes, SessionId, Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 use proptest::prelude::*;
@@ -44,6 +44,16 @@ fn order() -> impl Strategy<Value = Order> {
     })
 }
 
+fn bulk_order() -> impl Strategy<Value = BulkOrder> {
+    let units = prop_oneof![8 => 0..20u32, 1 => Just(u32::MAX)];
+    (0..12u128, location(), prop::collection::vec((upc(), units), 1..6)).prop_map(|(key, location, rows)| {
+        // The same keys as those of orders.
+        let key = OrderKey::from_parts(NOW.minus_micros(u64::try_from(key % 3).unwrap() * 2_000_000), key);
+        let (upcs, units): (Vec<Upc>, Vec<u32>) = rows.into_iter().unzip();
+        BulkOrder::new(key, location, upcs, units).unwrap()
+    })
+}
+
 fn session() -> impl Strategy<Value = SessionId> {
     (0..4u8).prop_map(|byte| SessionId([byte; 32]))
 }
@@ -67,6 +77,9 @@ fn request() -> impl Strategy<Value = (Actor, Command)> {
         1 => session().prop_map(|session| (Actor::Session(session), Command::LogOut)),
         1 => (session(), order()).prop_map(|(session, order)| {
             (Actor::Session(session), Command::Purchase(order))
+        }),
+        4 => (user.clone(), bulk_order()).prop_map(|(user, order)| {
+            (Actor::User(user), Command::PurchaseBulk(order))
         }),
         6 => (user, order()).prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
     ]
@@ -117,11 +130,16 @@ impl Bench {
     /// Submits a step; the times of order keys move with the clock.
     fn submit(&mut self, (delay, actor, command): (u64, Actor, Command)) {
         self.elapsed_us += delay;
+        let moved = |key: OrderKey| {
+            let time = key.time().plus_micros(self.elapsed_us);
+            OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()))
+        };
         let command = match command {
-            Command::Purchase(Order { key, lines }) => {
-                let time = key.time().plus_micros(self.elapsed_us);
-                let key = OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()));
-                Command::Purchase(Order { key, lines })
+            Command::Purchase(Order { key, lines }) => Command::Purchase(Order { key: moved(key), lines }),
+            Command::PurchaseBulk(order) => {
+                let (key, location) = (moved(order.key()), order.location());
+                let moved = BulkOrder::new(key, location, order.upcs(), order.units());
+                Command::PurchaseBulk(moved.unwrap())
             }
             other => other,
         };
@@ -169,6 +187,17 @@ proptest! {
                     if let (Ok((lines, total)), Reply::Answered(Answer::Receipt(receipt))) = (&outcome, &reply) {
                         prop_assert_eq!(&*receipt.lines, &lines[..]);
                         prop_assert_eq!(receipt.total, *total);
+                    }
+                    outcome.err()
+                }
+                Command::PurchaseBulk(order) => {
+                    let outcome = people.user(actor).ok_or(Refusal::NotLoggedIn);
+                    let outcome = outcome.and_then(|user| model.purchase_bulk(user, &order));
+                    if let (Ok((codes, total)), Reply::Answered(Answer::BulkReceipt(receipt))) = (&outcome, &reply) {
+                        let accepted = codes.iter().zip(order.units()).filter(|(code, _)| **code == 0);
+                        let units: u64 = accepted.map(|(_, units)| u64::from(*units)).sum();
+                        prop_assert_eq!(&receipt.outcome.codes, &RowCodes::new(codes.clone()).unwrap());
+                        prop_assert_eq!((receipt.outcome.total, receipt.outcome.units.get()), (*total, units));
                     }
                     outcome.err()
                 }
@@ -343,6 +372,48 @@ fn refusal(reply: &Reply) -> Option<Refusal> {
     match reply {
         Reply::Refused(refusal) => Some(refusal.clone()),
         _ => None,
+    }
+}
+
+proptest! {
+    /// But for sums: what one row costs more than fits says nothing about another.
+    #[test]
+    fn a_batch_is_what_its_rows_would_be_one_after_the_other(
+        setup in prop::collection::vec(request(), 0..20),
+        rows in prop::collection::vec((upc(), 0..20u32), 1..40),
+        location in location(),
+    ) {
+        let (mut one_by_one, mut at_once) = (Bench::with_two_users(), Bench::with_two_users());
+        for upc in 0..3 {
+            let (upc, units) = (Upc::new(upc).unwrap(), Units::new(20 + 20 * upc).unwrap());
+            let cheap = Some(Money::from_minor(3));
+            for bench in [&mut one_by_one, &mut at_once] {
+                bench.run(Actor::System, Command::DefineItem { upc, name: "n".into(), price: cheap });
+                bench.run(Actor::System, Command::SetInitialLevel { upc, location, units });
+            }
+        }
+        for (actor, command) in setup {
+            if !matches!(command, Command::DefineItem { .. }) {
+                one_by_one.run(actor, command.clone());
+                at_once.run(actor, command);
+            }
+        }
+        let alice = Actor::User(UserId(1));
+        let codes = (100u128..).zip(&rows).map(|(key, (upc, units))| {
+            let line = OrderLine { upc: *upc, location, units: Units::from(*units) };
+            let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: line.into() };
+            let reply = one_by_one.run(alice, Command::Purchase(order));
+            refusal(&reply).map_or(0, |refusal| u8::try_from(refusal.code()).unwrap())
+        });
+        let codes = RowCodes::new(codes.collect::<Vec<u8>>()).unwrap();
+        let (upcs, units): (Vec<Upc>, Vec<u32>) = rows.into_iter().unzip();
+        let order = BulkOrder::new(OrderKey::from_parts(NOW, 99 << 8), location, upcs, units).unwrap();
+        let Reply::Answered(Answer::BulkReceipt(receipt)) = at_once.run(alice, Command::PurchaseBulk(order)) else {
+            panic!("a new key is decided");
+        };
+        prop_assert_eq!(receipt.outcome.codes, codes);
+        let levels = |bench: &Bench| bench.engine.state().stock().iter().collect::<Vec<_>>();
+        prop_assert_eq!(levels(&one_by_one), levels(&at_once));
     }
 }
 

@@ -87,6 +87,8 @@ fn an_event_that_cannot_have_happened_is_named() {
         (purchase(old, ALICE, &[take(1)]), Impossible::Decided(old)),
         (purchase(key(2), ALICE, &[take(9)]), Impossible::Oversold(SOUP)),
         (purchase(key(2), ALICE, &[take(5), take(3)]), Impossible::Oversold(SOUP)),
+        (purchase(key(2), ALICE, &[take(1), take(1), take(1)]), Impossible::Oversold(SOUP)),
+        (purchase(key(2), ALICE, &[Line { item: ItemId(7), ..take(1) }]), Impossible::Item(ItemId(7))),
         (purchase(key(2), ALICE, &[take(1), take(0)]), Impossible::NothingTaken),
         (purchase(key(2), ALICE, &[]), Impossible::NothingTaken),
     ] {

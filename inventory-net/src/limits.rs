@@ -2,7 +2,7 @@
 //!
 //! They are part of the contract: PROTOCOL.md lists them, and a test holds both together.
 
-use inventory_core::limits::{ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX};
+use inventory_core::limits::{BULK_ROWS_MAX, ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX};
 
 /// The protocol version that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -41,12 +41,20 @@ pub const ACCOUNT_GUESSES_FREE: u32 = 5;
 pub const ADDRESS_GUESSES_FREE: u32 = 20;
 /// The longest pause after wrong passwords, in microseconds.
 pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
+/// The longest pause that wrong passwords for a user make for an address that has none on record, in microseconds.
+pub const NEWCOMER_PAUSE_US_MAX: u64 = 5 * 1_000_000;
 /// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
 /// connection.
 pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
 
+/// What the two buffers of a connection may come to without being counted one by one, in bytes: any frame of a client
+/// without a session fits.
+pub const BUFFER_BYTES_MIN: usize = 8 << 10;
+
 /// Upper bound of a message without its lists and texts, in bytes.
 const MESSAGE_FIXED_BYTES_MAX: usize = 256;
+/// Bytes of one row of a bulk purchase: a UPC and a quantity.
+const BULK_ROW_BYTES: usize = 8 + 4;
 /// Upper bound of one row of `lines` in a refusal: its head, UPC, location, requested, available.
 const SHORTAGE_ROW_BYTES_MAX: usize = 1 + 9 + 3 + 9 + 9;
 
@@ -55,8 +63,12 @@ const _: () = {
         ORDER_LINES_MAX * SHORTAGE_ROW_BYTES_MAX + TEXT_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX
             <= FRAME_BYTES_MIN
     );
+    assert!(BULK_ROWS_MAX * BULK_ROW_BYTES + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MAX);
+    // One code a row.
+    assert!(BULK_ROWS_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
     assert!(PASSWORD_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= ANONYMOUS_FRAME_BYTES_MAX);
     assert!(ITEM_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(ANONYMOUS_FRAME_BYTES_MAX + FRAME_HEADER_BYTES < BUFFER_BYTES_MIN);
     assert!(ANONYMOUS_FRAME_BYTES_MAX <= FRAME_BYTES_MIN && FRAME_BYTES_MIN <= FRAME_BYTES_MAX);
     assert!(FRAME_BYTES_MAX <= u32::MAX as usize);
 };

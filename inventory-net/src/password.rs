@@ -1,13 +1,21 @@
-//! Passwords: hashed and verified with argon2id away from the async threads, a few at a time.
+//! Passwords: hashed and verified with argon2id away from the async threads, a few at a time, when nothing else wants the
+//! processor.
+//!
+//! Whoever is known has a lane of his own: strangers who wait for theirs do not delay him.
 //!
 //! An unknown user costs what a wrong password costs, so that the time of a refusal does not tell which it was.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
+
+/// The nice value of a thread that runs when no other wants to.
+#[cfg(target_os = "linux")]
+const LEAST_PRIORITY: i32 = 19;
 
 /// What one hash costs. The default is the OWASP Password Storage Cheat Sheet's: 19 MiB, 2 passes, 1 lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +39,36 @@ impl Default for PasswordCost {
 pub struct PasswordOptions {
     /// What a new hash costs.
     pub cost: PasswordCost,
-    /// Most hashes computed at once, each on a thread of its own.
+    /// Most hashes computed at once in each of the two [lanes](Lane), each on a thread of its own.
     pub at_once_max: usize,
-    /// Most requests that may wait for one of them; one more is told [`PasswordError::Overloaded`].
+    /// Most requests that may wait in a lane; one more is told [`PasswordError::Overloaded`].
     pub waiting_max: usize,
+}
+
+impl PasswordOptions {
+    /// The most memory that all hashing together takes, in bytes.
+    pub fn bytes_max(&self) -> usize {
+        let one = usize::try_from(self.cost.memory_kib).unwrap_or(usize::MAX).saturating_mul(1 << 10);
+        one.saturating_mul(self.at_once_max).saturating_mul(Lane::COUNT)
+    }
+}
+
+/// Where a password waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// For whoever has logged in from there before, and for administrators.
+    Known,
+    /// For everybody else.
+    Strangers,
+}
+
+impl Lane {
+    const COUNT: usize = 2;
 }
 
 impl Default for PasswordOptions {
     fn default() -> Self {
-        Self { cost: PasswordCost::default(), at_once_max: 2, waiting_max: 64 }
+        Self { cost: PasswordCost::default(), at_once_max: 1, waiting_max: 64 }
     }
 }
 
@@ -62,8 +91,24 @@ pub struct Passwords {
     hasher: Hasher,
     /// Stands in for the hash of a user that does not exist. No password fits it: its output is random.
     nobody: Arc<str>,
+    known: Places,
+    strangers: Places,
+}
+
+/// The places of one lane.
+#[derive(Clone, Debug)]
+struct Places {
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(options: PasswordOptions) -> Self {
+        Self {
+            admitted: Arc::new(Semaphore::new(options.at_once_max.saturating_add(options.waiting_max))),
+            running: Arc::new(Semaphore::new(options.at_once_max)),
+        }
+    }
 }
 
 impl Passwords {
@@ -73,15 +118,11 @@ impl Passwords {
         let params = Params::new(memory_kib, passes, lanes, None).map_err(failed)?;
         let hasher = Hasher { params, workspaces: Arc::default() };
         let nobody = hasher.phc(&random::<16>()?, Output::new(&random::<32>()?).map_err(failed)?)?.into();
-        Ok(Self {
-            hasher,
-            nobody,
-            admitted: Arc::new(Semaphore::new(options.at_once_max.saturating_add(options.waiting_max))),
-            running: Arc::new(Semaphore::new(options.at_once_max)),
-        })
+        let (known, strangers) = (Places::new(options), Places::new(options));
+        Ok(Self { hasher, nobody, known, strangers })
     }
 
-    /// The hash of a password, as a PHC string.
+    /// The hash of a password, as a PHC string. Whoever may add users is known.
     pub async fn hash(&self, password: Zeroizing<Vec<u8>>) -> Result<Box<str>, PasswordError> {
         let hasher = self.hasher.clone();
         let work = move || {
@@ -89,7 +130,7 @@ impl Passwords {
             let output = hasher.output(&hasher.params, &password, &salt)?;
             Ok(hasher.phc(&salt, output)?.into())
         };
-        let (hash, _) = self.turn().await?.run(work).await?;
+        let (hash, _) = self.turn(Lane::Known).await?.run(work).await?;
         Ok(hash)
     }
 
@@ -98,16 +139,20 @@ impl Passwords {
         &self,
         password: Zeroizing<Vec<u8>>,
         hash: Option<Box<str>>,
+        lane: Lane,
     ) -> Result<bool, PasswordError> {
-        let (fits, _) = self.turn().await?.verify(password, hash).await?;
+        let (fits, _) = self.turn(lane).await?.verify(password, hash).await?;
         Ok(fits)
     }
 
     /// Waits until one more may be worked on: for whoever wants to look once more whether it is still worth it.
-    pub(crate) async fn turn(&self) -> Result<Turn, PasswordError> {
-        let admitted =
-            Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(failed)?;
+    pub(crate) async fn turn(&self, lane: Lane) -> Result<Turn, PasswordError> {
+        let Places { admitted, running } = match lane {
+            Lane::Known => &self.known,
+            Lane::Strangers => &self.strangers,
+        };
+        let admitted = Arc::clone(admitted).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let running = Arc::clone(running).acquire_owned().await.map_err(failed)?;
         let (hasher, nobody) = (self.hasher.clone(), Arc::clone(&self.nobody));
         Ok(Turn { hasher, nobody, place: Place([admitted, running]) })
     }
@@ -138,15 +183,33 @@ impl Turn {
         self.run(work).await
     }
 
-    /// Does the work on a thread of its own.
+    /// Does the work on a thread of its own, which does not come back: a thread that gave way cannot ask for its old place
+    /// among the others again, and the runtime's threads are not ours to hold back.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<(T, Place), PasswordError> {
         // The place goes with the work: a client that hangs up does not free one that is still computing.
         let place = self.place;
-        let work = move || work().map(|result| (result, place));
-        tokio::task::spawn_blocking(work).await.map_err(failed)?
+        let work = move || {
+            give_way();
+            work().map(|result| (result, place))
+        };
+        let aside = move || {
+            let thread = thread::Builder::new().name("password".to_owned()).spawn(work).map_err(failed)?;
+            thread.join().map_err(|_| failed("a bug ended the thread that worked on it"))?
+        };
+        // This one only waits.
+        tokio::task::spawn_blocking(aside).await.map_err(failed)?
+    }
+}
+
+/// Lets every other thread run first. Hashing takes a core for as long as a hundred purchases do.
+fn give_way() {
+    // On Linux a nice value is a thread's; elsewhere it would be the process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LEAST_PRIORITY) {
+        tracing::debug!("passwords are hashed at the priority of everything else: {error}");
     }
 }
 
@@ -240,8 +303,8 @@ mod tests {
         let passwords = Passwords::new(CHEAP).unwrap();
         let hash = passwords.hash(secret("sesame")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        assert!(passwords.verify(secret("sesame"), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify(secret("simsim"), Some(hash)).await.unwrap());
+        assert!(passwords.verify(secret("sesame"), Some(hash.clone()), Lane::Known).await.unwrap());
+        assert!(!passwords.verify(secret("simsim"), Some(hash), Lane::Strangers).await.unwrap());
     }
 
     #[tokio::test]
@@ -251,32 +314,46 @@ mod tests {
             let password = format!("sesame {number}");
             let hash = passwords.hash(secret(&password)).await.unwrap();
             Argon2::default().verify_password(password.as_bytes(), &*hash).unwrap();
-            assert!(passwords.verify(secret(&password), Some(hash)).await.unwrap());
+            assert!(passwords.verify(secret(&password), Some(hash), Lane::Strangers).await.unwrap());
         }
         assert_eq!(passwords.hasher.workspaces().len(), 1, "one at a time, in the same memory");
         let salt = b"salt of another";
         let hash = Argon2::default().hash_password_with_salt(b"sesame", salt).unwrap();
-        assert!(passwords.verify(secret("sesame"), Some(hash.to_string().into())).await.unwrap());
+        assert!(
+            passwords.verify(secret("sesame"), Some(hash.to_string().into()), Lane::Known).await.unwrap()
+        );
     }
 
     #[tokio::test]
     async fn no_password_fits_nobody() {
         let passwords = Passwords::new(CHEAP).unwrap();
         assert!(passwords.nobody.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{}", passwords.nobody);
-        assert!(!passwords.verify(secret(""), None).await.unwrap());
+        assert!(!passwords.verify(secret(""), None, Lane::Strangers).await.unwrap());
     }
 
     #[tokio::test]
     async fn a_damaged_hash_is_a_failure_and_no_wrong_password() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let verified = passwords.verify(secret("sesame"), Some("sesame".into())).await;
+        let verified = passwords.verify(secret("sesame"), Some("sesame".into()), Lane::Known).await;
         assert!(matches!(verified, Err(PasswordError::Failed(_))), "{verified:?}");
     }
 
     #[tokio::test]
-    async fn more_than_may_wait_are_told_so_at_once() {
+    async fn more_than_may_wait_are_told_so_at_once_and_the_known_do_not_wait_for_strangers() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let _all_places = passwords.admitted.clone().try_acquire_many_owned(3).unwrap();
-        assert_eq!(passwords.hash(secret("sesame")).await, Err(PasswordError::Overloaded));
+        let hash = passwords.hash(secret("sesame")).await.unwrap();
+        let _all_places = passwords.strangers.admitted.clone().try_acquire_many_owned(3).unwrap();
+        let verify = async |lane| passwords.verify(secret("sesame"), Some(hash.clone()), lane).await;
+        assert_eq!(verify(Lane::Strangers).await, Err(PasswordError::Overloaded));
+        assert_eq!(verify(Lane::Known).await, Ok(true));
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn passwords_are_worked_on_when_nobody_else_wants_the_processor() {
+        let turn = Passwords::new(CHEAP).unwrap().turn(Lane::Known).await.unwrap();
+        let nice = || rustix::process::getpriority_process(None).map_err(failed);
+        assert_eq!(turn.run(nice).await.unwrap().0, LEAST_PRIORITY);
+        assert!(nice().unwrap() < LEAST_PRIORITY, "the others are not");
     }
 }

@@ -88,6 +88,21 @@ async fn whoever_was_there_before_goes_on_while_others_guess() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_restart_whoever_resumes_a_session_is_known_again() {
+    let journal = Arc::new(MemoryJournal::new());
+    let server = serve("memory://before", journal.clone(), options()).await;
+    let token = client(&server).await.log_in("alice", "alice-secret").await.unwrap().token;
+    server.stop().await;
+    let server = serve("memory://after", journal, options()).await;
+    client(&server).await.resume(&token).await.unwrap();
+    for number in 0..20 {
+        assert_eq!(says(&server, &format!("user-{number}"), "wrong").await, "bad_credentials");
+    }
+    assert_eq!(says(&server, "alice", "alice-secret").await, "done");
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn guessing_through_many_connections_at_once_gains_next_to_nothing() {
     let server = serve_at("memory://at-once").await;
     let answers = join_all((0..60).map(|_| says(&server, "bob", "wrong"))).await;

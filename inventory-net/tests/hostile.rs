@@ -16,12 +16,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use common::{MILK, Running, options, order, serve};
 use inventory_core::journal::MemoryJournal;
-use inventory_net::client::{Client, ClientOptions, new_order_key};
+use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::frame;
 use inventory_net::limits::FRAME_BYTES_MAX;
 use inventory_net::message::{
-    ClientHello, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, decode_reply,
-    encode_request,
+    ClientHello, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Unavailable,
+    decode_reply, encode_request,
 };
 use inventory_net::server::Server;
 use inventory_net::transport::{Stream, connect};
@@ -188,6 +188,70 @@ async fn connections_beyond_the_limit_wait_until_there_is_room() {
     drop(first);
     assert_eq!(third.read(&mut byte).await.unwrap(), 1);
     drop((second, third));
+    server.stop().await;
+}
+
+/// A session's token, and a client that holds it.
+async fn alice(server: &Running) -> (Client, RequestBody) {
+    let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
+    let token = client.log_in("alice", "alice-secret").await.unwrap().token;
+    (client, RequestBody::Resume { token })
+}
+
+/// Sends most of a large frame and stops there.
+async fn begins_a_large_frame(server: &Running, token: &RequestBody) -> Box<dyn Stream> {
+    let mut stream = raw(server).await;
+    stream.write_all(&request(1, &hello())).await.unwrap();
+    stream.write_all(&request(2, token)).await.unwrap();
+    for _ in 0..2 {
+        let length = stream.read_u32().await.unwrap();
+        stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+    }
+    stream.write_all(&(1u32 << 20).to_be_bytes()).await.unwrap();
+    stream.write_all(&vec![0x81; 900 << 10]).await.unwrap();
+    stream
+}
+
+async fn is_open(stream: &mut Box<dyn Stream>) -> bool {
+    let mut byte = [0];
+    tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_memory_runs_low_those_who_keep_the_server_waiting_for_the_longest_are_dropped() {
+    let mut options = options();
+    options.connections_bytes_max = 8 << 20;
+    let server = serve("memory://hoards", Arc::new(MemoryJournal::new()), options).await;
+    let (honest, token) = alice(&server).await;
+    let mut hoards = Vec::new();
+    for _ in 0..40 {
+        hoards.push(begins_a_large_frame(&server, &token).await);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        honest.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap();
+        honest.levels(None, None).await.unwrap();
+    }
+    let mut open = Vec::new();
+    for hoard in &mut hoards {
+        open.push(is_open(hoard).await);
+    }
+    let kept = open.iter().filter(|open| **open).count();
+    // Each takes one or two mebibytes, by how its buffer grew, and six are there to be taken.
+    assert!((2..=6).contains(&kept), "{kept}");
+    assert!(open.is_sorted(), "the oldest went first: {open:?}");
+    is_alive(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_hardly_any_memory_small_requests_are_served_and_large_reads_turned_away() {
+    let mut options = options();
+    options.connections_bytes_max = 64 << 10;
+    let server = serve("memory://poor", Arc::new(MemoryJournal::new()), options).await;
+    let (honest, _) = alice(&server).await;
+    honest.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap();
+    assert_eq!(honest.levels(None, Some(10)).await.unwrap().levels.len(), 2);
+    let turned_away = honest.levels(None, None).await;
+    assert!(matches!(turned_away, Err(ClientError::Unavailable(Unavailable::Overloaded))), "{turned_away:?}");
     server.stop().await;
 }
 

@@ -9,6 +9,7 @@
 
 mod support;
 
+use inventory_core::limits::BULK_ROWS_MAX;
 use inventory_core::{OneOrMany, Refusal};
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::limits::{
@@ -130,7 +131,7 @@ fn a_flipped_bit_never_panics() {
         for bit in 0..payload.len() * 8 {
             payload[bit / 8] ^= 1 << (bit % 8);
             drop(decode_request(&payload));
-            for op in [Op::Hello, Op::Levels, Op::Purchase] {
+            for op in [Op::Hello, Op::Levels, Op::Purchase, Op::PurchaseBulk] {
                 drop(decode_reply(&payload, |_| Some(op)));
             }
             payload[bit / 8] ^= 1 << (bit % 8);
@@ -400,6 +401,72 @@ fn rows_of_indefinite_length_have_their_number_of_elements_too() {
             let error = decode_reply(&payload, |_| Some(Op::Levels)).unwrap_err().error;
             assert!(error.message.contains(what), "{error}");
         }
+    }
+}
+
+fn bulk(fields: &str) -> Vec<u8> {
+    encode_notation(&format!("[6, 22, {{\"key\": {KEY}, {fields}}}]"))
+}
+
+#[test]
+fn columns_out_of_range_are_refused_by_name() {
+    let upc = "71(h'0100000000000000')";
+    let units = "70(h'01000000')";
+    assert!(decode_request(&bulk(&format!("\"upc\": {upc}, \"units\": {units}"))).is_ok());
+    let too_many = BULK_ROWS_MAX + 1;
+    let long_upc = format!("71(h'{}')", "0100000000000000".repeat(too_many));
+    let long_units = format!("70(h'{}')", "01000000".repeat(too_many));
+    for (upc, units, field) in [
+        ("71(h'00407a10f35a0000')", units, "upc"),
+        ("71(h'01')", units, "upc"),
+        ("71(h'')", "70(h'')", "upc"),
+        (&*long_upc, &*long_units, "upc"),
+        (upc, "70(h'0100')", "units"),
+        (upc, "70(h'0100000001000000')", "units"),
+    ] {
+        let error = decode_request(&bulk(&format!("\"upc\": {upc}, \"units\": {units}"))).unwrap_err();
+        let RequestError::Refused { refusal, .. } = error else { panic!("{error}") };
+        assert_eq!(refusal, Refusal::InvalidValue { field }, "{upc} {units}");
+    }
+}
+
+#[test]
+fn what_is_no_column_is_malformed() {
+    let units = "70(h'01000000')";
+    for (upc, what) in [
+        ("h'0100000000000000'", "required tag not found"),
+        ("70(h'0100000000000000')", "required tag not found"),
+        ("[1]", "required tag not found"),
+        ("71([1])", "a column is a byte string"),
+        ("71(1)", "a column is a byte string"),
+        ("71(71(h'0100000000000000'))", "a column is a byte string"),
+        ("67(h'0100000000000000')", "tags are not used but for columns"),
+    ] {
+        assert_malformed(&bulk(&format!("\"upc\": {upc}, \"units\": {units}")), what);
+    }
+    // Where there is no column, its tags are of no use either.
+    let item = encode_notation("[6, 11, {\"upc\": 71(h'0100000000000000')}]");
+    assert_malformed(&item, "invalid type");
+    assert_malformed(&encode_notation(&format!("[6, 21, {{\"key\": 70({KEY})}}]")), "invalid type");
+}
+
+#[test]
+fn a_receipt_of_a_batch_that_contradicts_itself_is_a_lie() {
+    let receipt = |rows: &str, rest: &str| {
+        let body = format!("\"at\": 1, \"key\": {KEY}, {rows} \"user\": \"a\", {rest}");
+        let payload = encode_notation(&format!("[6, 0, {{{body}}}]"));
+        decode_reply(&payload, |_| Some(Op::PurchaseBulk)).map_err(|error| error.error.message)
+    };
+    let sums = "\"units\": 1, \"version\": 2, \"accepted\": 1";
+    assert!(receipt("\"rows\": 2,", &format!("\"codes\": h'0015', {sums}")).is_ok());
+    for (rows, rest, what) in [
+        ("\"rows\": 3,", &*format!("\"codes\": h'0015', {sums}"), "more or fewer codes"),
+        ("\"rows\": 2,", &format!("\"codes\": h'0063', {sums}"), "a code of a row is unknown"),
+        ("\"rows\": 2,", "\"version\": 2", "lacks its units"),
+        ("", sums, "lacks its lines"),
+    ] {
+        let error = receipt(rows, rest).unwrap_err();
+        assert!(error.contains(what), "{error}");
     }
 }
 

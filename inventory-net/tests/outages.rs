@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{MILK, Running, on_hand, options, order, serve, units, upc};
+use common::{BREAD, MILK, Running, batch, on_hand, options, order, serve, units, upc};
 use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
 use inventory_core::{LocationId, Refusal, Role, Version};
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
@@ -214,6 +214,21 @@ async fn a_purchase_whose_reply_is_lost_is_unclear_also_if_the_server_then_does_
     let client = Client::connect(&address, ClientOptions::default()).await.unwrap();
     let error = client.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap_err();
     assert!(matches!(error, ClientError::OutcomeUnknown { op: Op::Purchase, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_batch_whose_reply_is_lost_is_sent_again_and_bought_once() {
+    let server = serve("memory://lost-batch", Arc::new(MemoryJournal::new()), options()).await;
+    let proxy = Proxy::start("memory://lost-batch-proxy", server.address.clone()).await;
+    let alice = proxy.client("alice").await;
+    // More than fits before the session is resumed.
+    let rows: Vec<(u64, u32)> = (0..1_000).map(|row| if row < 10 { (MILK, 1) } else { (BREAD, 1) }).collect();
+    let order = batch(new_order_key().unwrap(), &rows);
+    proxy.cut_the_next_reply();
+    let receipt = alice.purchase_bulk(&order).await.unwrap();
+    assert_eq!((receipt.key, receipt.outcome.accepted_rows), (order.key(), 13));
+    assert_eq!(on_hand(&server.service, MILK), 90);
+    server.stop().await;
 }
 
 #[tokio::test]

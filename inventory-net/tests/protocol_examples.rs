@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 use inventory_core::{
-    LevelRow, LevelsPage, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Refusal, Role,
-    Shortage, Time, Units, Upc, Version,
+    BulkOrder, BulkOutcome, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, OneOrMany, Order, OrderKey,
+    OrderLine, Receipt, Refusal, Role, RowCodes, Shortage, Time, Units, Upc, Version,
 };
 use inventory_net::message::{
     Account, ClientHello, Done, Op, Password, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody,
@@ -113,6 +113,27 @@ fn receipt(
     }))
 }
 
+fn purchase_bulk(id: u32, key: OrderKey, location: u16, upcs: &[Upc], units: &[u32]) -> Meaning {
+    Request(id, RequestBody::PurchaseBulk(BulkOrder::new(key, LocationId(location), upcs, units).unwrap()))
+}
+
+/// A batch of which one row was accepted.
+fn bulk_receipt(
+    key: OrderKey,
+    version: u64,
+    user: &str,
+    rows: u32,
+    codes: &[u8],
+    (bought, total): (u64, Option<i64>),
+) -> Meaning {
+    let codes = RowCodes::new(codes.to_vec()).unwrap();
+    let (units, total) = (units(bought), total.map(Money::from_minor));
+    let outcome = BulkOutcome { rows, accepted_rows: 1, units, total, codes };
+    let at = Time::from_micros(1_763_650_001_500_000);
+    let receipt = BulkReceipt { key, version: Version(version), user: user.into(), at, outcome };
+    Reply(13, Op::PurchaseBulk, ReplyBody::Done(Done::BulkReceipt(receipt)))
+}
+
 fn refused(id: u32, op: Op, refusal: Refusal) -> Meaning {
     Reply(id, op, ReplyBody::Refused(refusal))
 }
@@ -148,6 +169,7 @@ fn session_meaning(name: &str) -> Option<Meaning> {
                 frame_bytes_max: 1_048_576,
                 in_flight_max: 1_024,
                 order_lines_max: 1_024,
+                bulk_rows_max: 8_192,
             }),
         ),
         "log_in" => Request(2, RequestBody::LogIn { user: "alice".into(), password: password("alice-demo") }),
@@ -210,6 +232,13 @@ fn order_meaning(name: &str) -> Option<Meaning> {
                 None,
             ),
         ),
+        "purchase_bulk" => {
+            let upcs = [soup(), Upc::new(36_000_291_453).unwrap(), tea(), soup()];
+            purchase_bulk(13, other_key(), 0, &upcs, &[2, 1, 5, 0])
+        }
+        "purchase_bulk elsewhere" => purchase_bulk(13, key(), 3, &[tea()], &[1]),
+        "bulk receipt" => bulk_receipt(other_key(), 70_000, "bob", 4, &[0, 20, 21, 22], (2, Some(258))),
+        "bulk receipt of accepted rows" => bulk_receipt(key(), 70_001, "alice", 1, &[], (1, None)),
         "insufficient_stock" => order_refused(Refusal::InsufficientStock {
             shortages: Box::new([short(soup(), 0, 200, 97), short(tea(), 3, 5, 0)]),
         }),

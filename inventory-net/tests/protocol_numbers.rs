@@ -36,6 +36,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyTooOld,
         Refusal::KeyFromFuture,
         Refusal::UnknownOrder,
+        Refusal::OutcomeNotKept,
         Refusal::UserExists,
         Refusal::LevelAlreadySet,
         Refusal::InvalidName,
@@ -94,7 +95,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 24] = [
+    let expected: [(&str, &[u64]); 26] = [
         ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
@@ -112,7 +113,9 @@ fn every_limit_is_the_number_of_the_code() {
         ("wrong passwords for a user that are free", &[limits::ACCOUNT_GUESSES_FREE.into()]),
         ("wrong passwords from an address that are free", &[limits::ADDRESS_GUESSES_FREE.into()]),
         ("pause after wrong passwords", &[limits::GUESS_PAUSE_US_MAX / 1_000_000]),
+        ("a user's pause for an address without one", &[limits::NEWCOMER_PAUSE_US_MAX / 1_000_000]),
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
+        ("rows of a bulk purchase", &[core_limits::BULK_ROWS_MAX as u64]),
         ("items on a page", &[core_limits::LEVELS_PAGE_MAX as u64]),
         ("units", &[core_limits::UNITS_MAX]),
         ("UPC", &[core_limits::UPC_MAX]),

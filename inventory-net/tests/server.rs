@@ -12,10 +12,11 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{BREAD, MILK, Running, Scripted, options, order, serve, units, upc};
+use common::{BREAD, MILK, Running, Scripted, batch, options, order, serve, units, upc};
 use inventory_core::journal::{Append, MemoryJournal};
-use inventory_core::{LocationId, Money, Order, OrderKey, OrderLine, Refusal, Role, Time};
-use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
+use inventory_core::limits::BULK_ROWS_MAX;
+use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, OrderLine, Refusal, Role, Time};
+use inventory_net::client::{AnyReceipt, Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::message::{Token, Unavailable};
 
 async fn client(server: &Running) -> Client {
@@ -48,11 +49,42 @@ async fn buys_on(address: &str) {
     );
     assert_eq!(client.purchase(&milk).await.unwrap(), receipt, "the same key gives the same receipt");
     assert_eq!(client.receipt(milk.key).await.unwrap(), receipt);
+    assert_eq!(client.any_receipt(milk.key).await.unwrap(), AnyReceipt::Order(receipt));
     assert_eq!(client.item(upc(MILK)).await.unwrap()[0].on_hand, units(98));
+    let bulk = batch(new_order_key().unwrap(), &[(MILK, 3), (BREAD, 4)]);
+    let bulk_receipt = client.purchase_bulk(&bulk).await.unwrap();
+    let outcome = &bulk_receipt.outcome;
+    assert_eq!((outcome.accepted_rows, outcome.codes.get(0), outcome.codes.get(1)), (1, 0, 21));
+    assert_eq!(
+        client.purchase_bulk(&bulk).await.unwrap(),
+        bulk_receipt,
+        "the same key gives the same receipt"
+    );
+    assert_eq!(client.any_receipt(bulk.key()).await.unwrap(), AnyReceipt::Bulk(bulk_receipt));
+    assert!(matches!(client.receipt(bulk.key()).await, Err(ClientError::WrongAnswer { .. })));
+    assert_eq!(client.item(upc(MILK)).await.unwrap()[0].on_hand, units(95));
     client.log_out().await.unwrap();
     assert_eq!(refusal(client.purchase(&milk).await), Refusal::NotLoggedIn);
     assert_eq!(refusal(client.resume(&session.token).await), Refusal::NotLoggedIn, "the token is dead");
     client.close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn batches_of_the_largest_size_are_bought_many_at_a_time() {
+    let server = serve("tcp://127.0.0.1:0", Arc::new(MemoryJournal::new()), options()).await;
+    let alice = alice(&server).await;
+    let rows: Vec<(u64, u32)> =
+        (0..BULK_ROWS_MAX).map(|row| if row % 2 == 0 { (MILK, 1) } else { (7, 1) }).collect();
+    let batches: Vec<BulkOrder> = (0..3).map(|_| batch(new_order_key().unwrap(), &rows)).collect();
+    let (a, b, c) = tokio::join!(
+        alice.purchase_bulk(&batches[0]),
+        alice.purchase_bulk(&batches[1]),
+        alice.purchase_bulk(&batches[2])
+    );
+    let accepted: u32 = [a, b, c].map(|receipt| receipt.unwrap().outcome.accepted_rows).iter().sum();
+    assert_eq!(accepted, 100, "all the milk there was");
+    assert_eq!(alice.item(upc(MILK)).await.unwrap()[0].on_hand, units(0));
     server.stop().await;
 }
 

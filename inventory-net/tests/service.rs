@@ -9,13 +9,17 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use common::{BREAD, MILK, ManualClock, Scripted, add_user, on_hand, open, open_at, order, stock};
-use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
+use common::{BREAD, MILK, ManualClock, Scripted, add_user, batch, on_hand, open, open_at, order, stock};
+use inventory_core::journal::{
+    Append, Group, GroupBuilder, Journal, JournalError, MemoryJournal, Snapshot, Tip,
+};
 use inventory_core::{
-    Actor, Answer, Command, EngineConfig, Query, Receipt, Refusal, Reply, Role, Unavailable,
+    Actor, Answer, AppendId, Command, EngineConfig, Event, OrderKey, Query, Receipt, Record, Refusal, Reply,
+    Role, Unavailable, UserId, Version,
 };
 use inventory_net::clock::Clock;
 use inventory_net::service::{CloseError, Service, ServiceOptions};
@@ -67,13 +71,13 @@ async fn requests_made_together_share_a_group() {
     stock(&service).await;
     let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
     let groups = |groups: Vec<_>| groups.len();
-    let before = groups(journal.read(inventory_core::Version::ZERO, usize::MAX).await.unwrap());
-    let key = |n| inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), n);
+    let before = groups(journal.read(Version::ZERO, usize::MAX).await.unwrap());
+    let key = |n| OrderKey::from_parts(inventory_net::clock::SystemClock.now(), n);
     let calls = (0..50).map(|n| service.call(alice, Command::Purchase(order(key(n), MILK, 1))));
     for reply in futures_util::future::join_all(calls).await {
         receipt(reply);
     }
-    let after = groups(journal.read(inventory_core::Version::ZERO, usize::MAX).await.unwrap());
+    let after = groups(journal.read(Version::ZERO, usize::MAX).await.unwrap());
     assert_eq!(after, before + 1);
 }
 
@@ -83,8 +87,7 @@ async fn a_definite_failure_is_answered_and_forgotten() {
     let service = open(journal.clone()).await;
     stock(&service).await;
     let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
-    let bread =
-        order(inventory_core::OrderKey::from_parts(inventory_net::clock::SystemClock.now(), 7), BREAD, 3);
+    let bread = order(OrderKey::from_parts(inventory_net::clock::SystemClock.now(), 7), BREAD, 3);
     journal.answer([Append::Failed("no space left".into())]);
     let failed = service.call(alice, Command::Purchase(bread.clone())).await;
     assert_eq!(failed, Reply::Unavailable(Unavailable::NotWritten));
@@ -184,6 +187,160 @@ async fn a_retry_after_a_week_finds_its_receipt_in_the_journal() {
     assert_eq!(on_hand(&service, MILK), 98);
 }
 
+#[tokio::test]
+async fn an_order_of_a_time_that_is_no_longer_kept_is_not_said_to_have_never_been() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let service = open_at(journal.clone(), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let (milk, never_sent) = (order(clock.key(1), MILK, 2), order(clock.key(2), MILK, 2));
+    receipt(service.call(alice, Command::Purchase(milk.clone())).await);
+    service.close().await.unwrap();
+    journal.discard_through(journal.tip().await.unwrap().version).await.unwrap();
+    clock.advance_hours(7 * 24);
+
+    let service = open_at(journal, clock).await;
+    let not_kept = Reply::Refused(Refusal::OutcomeNotKept);
+    for order in [milk, never_sent] {
+        assert_eq!(service.call(alice, Query::Receipt { key: order.key }).await, not_kept);
+        assert_eq!(service.call(alice, Command::Purchase(order)).await, not_kept);
+    }
+    assert_eq!(on_hand(&service, MILK), 98);
+}
+
+/// A journal in memory in front of which something may happen.
+struct Meddled {
+    inner: Arc<MemoryJournal>,
+    before_reading: Box<dyn Fn() + Send + Sync>,
+    before_appending: Box<dyn Fn(&MemoryJournal) + Send + Sync>,
+}
+
+#[async_trait]
+impl Journal for Meddled {
+    async fn load_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
+        self.inner.load_snapshot().await
+    }
+
+    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        (self.before_reading)();
+        self.inner.read(after, bytes_max).await
+    }
+
+    async fn append(&self, group: Group) -> Append {
+        (self.before_appending)(&self.inner);
+        self.inner.append(group).await
+    }
+
+    async fn tip(&self) -> Result<Tip, JournalError> {
+        self.inner.tip().await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
+        self.inner.save_snapshot(snapshot).await
+    }
+
+    async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
+        self.inner.discard_through(version).await
+    }
+}
+
+/// All tasks share one thread here: were the journal read in it, nobody could be served and nobody would let it go on.
+#[tokio::test]
+async fn a_search_in_a_slow_journal_holds_up_nobody_else() {
+    let (clock, searching) = (ManualClock::new(), Arc::new(AtomicBool::new(false)));
+    let (begun, begins) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let (goes_on, is_searching) = (Mutex::new(goes_on), Arc::clone(&searching));
+    let before_reading = Box::new(move || {
+        if is_searching.load(Ordering::Acquire) {
+            begun.send(()).unwrap();
+            // An error says that all readings may go on.
+            let _ = goes_on.lock().unwrap().recv();
+        }
+    });
+    let journal = Meddled { inner: Arc::default(), before_reading, before_appending: Box::new(|_| {}) };
+    let service = open_at(Arc::new(journal), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let milk = order(clock.key(1), MILK, 2);
+    let first = receipt(service.call(alice, Command::Purchase(milk.clone())).await);
+    clock.advance_hours(7 * 24);
+
+    searching.store(true, Ordering::Release);
+    let asks = tokio::spawn({
+        let (service, milk) = (service.clone(), milk.clone());
+        async move { service.call(alice, Command::Purchase(milk)).await }
+    });
+    let mut begins: tokio::sync::mpsc::UnboundedReceiver<()> = begins;
+    begins.recv().await.unwrap();
+    receipt(service.call(alice, Command::Purchase(order(clock.key(2), MILK, 1))).await);
+    assert_eq!(on_hand(&service, MILK), 97);
+    drop::<std::sync::mpsc::Sender<()>>(go_on);
+    assert_eq!(receipt(asks.await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn an_order_that_grows_too_old_while_it_waits_is_asked_for_again() {
+    let (clock, inner) = (ManualClock::new(), Arc::new(MemoryJournal::new()));
+    let other = open_at(inner.clone(), clock.clone()).await;
+    stock(&other).await;
+    let alice = Actor::User(add_user(&other, "alice", "", Role::Buyer).await);
+    let milk = order(clock.key(1), MILK, 2);
+    // Another writer is first, and a day goes by before this one learns of it.
+    let is_first = AtomicBool::new(true);
+    let before_appending = {
+        let clock = clock.clone();
+        Box::new(move |journal: &MemoryJournal| {
+            if is_first.swap(false, Ordering::Relaxed) {
+                let tip = pollster::block_on(journal.tip()).unwrap();
+                let mut group = GroupBuilder::new(tip.version);
+                let event = Event::ItemDefined {
+                    by: UserId::SYSTEM,
+                    upc: common::upc(5),
+                    name: "Salt".into(),
+                    price: None,
+                };
+                group.push(&Record { at: clock.now(), event });
+                let group = group.seal(AppendId(1), tip.hash).unwrap();
+                assert_eq!(pollster::block_on(journal.append(group)), Append::Done);
+                clock.advance_hours(25);
+            }
+        })
+    };
+    let journal = Meddled { inner, before_reading: Box::new(|| {}), before_appending };
+    let service = open_at(Arc::new(journal), clock).await;
+    let answer = service.call(alice, Command::Purchase(milk.clone())).await;
+    assert_eq!(answer, Reply::Unavailable(Unavailable::Overloaded), "it was not looked for yet");
+    let answer = service.call(alice, Command::Purchase(milk)).await;
+    assert_eq!(answer, Reply::Refused(Refusal::KeyTooOld));
+    assert_eq!(on_hand(&service, MILK), 100);
+}
+
+#[tokio::test]
+async fn a_retry_of_a_batch_after_a_week_finds_its_receipt_in_the_journal() {
+    let journal = Arc::new(MemoryJournal::new());
+    let clock = ManualClock::new();
+    let service = open_at(journal.clone(), clock.clone()).await;
+    stock(&service).await;
+    let alice = Actor::User(add_user(&service, "alice", "", Role::Buyer).await);
+    let key = clock.key(1);
+    let first = service.call(alice, Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 9)]))).await;
+    assert!(
+        matches!(&first, Reply::Answered(Answer::BulkReceipt(receipt)) if receipt.outcome.accepted_rows == 1)
+    );
+    clock.advance_hours(7 * 24);
+
+    let again = Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 9)]));
+    assert_eq!(service.call(alice, again).await, first);
+    assert_eq!(service.call(alice, Query::Receipt { key }).await, first);
+    let another = Command::PurchaseBulk(batch(key, &[(MILK, 2), (BREAD, 8)]));
+    assert_eq!(service.call(alice, another).await, Reply::Refused(Refusal::KeyReused));
+    let never_sent = Command::PurchaseBulk(batch(OrderKey::from_parts(key.time(), 2), &[(MILK, 1)]));
+    assert_eq!(service.call(alice, never_sent).await, Reply::Refused(Refusal::KeyTooOld));
+    assert_eq!(on_hand(&service, MILK), 98);
+}
+
 #[test]
 fn a_service_is_used_from_another_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -208,11 +365,7 @@ impl Journal for Panics {
         self.0.load_snapshot().await
     }
 
-    async fn read(
-        &self,
-        after: inventory_core::Version,
-        bytes_max: usize,
-    ) -> Result<Vec<Group>, JournalError> {
+    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
         self.0.read(after, bytes_max).await
     }
 
@@ -228,7 +381,7 @@ impl Journal for Panics {
         self.0.save_snapshot(snapshot).await
     }
 
-    async fn discard_through(&self, version: inventory_core::Version) -> Result<(), JournalError> {
+    async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
         self.0.discard_through(version).await
     }
 }

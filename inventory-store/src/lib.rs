@@ -8,6 +8,6 @@ pub mod disk;
 mod file;
 
 pub use file::{
-    Damage, FileJournal, FileJournalOptions, OpenError, Report, SegmentReport, TornTail, View,
-    ViewedSnapshots, inspect, inspect_on,
+    Copied, CopyError, Damage, FileJournal, FileJournalOptions, OpenError, Report, Retain, SegmentReport,
+    TornTail, Upkeep, UpkeepError, View, ViewedSnapshots, inspect, inspect_on, take_snapshot,
 };

@@ -204,6 +204,53 @@ fn the_two_newest_snapshots_are_kept() {
     assert_eq!(kept, ["snapshots/00000000000000000004.snap", "snapshots/00000000000000000005.snap"]);
 }
 
+#[test]
+fn a_segment_whose_discarding_is_not_durable_is_not_overwritten() {
+    for operation in 0..30 {
+        let disk = FaultDisk::new();
+        let journal = open(&disk).unwrap();
+        let mut chain = Chain::new(1);
+        append_all(&journal, &mut chain, &[3_000; 3]);
+        block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+        // A sync of the snapshots' directory, the new name, then the directory's sync.
+        disk.fail_at(disk.operations() + 2, Fault::Error(ErrorKind::Other));
+        assert!(block_on(journal.discard_through(chain.tip().version)).is_err());
+        disk.fail_at(disk.operations() + operation, Fault::PowerLoss);
+        let acknowledged = (0..3).take_while(|_| {
+            let group = chain.clone().next(3_000);
+            let done = append(&journal, group) == Append::Done;
+            if done {
+                chain.next(3_000);
+            }
+            done
+        });
+        let acknowledged = acknowledged.count();
+        for survives in [Survives::Nothing, Survives::Everything, Survives::Some(1), Survives::Some(2)] {
+            let context = format!("{survives:?} at operation {operation}, {acknowledged} acknowledged");
+            let journal =
+                open(&disk.after_power_loss(survives)).unwrap_or_else(|why| panic!("{context}: {why}"));
+            assert!(tip(&journal).version >= chain.tip().version, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_could_not_be_discarded_stays_the_first() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    let groups = append_all(&journal, &mut chain, &[3_000; 4]);
+    block_on(journal.save_snapshot(chain.snapshot())).unwrap();
+    // The snapshots' directory is synced, then the first segment gets another name.
+    disk.fail_at(disk.operations() + 1, Fault::Error(ErrorKind::Other));
+    assert!(block_on(journal.discard_through(chain.tip().version)).is_err());
+    assert_eq!(read_all(&journal), groups);
+    block_on(journal.discard_through(chain.tip().version)).unwrap();
+    drop(journal);
+    assert_eq!(tip(&open(&disk).unwrap()), chain.tip());
+    assert!(disk.bytes(&segment_name(1)).is_none() && disk.bytes(&segment_name(2)).is_none());
+}
+
 /// What a run of the workload was told.
 #[derive(Default)]
 struct Told {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inventory_core::{Order, OrderKey, Refusal, Time};
+use inventory_core::{OrderKey, Refusal, Time};
 use inventory_net::connection::{ClientConnection, ClientError};
 use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Token};
 
@@ -11,6 +11,7 @@ use crate::auditor::{Asked, Auditor, Check, Violation, ensure};
 use crate::coverage::{Coverage, Fault};
 use crate::defect::Defect;
 use crate::network::{LinkId, Network, take};
+use crate::order::AnyOrder;
 use crate::workload::{Workload, password, user_name, wrong_password};
 
 /// A client that has waited for a reply this long may try another connection, in microseconds.
@@ -24,7 +25,7 @@ const LINES_WITHOUT_SESSION: usize = 100;
 /// An order, and whether it has an outcome.
 #[derive(Debug)]
 pub(crate) struct Intent {
-    pub(crate) order: Order,
+    pub(crate) order: AnyOrder,
     pub(crate) outcome: Option<ReplyBody>,
     /// The step in which it was first sent.
     since: u64,
@@ -83,7 +84,7 @@ impl Client {
     }
 
     /// The orders that have no outcome yet.
-    pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
+    pub(crate) fn open_orders(&self) -> impl Iterator<Item = &AnyOrder> {
         self.intents.iter().filter(|intent| intent.outcome.is_none()).map(|intent| &intent.order)
     }
 
@@ -150,9 +151,9 @@ impl Client {
         if around.closing || self.rng.u8(..3) == 0 {
             if let Some(mut order) = self.unsettled() {
                 if around.defect == Some(Defect::ClientRenamesRetries) {
-                    order.key = OrderKey::from_parts(around.now, self.rng.u128(..));
+                    order = order.under(OrderKey::from_parts(around.now, self.rng.u128(..)));
                 }
-                return Some(RequestBody::Purchase(order));
+                return Some(order.request());
             }
             if around.closing {
                 return None;
@@ -163,7 +164,7 @@ impl Client {
             1 => RequestBody::LogIn { user: user_name(self.number), password: password(self.number) },
             2..20 => self.purchase(around),
             _ => {
-                let keys: Vec<OrderKey> = self.intents.iter().map(|intent| intent.order.key).collect();
+                let keys: Vec<OrderKey> = self.intents.iter().map(|intent| intent.order.key()).collect();
                 if self.number == 0 && self.rng.u8(..3) == 0 {
                     around.workload.administration(&mut self.rng)
                 } else {
@@ -191,8 +192,8 @@ impl Client {
         }
     }
 
-    fn unsettled(&mut self) -> Option<Order> {
-        let open: Vec<Order> = self.open_orders().cloned().collect();
+    fn unsettled(&mut self) -> Option<AnyOrder> {
+        let open: Vec<AnyOrder> = self.open_orders().cloned().collect();
         self.rng.choice(open)
     }
 
@@ -202,22 +203,23 @@ impl Client {
             // Another order under a key that was used.
             0 => {
                 if let Some(used) = self.rng.choice(&self.intents) {
-                    order.key = used.order.key;
+                    order = order.under(used.order.key());
                 }
             }
             // An order whose outcome is known, again.
             1 => {
                 if let Some(used) = self.rng.choice(&self.intents) {
-                    return RequestBody::Purchase(used.order.clone());
+                    return used.order.request();
                 }
             }
             _ => {}
         }
         if self.intents.iter().any(|intent| intent.order == order) {
-            return RequestBody::Purchase(order);
+            return order.request();
         }
-        self.intents.push(Intent { order: order.clone(), outcome: None, since: around.step });
-        RequestBody::Purchase(order)
+        let request = order.request();
+        self.intents.push(Intent { order, outcome: None, since: around.step });
+        request
     }
 
     fn ask(&mut self, around: &mut Around<'_>, body: &RequestBody) {
@@ -227,8 +229,8 @@ impl Client {
         let server = self.link.map_or(0, |link| around.network.server(link));
         self.waits_since.get_or_insert(around.now);
         let mut asked = around.auditor.sent(around.step, server, &user_name(self.number), session, body);
-        if let RequestBody::Purchase(order) = body
-            && let Some(intent) = self.intents.iter().find(|intent| intent.order == *order)
+        if let Some(order) = AnyOrder::of(body)
+            && let Some(intent) = self.intents.iter().find(|intent| intent.order == order)
         {
             asked.step = intent.since;
         }
@@ -274,9 +276,8 @@ impl Client {
     /// A session may end while an order is under way that is too long for a connection without one: then the server
     /// breaks off.
     fn has_long_order_in_flight(&self) -> bool {
-        let is_long = |asked: &Asked| match &asked.body {
-            RequestBody::Purchase(order) => order.lines.len() > LINES_WITHOUT_SESSION,
-            _ => false,
+        let is_long = |asked: &Asked| {
+            AnyOrder::of(&asked.body).is_some_and(|order| order.rows() > LINES_WITHOUT_SESSION)
         };
         self.in_flight.values().any(is_long)
     }
@@ -303,15 +304,17 @@ impl Client {
                 let current = self.token.as_ref().map(Token::session);
                 self.bound = self.bound && (asked.session.is_none() || asked.session != current);
             }
-            (RequestBody::Purchase(order), ReplyBody::Done(_) | ReplyBody::Refused(_)) => {
-                return self.settle(order, body);
+            (_, ReplyBody::Done(_) | ReplyBody::Refused(_)) => {
+                if let Some(order) = AnyOrder::of(&asked.body) {
+                    return self.settle(&order, body);
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn settle(&mut self, order: &Order, body: ReplyBody) -> Check {
+    fn settle(&mut self, order: &AnyOrder, body: ReplyBody) -> Check {
         let Some(intent) = self.intents.iter_mut().find(|intent| intent.order == *order) else {
             return Ok(());
         };
@@ -320,12 +323,14 @@ impl Client {
             return Ok(());
         }
         // What a refusal of the key says depends on the clock; the outcome of an order does not.
-        let is_about_key =
-            |body: &ReplyBody| matches!(body, ReplyBody::Refused(Refusal::KeyTooOld | Refusal::KeyReused));
+        let is_about_key = |body: &ReplyBody| {
+            use Refusal::{KeyReused, KeyTooOld, OutcomeNotKept};
+            matches!(body, ReplyBody::Refused(KeyTooOld | KeyReused | OutcomeNotKept))
+        };
         if let Some(outcome) =
             intent.outcome.as_ref().filter(|known| !is_about_key(known) && !is_about_key(&body))
         {
-            ensure(*outcome == body, || format!("order {} had {outcome:?} and now {body:?}", order.key))?;
+            ensure(*outcome == body, || format!("order {} had {outcome:?} and now {body:?}", order.key()))?;
         }
         if intent.outcome.as_ref().is_none_or(is_about_key) {
             intent.outcome = Some(body);

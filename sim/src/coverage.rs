@@ -102,6 +102,19 @@ const WANTED: &[(Op, &[&str])] = &[
         ],
     ),
     (
+        Op::PurchaseBulk,
+        &[
+            "done",
+            "not_logged_in",
+            "key_reused",
+            "key_too_old",
+            "key_from_future",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
         Op::Receipt,
         &[
             "done",

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use inventory_core::Version;
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::{Time, Version};
 use inventory_store::FileJournal;
 
 use crate::defect::Defect;
@@ -83,6 +83,10 @@ impl Journal for Line {
             groups.pop_if(|group| group.last() == end.version);
         }
         Ok(groups)
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        self.journal.position(time).await
     }
 
     async fn append(&self, group: Group) -> Append {

@@ -27,6 +27,7 @@ mod journal;
 mod machine;
 mod network;
 mod node;
+mod order;
 mod run;
 mod trace;
 mod workload;

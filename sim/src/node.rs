@@ -6,7 +6,7 @@ mod wrong;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use inventory_core::journal::{Commit, Group, Journal, JournalError, Tip, commit, commit_again};
+use inventory_core::journal::{Commit, Group, Journal, JournalError, PastOrder, Tip, commit, commit_again};
 use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{
@@ -17,13 +17,13 @@ use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::message::{
     Done, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
 };
-use inventory_net::service::{OldOrder, find_order, old_order, reply_to_old};
 use pollster::block_on;
 
 use crate::auditor::password_hash;
 use crate::defect::Defect;
 use crate::journal::Line;
 use crate::network::LinkId;
+use crate::order::AnyOrder;
 
 /// How much of other servers' groups is read at once, in bytes.
 const READ_BYTES: usize = 1 << 20;
@@ -36,7 +36,7 @@ struct Ticket {
     op: Op,
     stage: Stage,
     /// Where to look further if the engine no longer knows the order.
-    old_order: Option<OldOrder>,
+    past_order: Option<PastOrder>,
     /// The client's key, where [`Defect::ForgetKeys`] has put another in its place.
     renamed: Option<OrderKey>,
 }
@@ -335,12 +335,18 @@ impl Node {
         }
         let mut renamed = None;
         let (actor, action, stage): (_, Action, _) = match body {
-            RequestBody::Purchase(mut order) => {
+            RequestBody::Purchase(_) | RequestBody::PurchaseBulk(_) => {
+                let Some(mut order) = AnyOrder::of(&body) else { return };
                 if self.defect == Some(Defect::ForgetKeys) {
-                    renamed = Some(order.key);
-                    order.key = OrderKey::from_parts(order.key.time(), self.rng.u128(..));
+                    let key = OrderKey::from_parts(order.key().time(), self.rng.u128(..));
+                    renamed = Some(order.key());
+                    order = order.under(key);
                 }
-                (actor, Command::Purchase(order).into(), Stage::Answer)
+                let command = match order {
+                    AnyOrder::Lines(order) => Command::Purchase(order),
+                    AnyOrder::Bulk(order) => Command::PurchaseBulk(order),
+                };
+                (actor, command.into(), Stage::Answer)
             }
             RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Stage::Answer),
             RequestBody::Levels { after, limit } => {
@@ -367,17 +373,17 @@ impl Node {
             }
             RequestBody::Hello(_) => return,
         };
-        let old_order = old_order(self.engine.state(), now, actor, &action);
-        let ticket = Ticket { link, id, op, stage, old_order, renamed };
+        let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
+        let ticket = Ticket { link, id, op, stage, past_order, renamed };
         self.engine.submit(now, Some(ticket), actor, action);
     }
 
     /// The next step of a request that takes several, or its reply.
     fn settle(&mut self, now: Time, now_us: u64, ticket: Ticket, reply: Reply) {
-        let Ticket { link, id, op, stage, old_order, renamed } = ticket;
+        let Ticket { link, id, op, stage, past_order, renamed } = ticket;
         let actor = self.ends.get(&link).map_or(Actor::Anonymous, |end| end.actor);
         let mut next = |actor, action: Action, stage| {
-            let ticket = Ticket { link, id, op, stage, old_order: None, renamed };
+            let ticket = Ticket { link, id, op, stage, past_order: None, renamed };
             self.engine.submit(now, Some(ticket), actor, action);
         };
         let body = match (stage, reply) {
@@ -396,7 +402,7 @@ impl Node {
                 let token = Token::new(std::array::from_fn(|_| self.rng.u8(..)));
                 let command = Command::LogIn { user: found.user, session: token.session() };
                 let stage = Stage::LogInSession(token);
-                let ticket = Ticket { link, id, op, stage, old_order: None, renamed };
+                let ticket = Ticket { link, id, op, stage, past_order: None, renamed };
                 return self.engine.submit(now, Some(ticket), Actor::System, command.into());
             }
             (Stage::LogInSession(token), Reply::Answered(Answer::Identity(identity))) => {
@@ -414,7 +420,7 @@ impl Node {
                 ReplyBody::Refused(Refusal::NotPermitted)
             }
             (_, reply) => {
-                let reply = match (old_order, reply) {
+                let reply = match (past_order, reply) {
                     (Some(order), Reply::Refused(Refusal::KeyTooOld)) => self.look_in_history(order),
                     (_, reply) => reply,
                 };
@@ -424,9 +430,11 @@ impl Node {
         self.reply(now_us, link, id, op, name_back(body, renamed));
     }
 
-    fn look_in_history(&self, order: OldOrder) -> Reply {
-        let found = block_on(find_order(&*self.journal, order.key, order.user));
-        reply_to_old(order, found, self.engine.state())
+    fn look_in_history(&self, order: PastOrder) -> Reply {
+        match block_on(order.look_up(&*self.journal)) {
+            Ok(outcome) => order.reply(self.engine.state(), &outcome),
+            Err(_) => Reply::Unavailable(inventory_core::Unavailable::Overloaded),
+        }
     }
 
     /// Follows what a reply says about who is at the other end, and gives it to the connection.
@@ -454,6 +462,10 @@ fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
         (ReplyBody::Done(Done::Receipt(mut receipt)), Some(key)) => {
             receipt.key = key;
             ReplyBody::Done(Done::Receipt(receipt))
+        }
+        (ReplyBody::Done(Done::BulkReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::BulkReceipt(receipt))
         }
         (body, _) => body,
     }

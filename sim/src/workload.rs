@@ -1,8 +1,10 @@
 //! What clients ask for, drawn so that every command reaches every outcome now and then.
 
-use inventory_core::limits::{ORDER_LINES_MAX, UNITS_MAX};
-use inventory_core::{LocationId, Money, Order, OrderKey, OrderLine, Role, Time, Units, Upc};
+use inventory_core::limits::{BULK_ROWS_MAX, ORDER_LINES_MAX, UNITS_MAX};
+use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, OrderLine, Role, Time, Units, Upc};
 use inventory_net::message::{Password, RequestBody};
+
+use crate::order::AnyOrder;
 
 /// What a run is about.
 #[derive(Clone, Debug)]
@@ -38,13 +40,17 @@ impl Workload {
         OrderLine { upc: self.any_upc(rng), location: self.any_location(rng), units }
     }
 
-    /// A new order.
-    pub(crate) fn order(&self, rng: &mut fastrand::Rng, now: Time) -> Order {
+    /// A new order, or a new batch.
+    pub(crate) fn order(&self, rng: &mut fastrand::Rng, now: Time) -> AnyOrder {
         let now = match rng.u8(..50) {
             0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
             1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
             _ => now,
         };
+        let key = OrderKey::from_parts(now, rng.u128(..));
+        if rng.u8(..4) == 0 {
+            return AnyOrder::Bulk(self.batch(rng, key));
+        }
         let lines = match rng.u16(..400) {
             0 => ORDER_LINES_MAX + 1,
             1..4 => 0,
@@ -59,7 +65,23 @@ impl Workload {
         if let Some(line) = first.filter(|_| lines.len() > 1) {
             lines.push(line);
         }
-        Order { key: OrderKey::from_parts(now, rng.u128(..)), lines: lines.into() }
+        AnyOrder::Lines(Order { key, lines: lines.into() })
+    }
+
+    fn batch(&self, rng: &mut fastrand::Rng, key: OrderKey) -> BulkOrder {
+        let rows = match rng.u16(..400) {
+            0 => BULK_ROWS_MAX,
+            1..200 => rng.usize(2..12),
+            _ => 1,
+        };
+        let units = |rng: &mut fastrand::Rng| match rng.u8(..40) {
+            0 => 0,
+            1 => u32::MAX,
+            _ => rng.u32(1..5),
+        };
+        let (upcs, units): (Vec<Upc>, Vec<u32>) = (0..rows).map(|_| (self.any_upc(rng), units(rng))).unzip();
+        let order = BulkOrder::new(key, self.any_location(rng), upcs, units);
+        order.unwrap_or_else(|_| unreachable!("it has as many rows as it may"))
     }
 
     /// A request that is no order and nothing about sessions.

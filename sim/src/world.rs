@@ -53,6 +53,7 @@ impl World {
             engine: EngineConfig {
                 groups_in_flight_max: rng.usize(1..4),
                 inbox_requests_max: if rng.u8(..4) == 0 { rng.usize(2..6) } else { 1 << 16 },
+                ..EngineConfig::default()
             },
             servers: if rng.u8(..3) == 0 { rng.usize(2..4) } else { 1 },
             recovery_fault_one_in: if rng.bool() { rng.u32(2..6) } else { 0 },

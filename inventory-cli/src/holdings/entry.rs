@@ -1,8 +1,10 @@
 //! The lines of the orders log, and their bytes: 16 hexadecimal digits of checksum, a space, JSON, a line feed.
 
-use inventory_core::{Hash, LocationId, OrderKey, OrderLine, Units, Upc};
+use inventory_core::{BulkOrder, Hash, LocationId, Order, OrderKey, OrderLine, Units, Upc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::KeptOrder;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,12 @@ pub(super) enum Entry {
         #[serde(with = "as_text")]
         key: OrderKey,
         lines: Vec<Line>,
+    },
+    /// This batch of rows is about to be sent.
+    OrderedRows {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        rows: Rows,
     },
     /// The server sold this.
     Bought(Bought),
@@ -60,6 +68,27 @@ impl Line {
     }
 }
 
+/// The rows of a batch, as columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rows {
+    location: u16,
+    upc: Vec<u64>,
+    units: Vec<u32>,
+}
+
+impl Rows {
+    pub(super) fn new(order: &BulkOrder) -> Self {
+        let upc = order.upcs().iter().map(|upc| upc.get()).collect();
+        Self { location: order.location().0, upc, units: order.units().to_vec() }
+    }
+
+    /// The batch; none if these are no rows of one.
+    pub(super) fn order(&self, key: OrderKey) -> Option<BulkOrder> {
+        let upcs: Vec<Upc> = self.upc.iter().map(|code| Upc::new(*code).ok()).collect::<Option<_>>()?;
+        BulkOrder::new(key, LocationId(self.location), upcs, self.units.as_slice()).ok()
+    }
+}
+
 /// Units held of one item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holding {
@@ -76,6 +105,34 @@ pub(super) struct Open {
     #[serde(with = "as_text")]
     pub(super) key: OrderKey,
     pub(super) lines: Option<Vec<Line>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rows: Option<Rows>,
+}
+
+impl Open {
+    pub(super) fn new(key: OrderKey, kept: Option<&KeptOrder>) -> Self {
+        let (mut lines, mut rows) = (None, None);
+        match kept {
+            Some(KeptOrder::Lines(order)) => {
+                lines = Some(order.lines.iter().map(|line| Line::new(line, "")).collect());
+            }
+            Some(KeptOrder::Bulk(order)) => rows = Some(Rows::new(order)),
+            None => {}
+        }
+        Self { key, lines, rows }
+    }
+
+    pub(super) fn kept(&self) -> Option<KeptOrder> {
+        match (&self.lines, &self.rows) {
+            (Some(lines), _) => Some(kept_lines(self.key, lines)),
+            (None, Some(rows)) => rows.order(self.key).map(KeptOrder::Bulk),
+            (None, None) => None,
+        }
+    }
+}
+
+pub(super) fn kept_lines(key: OrderKey, lines: &[Line]) -> KeptOrder {
+    KeptOrder::Lines(Order { key, lines: lines.iter().map(Line::order_line).collect() })
 }
 
 /// This value as a line with its checksum.

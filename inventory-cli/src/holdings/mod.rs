@@ -16,7 +16,7 @@ pub use store::HoldingsStore;
 
 use std::collections::BTreeMap;
 
-use inventory_core::{OneOrMany, OrderKey, OrderLine, Units, Upc, limits};
+use inventory_core::{BulkOrder, Order, OrderKey, Units, Upc, limits};
 
 use entry::{Entry, Holding};
 
@@ -39,8 +39,27 @@ pub struct Held {
 /// An order whose outcome this client does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenOrder {
-    /// Its lines; none if damage left only the key, which is enough to ask for the receipt.
-    pub lines: Option<OneOrMany<OrderLine>>,
+    /// What was sent; none if damage left only the key, which is enough to ask for the receipt.
+    pub kept: Option<KeptOrder>,
+}
+
+/// What is kept before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptOrder {
+    /// An order, all or nothing.
+    Lines(Order),
+    /// A batch of rows, each for itself.
+    Bulk(BulkOrder),
+}
+
+impl KeptOrder {
+    /// Its key.
+    pub const fn key(&self) -> OrderKey {
+        match self {
+            Self::Lines(order) => order.key,
+            Self::Bulk(order) => order.key(),
+        }
+    }
 }
 
 impl Holdings {
@@ -63,8 +82,10 @@ impl Holdings {
     fn fold(&mut self, entry: &Entry) {
         match entry {
             Entry::Ordered { key, lines } => {
-                let lines = lines.iter().map(entry::Line::order_line).collect();
-                self.open.insert(*key, OpenOrder { lines: Some(lines) });
+                self.open.insert(*key, OpenOrder { kept: Some(entry::kept_lines(*key, lines)) });
+            }
+            Entry::OrderedRows { key, rows } => {
+                self.open.insert(*key, OpenOrder { kept: rows.order(*key).map(KeptOrder::Bulk) });
             }
             Entry::Bought(bought) => {
                 self.open.remove(&bought.key);
@@ -85,8 +106,7 @@ impl Holdings {
             holdings.add(item.upc, &item.name, item.units);
         }
         for order in open {
-            let lines = order.lines.as_ref().map(|lines| lines.iter().map(entry::Line::order_line).collect());
-            holdings.open.insert(order.key, OpenOrder { lines });
+            holdings.open.insert(order.key, OpenOrder { kept: order.kept() });
         }
         holdings
     }

@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use inventory_core::{Order, OrderKey, Receipt, Upc};
+use inventory_core::{OrderKey, Receipt, Upc};
 
-use super::entry::{self, Bought, Entry, Line};
+use super::entry::{self, Bought, Entry, Line, Rows};
 use super::log::LogContent;
 use super::summary::{self, Summary};
-use super::{Holdings, OpenOrder};
+use super::{Holdings, KeptOrder, OpenOrder};
 use crate::notice::note;
 use crate::state::{self, Lock, StateError};
 
@@ -43,14 +43,21 @@ impl HoldingsStore {
 
     /// Keeps an order that is about to be sent; durable when this returns. `name` knows the names of items.
     /// Says whether the order is new here: a key given by hand may be one that was used before.
-    pub fn record_order(&self, order: &Order, name: impl Fn(Upc) -> String) -> Result<bool, StateError> {
+    pub fn record_order(&self, order: &KeptOrder, name: impl Fn(Upc) -> String) -> Result<bool, StateError> {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
-        if loaded.holdings.open.contains_key(&order.key) || loaded.log.has_bought(order.key) {
+        let key = order.key();
+        if loaded.holdings.open.contains_key(&key) || loaded.log.has_bought(key) {
             return Ok(false);
         }
-        let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
-        self.append(&Entry::Ordered { key: order.key, lines }).map(|_| true)
+        let entry = match order {
+            KeptOrder::Lines(order) => {
+                let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
+                Entry::Ordered { key, lines }
+            }
+            KeptOrder::Bulk(order) => Entry::OrderedRows { key, rows: Rows::new(order) },
+        };
+        self.append(&entry).map(|_| true)
     }
 
     /// Adds what an order bought and closes it, in one step. Says whether it was not counted before.
@@ -130,7 +137,7 @@ impl HoldingsStore {
             // No sum says what these lines did, but the server still knows the orders whose keys are legible.
             for (end, key) in &log.damaged_keys {
                 if *end > covered && !log.has_bought(*key) {
-                    holdings.open.entry(*key).or_insert(OpenOrder { lines: None });
+                    holdings.open.entry(*key).or_insert(OpenOrder { kept: None });
                 }
             }
             return self.mend_log(holdings, &log, lock);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Holdings;
-use super::entry::{Entry, Holding, Line, Open};
+use super::entry::{Entry, Holding, Open};
 
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,10 +34,6 @@ pub(super) fn restored(holdings: &Holdings) -> Entry {
 fn parts(holdings: &Holdings) -> (Vec<Holding>, Vec<Open>) {
     let items = holdings.items.iter();
     let items = items.map(|(upc, held)| Holding { upc: *upc, name: held.name.clone(), units: held.units });
-    let nameless = |line: &_| Line::new(line, "");
-    let open = holdings.open.iter().map(|(key, order)| Open {
-        key: *key,
-        lines: order.lines.as_ref().map(|lines| lines.iter().map(nameless).collect()),
-    });
+    let open = holdings.open.iter().map(|(key, order)| Open::new(*key, order.kept.as_ref()));
     (items.collect(), open.collect())
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use inventory_core::{Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Time, Units, Upc, Version};
+use inventory_core::{
+    BulkOrder, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Time, Units, Upc, Version,
+};
 use tempfile::TempDir;
 
-use super::HoldingsStore;
+use super::{HoldingsStore, KeptOrder};
 
 const TISSUES: &str = "036000291452";
 const BANANAS: &str = "012345678905";
@@ -68,8 +70,8 @@ fn line(upc: &str, units: u64) -> OneOrMany<OrderLine> {
     OrderLine::new(upc.parse().unwrap(), Units::new(units).unwrap()).into()
 }
 
-fn order(n: u64, upc: &str, units: u64) -> Order {
-    Order { key: key(n), lines: line(upc, units) }
+fn order(n: u64, upc: &str, units: u64) -> KeptOrder {
+    KeptOrder::Lines(Order { key: key(n), lines: line(upc, units) })
 }
 
 fn receipt(n: u64, upc: &str, units: u64) -> Receipt {
@@ -218,11 +220,28 @@ fn with_both_files_damaged_the_server_is_asked_about_what_is_unclear() {
     fs::write(folder.log(), damaged).unwrap();
     assert_eq!(folder.held(), [(TISSUES.into(), 2)]);
     let holdings = folder.store().load().unwrap();
-    let open: Vec<_> = holdings.open().iter().map(|(key, order)| (*key, order.lines.is_some())).collect();
+    let open: Vec<_> = holdings.open().iter().map(|(key, order)| (*key, order.kept.is_some())).collect();
     assert_eq!(open, [(key(2), false)]);
     assert_eq!(folder.aside().len(), 2);
     assert!(folder.store().record_receipt(&receipt(2, BANANAS, 1), name).unwrap());
     assert_eq!(folder.held(), [(BANANAS.into(), 1), (TISSUES.into(), 2)]);
+}
+
+#[test]
+fn an_open_batch_keeps_its_rows_through_damage_to_either_file() {
+    let upcs: Vec<Upc> = [TISSUES, BANANAS, TISSUES].map(|upc| upc.parse().unwrap()).to_vec();
+    let batch = BulkOrder::new(key(1), LocationId(3), upcs, vec![2, u32::MAX, 0]).unwrap();
+    let kept = KeptOrder::Bulk(batch);
+    for damage in [Folder::log, Folder::summary] {
+        let folder = Folder::new();
+        assert!(folder.store().record_order(&kept, name).unwrap());
+        assert!(!folder.store().record_order(&kept, name).unwrap());
+        folder.buy(2, TISSUES, 1);
+        flip(&damage(&folder), 40);
+        let open = folder.store().load().unwrap().open().get(&key(1)).cloned();
+        assert_eq!(open.and_then(|open| open.kept), Some(kept.clone()));
+        assert_eq!(folder.aside().len(), 1);
+    }
 }
 
 #[test]

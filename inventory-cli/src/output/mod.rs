@@ -7,19 +7,23 @@ mod past;
 mod rows;
 mod table;
 
-pub(crate) use past::{MovementRow, VerifiedRow, ViolationRow};
+pub(crate) use past::{BackupRow, MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
-    HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow, RefusalView, VersionRow,
+    BoughtRow, BulkReceiptRow, HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow,
+    RefusalView, VersionRow,
 };
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
 use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
+use inventory_net::client::AnyReceipt;
 use serde::Serialize;
 
+use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
+use crate::shop::BulkPurchase;
 use rows::RefusalRow;
 
 /// How results are written.
@@ -72,6 +76,22 @@ impl Output {
         }
     }
 
+    /// What was bought, in one way or the other.
+    pub(crate) fn any_receipt(self, receipt: &AnyReceipt) -> io::Result<()> {
+        match receipt {
+            AnyReceipt::Order(receipt) => self.receipt(receipt),
+            AnyReceipt::Bulk(receipt) => {
+                self.one(&BulkReceiptRow::from(receipt), || table::bulk_receipt(receipt))
+            }
+        }
+    }
+
+    /// What became of each row of a purchase of many.
+    pub(crate) fn bulk_purchase(self, purchase: &BulkPurchase) -> io::Result<()> {
+        let rows = purchase.sold.iter().flat_map(BoughtRow::of_batch);
+        self.list(rows, || table::bulk_purchase(purchase))
+    }
+
     /// A login that worked.
     pub(crate) fn logged_in(self, row: &LoggedInRow) -> io::Result<()> {
         self.one(row, || format!("logged in as {} ({}) at {}\n", row.user, row.role, row.server))
@@ -102,6 +122,19 @@ impl Output {
         match self.format {
             Format::Json => json(row),
             Format::Table | Format::Csv => text(&past::verified(row)),
+        }
+    }
+
+    /// What a backup holds.
+    pub(crate) fn backup(self, row: &BackupRow) -> io::Result<()> {
+        self.one(row, || past::backup(row))
+    }
+
+    /// The figures of a bench: a page, or an object.
+    pub(crate) fn measured(self, report: &Report) -> io::Result<()> {
+        match self.format {
+            Format::Json => json(report),
+            Format::Table | Format::Csv => text(&report.table()),
         }
     }
 

@@ -1,9 +1,9 @@
-//! What commands on a data directory show: movements, and the result of a check.
+//! What commands on a data directory show: movements, the result of a check, and what a backup holds.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use inventory_core::Movement;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct MovementRow {
@@ -38,6 +38,8 @@ impl From<&Movement> for MovementRow {
 #[derive(Debug, Serialize)]
 pub(crate) struct VerifiedRow {
     pub(crate) version: u64,
+    /// When the last event happened; none if there is no event, or the state could not be built to the end.
+    pub(crate) time: Option<String>,
     pub(crate) head_hash: String,
     /// None if the state could not be built to the end.
     pub(crate) state_digest: Option<String>,
@@ -63,10 +65,53 @@ pub(crate) struct ViolationRow {
     pub(crate) message: String,
 }
 
+impl fmt::Display for ViolationRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.version {
+            write!(f, "at version {version}: ")?;
+        }
+        if let Some((file, offset)) = self.file.as_ref().zip(self.offset) {
+            write!(f, "{file} at byte {offset}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What a backup holds: what `backup` writes into it, and what `backup` and `restore` show.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BackupRow {
+    /// Of the backup itself; what is in it has formats of its own.
+    pub(crate) format: u16,
+    pub(crate) version: u64,
+    /// When the last event in it happened.
+    pub(crate) time: Option<String>,
+    pub(crate) head_hash: String,
+    pub(crate) state_digest: String,
+    /// The size of its segments and snapshots.
+    pub(crate) bytes: u64,
+}
+
+impl BackupRow {
+    /// The format that this program writes and knows.
+    pub(crate) const FORMAT: u16 = 1;
+}
+
+pub(super) fn backup(row: &BackupRow) -> String {
+    let BackupRow { format: _, version, time, head_hash, state_digest, bytes } = row;
+    let time = time.as_deref().unwrap_or("there is no event yet");
+    format!(
+        "version       {version}\ntime          {time}\nhead hash     {head_hash}\nstate digest  {state_digest}\n\
+         bytes         {bytes}\nall of it was read back and checked\n"
+    )
+}
+
 pub(super) fn verified(row: &VerifiedRow) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(text, "version       {}", row.version);
+    if let Some(time) = &row.time {
+        let _ = writeln!(text, "time          {time}");
+    }
     let _ = writeln!(text, "head hash     {}", row.head_hash);
     if let Some(digest) = &row.state_digest {
         let _ = writeln!(text, "state digest  {digest}");
@@ -91,10 +136,7 @@ pub(super) fn verified(row: &VerifiedRow) -> String {
         text.push_str("all is well\n");
     }
     for violation in &row.violations {
-        let version = violation.version.map(|version| format!("at version {version}: ")).unwrap_or_default();
-        let place = violation.file.as_ref().zip(violation.offset);
-        let place = place.map(|(file, offset)| format!("{file} at byte {offset}: ")).unwrap_or_default();
-        let _ = writeln!(text, "VIOLATION     {version}{place}{}", violation.message);
+        let _ = writeln!(text, "VIOLATION     {violation}");
     }
     text
 }

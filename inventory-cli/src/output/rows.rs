@@ -1,6 +1,6 @@
 //! The rows of JSON and CSV. Their names are a contract: snapshot tests hold them.
 
-use inventory_core::{LevelRow as Level, Receipt, Refusal, Shortage, Upc};
+use inventory_core::{BulkOrder, BulkReceipt, LevelRow as Level, Receipt, Refusal, Shortage, Upc};
 use serde::Serialize;
 
 use crate::holdings::Held;
@@ -104,6 +104,59 @@ impl ReceiptRow {
             units: line.units,
             total: self.total,
         })
+    }
+}
+
+/// One row of a purchase of many, and what became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct BoughtRow {
+    key: String,
+    row: usize,
+    pub(super) upc: String,
+    pub(super) units: u32,
+    pub(super) outcome: &'static str,
+    code: u8,
+}
+
+impl BoughtRow {
+    /// The rows of a batch, counted from 1.
+    pub(super) fn of_batch((order, receipt): &(BulkOrder, BulkReceipt)) -> impl Iterator<Item = Self> + '_ {
+        let key = order.key().to_string();
+        (0..).zip(order.rows()).map(move |(row, (upc, units))| Self {
+            key: key.clone(),
+            row: row + 1,
+            upc: upc.to_string(),
+            units,
+            outcome: receipt.outcome.codes.name(row),
+            code: receipt.outcome.codes.get(row),
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct BulkReceiptRow {
+    key: String,
+    version: u64,
+    user: String,
+    at: String,
+    rows: u32,
+    accepted: u32,
+    units: u64,
+    total: Option<i64>,
+}
+
+impl From<&BulkReceipt> for BulkReceiptRow {
+    fn from(receipt: &BulkReceipt) -> Self {
+        Self {
+            key: receipt.key.to_string(),
+            version: receipt.version.0,
+            user: receipt.user.to_string(),
+            at: receipt.at.to_string(),
+            rows: receipt.outcome.rows,
+            accepted: receipt.outcome.accepted_rows,
+            units: receipt.outcome.units.get(),
+            total: receipt.outcome.total.map(inventory_core::Money::minor),
+        }
     }
 }
 

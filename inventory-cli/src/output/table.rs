@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use inventory_core::{LevelRow as Level, Movement, Receipt};
+use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Movement, Receipt};
 
-use super::rows::HoldingRow;
+use super::rows::{BoughtRow, HoldingRow};
 use crate::import::Imported;
+use crate::shop::BulkPurchase;
 
 const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
@@ -91,6 +92,23 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     }
     let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
     text
+}
+
+pub(super) fn bulk_purchase(purchase: &BulkPurchase) -> String {
+    let columns = [("upc", LEFT), ("units", RIGHT), ("outcome", LEFT)];
+    let rows = purchase.sold.iter().flat_map(BoughtRow::of_batch);
+    let rows = rows.map(|row| vec![row.upc, row.units.to_string(), row.outcome.replace('_', " ")]);
+    let receipts: Vec<String> = purchase.sold.iter().map(|(_, receipt)| bulk_receipt(receipt)).collect();
+    render(&columns, rows) + &receipts.concat()
+}
+
+pub(super) fn bulk_receipt(receipt: &BulkReceipt) -> String {
+    let BulkReceipt { key, version, user, at, outcome } = receipt;
+    let BulkOutcome { rows, accepted_rows, units, total, .. } = outcome;
+    let total = total.map(|total| format!("total {total}, ")).unwrap_or_default();
+    format!(
+        "{user} bought {units} units in {accepted_rows} of {rows} rows, order {key}\n{total}at {at} (version {version})\n"
+    )
 }
 
 pub(super) fn imported(imported: &Imported) -> String {

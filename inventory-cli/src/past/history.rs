@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use inventory_core::journal::{Replayer, Snapshot};
+use inventory_core::journal::{PastOrderSearch, Replayer, Snapshot};
 use inventory_core::{Event, Movement, OrderKey, Record, Refusal, Time, movements};
 use inventory_net::clock::{Clock as _, SystemClock};
 
@@ -16,7 +16,10 @@ use crate::parse::UsageError;
 pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
     check_times(args)?;
     let view = view(&args.data)?;
-    let before = |snapshot: &Snapshot| args.since.is_some_and(|since| snapshot.time() < since);
+    // An order's key says from when on it can have moved anything.
+    let (decided_from, decided_until) = args.order.map(PastOrderSearch::decided_between).unzip();
+    let since = args.since.max(decided_from);
+    let before = |snapshot: &Snapshot| since.is_some_and(|since| snapshot.time() < since);
     let Beginning { mut replayer, known_from } = begin(&view, before)?;
     if let Some((version, time)) = known_from {
         let what = format!(
@@ -28,7 +31,7 @@ pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> 
     replay(&view, &mut replayer, |replayer, group| {
         let mut flow = ControlFlow::Continue(());
         replayer.follow_each(group, |state, record| {
-            if args.until.is_some_and(|until| record.at > until) {
+            if [args.until, decided_until].into_iter().flatten().any(|until| record.at > until) {
                 flow = ControlFlow::Break(());
             } else {
                 found.look_at(args, record, || movements(state, record));

@@ -1,11 +1,16 @@
-//! Commands that look at a data directory without a server: what was, and whether it can be right. They change nothing
-//! and take no lock, so a server may be running on it.
+//! Commands on a data directory without a server: what was, whether it can be right, and copies of it. They change nothing
+//! in it and take no lock, so a server may be running on it. `snapshot` adds a snapshot, which a server need not know of.
 
+mod backup;
+mod copy;
 mod history;
+mod snapshot;
 mod stock;
 mod verify;
 
+pub(crate) use backup::{backup, restore};
 pub(crate) use history::history;
+pub(crate) use snapshot::snapshot;
 pub(crate) use stock::stock;
 pub(crate) use verify::verify;
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use inventory_core::journal::{Auditor, Breach, Group, Snapshot, Violation};
-use inventory_core::{Hash, Version};
+use inventory_core::{Hash, Time, Version};
 use inventory_store::{Damage, Report, View};
 
 use super::{HASH_SEED, view};
@@ -19,13 +19,17 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<Exit> 
     if output.format() == Format::Csv {
         return Err(UsageError::new("verify writes table or json").into());
     }
-    let view = view(&args.data)?;
-    let began = Instant::now();
-    let (verified, report) = verify_view(&view)?;
-    let row = verified.row(&report, began.elapsed());
+    let row = check(&view(&args.data)?)?;
     let is_ok = row.violations.is_empty();
     output.verified(&row)?;
     Ok(if is_ok { Exit::Done } else { Exit::Failure })
+}
+
+/// Checks what this view shows.
+pub(super) fn check(view: &View) -> anyhow::Result<VerifiedRow> {
+    let began = Instant::now();
+    let (verified, report) = verify_view(view)?;
+    Ok(verified.row(&report, began.elapsed()))
 }
 
 /// What was checked and found.
@@ -41,7 +45,8 @@ struct Verified {
     groups: u64,
     events: u64,
     violation: Option<Violation>,
-    digest: Option<Hash>,
+    /// Of the state after the last event, with the event's time.
+    end: Option<(Hash, Time)>,
 }
 
 fn verify_view(view: &View) -> anyhow::Result<(Verified, Report)> {
@@ -106,10 +111,10 @@ impl Verified {
         for audit in &self.audits {
             audit.check_books()?;
             let digest = audit.state().digest();
-            if self.digest.is_some_and(|first| first != digest) {
+            if self.end.is_some_and(|(first, _)| first != digest) {
                 return Err(Violation { version: tip, breach: Breach::SnapshotDiffers });
             }
-            self.digest = Some(digest);
+            self.end = Some((digest, audit.state().now()));
         }
         Ok(())
     }
@@ -136,8 +141,9 @@ impl Verified {
         let tail = report.torn_tail.as_ref();
         VerifiedRow {
             version: report.tip.version.0,
+            time: self.end.filter(|_| report.tip.version > Version::ZERO).map(|(_, time)| time.to_string()),
             head_hash: report.tip.hash.to_string(),
-            state_digest: self.digest.map(|digest| digest.to_string()),
+            state_digest: self.end.map(|(digest, _)| digest.to_string()),
             start: report.start.0,
             segments: report.segments.len(),
             groups: self.groups,

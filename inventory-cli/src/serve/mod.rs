@@ -1,11 +1,14 @@
 //! `inventory serve`: the server in this process, until a signal.
 
 mod first_start;
+mod memory;
 mod node;
 mod signals;
 
 pub(crate) use first_start::DEMO_USERS;
+pub(crate) use memory::MEMORY_BYTES_MIN;
 pub(crate) use node::{Node, runtime, socket_address};
+pub(crate) use signals::shutdown;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -19,8 +22,8 @@ use crate::args::ServeArgs;
 /// saved. A second one ends the process at once, with exit code 4; what was acknowledged is durable all the same.
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let shutdown = signals::shutdown().context("cannot listen to signals")?;
-        let mut node = Node::open(&args.data, args.allow_plain_tcp).await?;
+        let shutdown = shutdown().context("cannot listen to signals")?;
+        let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp, args.upkeep()).await?;
         let mut listening = String::new();
         for address in &listen_addresses(args)? {
             let actual = node.bind(address).await?;

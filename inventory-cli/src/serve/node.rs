@@ -5,13 +5,15 @@ use std::path::{self, Path};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use inventory_net::password::PasswordOptions;
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
-use inventory_store::{FileJournal, FileJournalOptions};
+use inventory_store::{FileJournal, FileJournalOptions, Upkeep};
 use tokio::runtime::{Builder, Runtime};
 
 use super::first_start;
+use super::memory::Memory;
 
 /// The runtime of servers and clients alike: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
@@ -33,14 +35,25 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Opens the data directory, which is made if it is not there, and replays its journal.
-    pub(crate) async fn open(data: &Path, allow_plain_tcp: bool) -> anyhow::Result<Self> {
-        let journal = FileJournal::open(data, FileJournalOptions::default())?;
-        let service = Service::open(Arc::new(journal), ServiceOptions::default())
+    /// Opens the data directory, which is made if it is not there, and replays its journal. Clients may make it use so
+    /// much memory, in bytes, beside what the shop takes.
+    pub(crate) async fn open(
+        data: &Path,
+        memory_max: u64,
+        allow_plain_tcp: bool,
+        upkeep: Upkeep,
+    ) -> anyhow::Result<Self> {
+        let passwords = PasswordOptions::default();
+        let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
+        let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);
+        let options = ServiceOptions { engine, ..ServiceOptions::default() };
+        let service = Service::open(Arc::<FileJournal>::clone(&journal), options)
             .await
             .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
+        // After the replay, which needs the disk more.
+        journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
         let bind = BindOptions { allow_plain_tcp };
-        let options = ServerOptions { bind, ..ServerOptions::default() };
+        let options = ServerOptions { connections_bytes_max, bind, passwords, ..ServerOptions::default() };
         let server = Server::new(service.clone(), options)?;
         Ok(Self { service, server })
     }

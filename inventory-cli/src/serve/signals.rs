@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit::Exit;
 
 /// Listens to SIGINT and SIGTERM from now on. The future is done at the first; the second ends the process.
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn shutdown() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {

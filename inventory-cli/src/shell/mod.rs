@@ -144,7 +144,7 @@ impl Shell {
                 if let Asked::Given(key) = key {
                     let receipt =
                         self.runtime.block_on(unless_interrupted(on_terminal, self.shop.receipt(key)))?;
-                    self.output.receipt(&receipt)?;
+                    self.output.any_receipt(&receipt)?;
                 }
             }
             Request::LogOut => {

@@ -3,13 +3,16 @@
 //! The connection is made when it is first needed. `orders` is how a purchase becomes part of the local inventory
 //! exactly once.
 
+mod bulk;
 mod orders;
 mod session;
 
+pub(crate) use bulk::{BulkPurchase, RowsRefused};
+
 use std::time::Duration;
 
-use inventory_core::{LevelRow, OrderKey, Receipt, Refusal, Upc};
-use inventory_net::client::{Client, ClientError, ClientOptions};
+use inventory_core::{LevelRow, OrderKey, Refusal, Upc};
+use inventory_net::client::{AnyReceipt, Client, ClientError, ClientOptions};
 use inventory_net::transport::Address;
 use tokio::time::timeout;
 
@@ -73,9 +76,9 @@ impl Shop {
         page.map(|page| page.levels.iter().map(|level| level.upc).collect()).unwrap_or_default()
     }
 
-    /// The receipt of an order.
-    pub(crate) async fn receipt(&mut self, key: OrderKey) -> anyhow::Result<Receipt> {
-        let receipt = self.client().await?.receipt(key).await;
+    /// The receipt of an order or a batch.
+    pub(crate) async fn receipt(&mut self, key: OrderKey) -> anyhow::Result<AnyReceipt> {
+        let receipt = self.client().await?.any_receipt(key).await;
         self.seen(receipt)
     }
 

@@ -1,19 +1,23 @@
 //! Purchases, each exactly once in the local inventory: the order is kept before it is sent, its outcome when it comes,
 //! and an order without an outcome is sent again, under the same key, by whatever runs next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use inventory_core::limits::ORDER_LINES_MAX;
-use inventory_core::{Order, OrderKey, OrderLine, Receipt, Refusal, Upc};
-use inventory_net::client::{Client, ClientError, new_order_key};
+use inventory_core::{BulkReceipt, Order, OrderKey, OrderLine, Receipt, Refusal, RowCodes, Units, Upc};
+use inventory_net::client::{AnyReceipt, Client, ClientError, new_order_key};
 use inventory_net::message::Unavailable;
 
 use super::Shop;
-use crate::holdings::{Holdings, HoldingsStore, OpenOrder};
+use crate::holdings::{Holdings, HoldingsStore, KeptOrder, OpenOrder};
 use crate::notice::note;
 
-type Names = BTreeMap<Upc, String>;
+/// How many names are asked for at once.
+const NAMES_AT_ONCE: usize = 256;
+
+pub(super) type Names = BTreeMap<Upc, String>;
 
 impl Shop {
     /// Buys. With a key that was used before, gives the outcome of then.
@@ -26,15 +30,31 @@ impl Shop {
         let store = self.holdings_of(&user);
         self.settle().await;
 
-        let client = self.client().await?.clone();
-        let names = names(&client, &store.load()?, &lines).await;
+        // The server refuses an order of more lines anyway.
+        let first = lines.get(..ORDER_LINES_MAX.min(lines.len())).unwrap_or_default();
+        let names = names(self.client().await?, &store.load()?, first).await;
         let key = key.map_or_else(new_order_key, Ok)?;
-        let order = Order { key, lines: lines.into() };
+        let order = KeptOrder::Lines(Order { key, lines: lines.into() });
         let is_new = store.record_order(&order, name_in(&names))?;
-        match client.purchase(&order).await {
+        match self.place(&store, &order, is_new, names).await? {
+            AnyReceipt::Order(receipt) => Ok(receipt),
+            AnyReceipt::Bulk(_) => Err(anyhow::anyhow!("order {key} is a batch of rows: this is a defect")),
+        }
+    }
+
+    /// Sends an order that is kept, and keeps its outcome. `is_new` says that nobody sent it before.
+    pub(super) async fn place(
+        &mut self,
+        store: &HoldingsStore,
+        order: &KeptOrder,
+        is_new: bool,
+        names: Names,
+    ) -> anyhow::Result<AnyReceipt> {
+        let (client, key) = (self.client().await?.clone(), order.key());
+        match send(&client, order).await {
             Ok(receipt) => {
-                store.record_receipt(&receipt, name_in(&names)).with_context(|| {
-                    format!("order {} was carried out, and is counted by the next command", order.key)
+                record(&client, store, order, &receipt, names).await.with_context(|| {
+                    format!("order {key} was carried out, and is counted by the next command")
                 })?;
                 Ok(receipt)
             }
@@ -42,15 +62,15 @@ impl Shop {
                 // Another order has this key: an open one keeps it until its own outcome is known.
                 let keep = refusal == Refusal::NotLoggedIn || (refusal == Refusal::KeyReused && !is_new);
                 if !keep {
-                    store.record_not_bought(order.key, refusal.name())?;
+                    store.record_not_bought(key, refusal.name())?;
                 }
                 self.seen(Err(ClientError::Refused(refusal)))
             }
             Err(error @ ClientError::Unsendable(_)) => {
-                store.record_not_bought(order.key, "unsendable")?;
+                store.record_not_bought(key, "unsendable")?;
                 Err(error.into())
             }
-            Err(error) => not_bought_for_certain(&client, &store, &order, &names, error).await,
+            Err(error) => not_bought_for_certain(&client, store, order, names, error).await,
         }
     }
 
@@ -91,7 +111,7 @@ impl Shop {
         }
     }
 
-    fn holdings_of(&self, user: &str) -> HoldingsStore {
+    pub(super) fn holdings_of(&self, user: &str) -> HoldingsStore {
         HoldingsStore::new(self.state.holdings(user))
     }
 }
@@ -101,18 +121,18 @@ impl Shop {
 async fn not_bought_for_certain(
     client: &Client,
     store: &HoldingsStore,
-    order: &Order,
-    names: &Names,
+    order: &KeptOrder,
+    names: Names,
     error: ClientError,
-) -> anyhow::Result<Receipt> {
-    let key = order.key;
+) -> anyhow::Result<AnyReceipt> {
+    let key = order.key();
     if let ClientError::Unavailable(
         Unavailable::Overloaded | Unavailable::NotWritten | Unavailable::Draining,
     ) = &error
     {
-        match client.receipt(key).await {
+        match client.any_receipt(key).await {
             Ok(receipt) => {
-                store.record_receipt(&receipt, name_in(names))?;
+                record(client, store, order, &receipt, names).await?;
                 return Ok(receipt);
             }
             Err(ClientError::Refused(Refusal::UnknownOrder)) => {
@@ -128,19 +148,56 @@ async fn not_bought_for_certain(
     )))
 }
 
+/// Counts what an order bought. `known` are the names of its items, if they were asked for before it was sent.
+async fn record(
+    client: &Client,
+    store: &HoldingsStore,
+    order: &KeptOrder,
+    receipt: &AnyReceipt,
+    known: Names,
+) -> anyhow::Result<()> {
+    let Some(bought) = bought(Some(order), receipt) else { return Ok(()) };
+    let named = match order {
+        KeptOrder::Lines(_) => known,
+        KeptOrder::Bulk(_) => names(client, &store.load()?, &bought.lines).await,
+    };
+    store.record_receipt(&bought, name_in(&named))?;
+    Ok(())
+}
+
+/// What a receipt says was bought: that of a batch with its accepted rows as lines, each item once. None if the rows are
+/// not known any more.
+fn bought(kept: Option<&KeptOrder>, receipt: &AnyReceipt) -> Option<Receipt> {
+    let receipt = match receipt {
+        AnyReceipt::Order(receipt) => return Some(receipt.clone()),
+        AnyReceipt::Bulk(receipt) => receipt,
+    };
+    let Some(KeptOrder::Bulk(order)) = kept else { return None };
+    let mut sums: BTreeMap<Upc, Units> = BTreeMap::new();
+    for (_, (upc, units)) in
+        (0..).zip(order.rows()).filter(|(row, _)| receipt.outcome.codes.get(*row) == RowCodes::ACCEPTED)
+    {
+        let sum = sums.entry(upc).or_default();
+        *sum = sum.saturating_add(units.into());
+    }
+    let BulkReceipt { key, version, user, at, outcome } = receipt.clone();
+    let line = |(upc, units)| OrderLine { upc, location: order.location(), units };
+    let lines = sums.into_iter().map(line).collect();
+    Some(Receipt { key, version, user, at, lines, total: outcome.total })
+}
+
 async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()> {
     for (key, open) in store.load()?.open() {
         match outcome(client, *key, open).await {
-            Ok(receipt) => {
-                let named = names_of_receipt(client, store, &receipt).await?;
-                if store.record_receipt(&receipt, name_in(&named))? {
-                    note(format_args!("order {key} of an earlier run is settled: it was carried out"));
-                }
-            }
+            Ok(receipt) => settle_one(client, store, open, &receipt).await?,
             Err(ClientError::Refused(Refusal::NotLoggedIn)) => break,
             Err(ClientError::Refused(refusal)) => {
                 if store.record_not_bought(*key, refusal.name())? {
-                    note(format_args!("order {key} of an earlier run is settled: it was refused: {refusal}"));
+                    let settled = match refusal {
+                        Refusal::OutcomeNotKept => "will never be known and is not counted",
+                        _ => "is settled: it was refused",
+                    };
+                    note(format_args!("order {key} of an earlier run {settled}: {refusal}"));
                 }
             }
             Err(error) => return Err(error.into()),
@@ -149,10 +206,55 @@ async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()
     Ok(())
 }
 
-async fn outcome(client: &Client, key: OrderKey, open: &OpenOrder) -> Result<Receipt, ClientError> {
-    match &open.lines {
-        Some(lines) => client.purchase(&Order { key, lines: lines.clone() }).await,
-        None => client.receipt(key).await,
+async fn settle_one(
+    client: &Client,
+    store: &HoldingsStore,
+    open: &OpenOrder,
+    receipt: &AnyReceipt,
+) -> anyhow::Result<()> {
+    let Some(bought) = bought(open.kept.as_ref(), receipt) else {
+        if let AnyReceipt::Bulk(BulkReceipt { key, outcome, .. }) = receipt
+            && store.record_not_bought(*key, "rows_lost")?
+        {
+            note(format_args!(
+                "order {key} of an earlier run was carried out and bought {} units, but the orders log has lost its rows: \
+                 they are not counted here (`inventory history --order {key}` on the server shows them)",
+                outcome.units
+            ));
+        }
+        return Ok(());
+    };
+    let named = names(client, &store.load()?, &bought.lines).await;
+    if store.record_receipt(&bought, name_in(&named))? {
+        note(format_args!(
+            "order {} of an earlier run is settled: it was carried out{}",
+            bought.key,
+            rows_in(receipt)
+        ));
+    }
+    Ok(())
+}
+
+fn rows_in(receipt: &AnyReceipt) -> String {
+    match receipt {
+        AnyReceipt::Order(_) => String::new(),
+        AnyReceipt::Bulk(BulkReceipt { outcome, .. }) => {
+            format!(", {} of {} rows were accepted", outcome.accepted_rows, outcome.rows)
+        }
+    }
+}
+
+async fn outcome(client: &Client, key: OrderKey, open: &OpenOrder) -> Result<AnyReceipt, ClientError> {
+    match &open.kept {
+        Some(order) => send(client, order).await,
+        None => client.any_receipt(key).await,
+    }
+}
+
+async fn send(client: &Client, order: &KeptOrder) -> Result<AnyReceipt, ClientError> {
+    match order {
+        KeptOrder::Lines(order) => client.purchase(order).await.map(AnyReceipt::Order),
+        KeptOrder::Bulk(order) => client.purchase_bulk(order).await.map(AnyReceipt::Bulk),
     }
 }
 
@@ -160,29 +262,22 @@ async fn outcome(client: &Client, key: OrderKey, open: &OpenOrder) -> Result<Rec
 /// had is left out: the purchase matters more.
 async fn names(client: &Client, holdings: &Holdings, lines: &[OrderLine]) -> Names {
     let mut names = Names::new();
-    if lines.len() > ORDER_LINES_MAX {
-        // The server refuses the order anyway.
-        return names;
-    }
+    let mut unknown = BTreeSet::new();
     for line in lines {
-        if names.contains_key(&line.upc) {
-            continue;
+        match holdings.name(line.upc) {
+            Some(name) => drop(names.insert(line.upc, name.to_owned())),
+            None => drop(unknown.insert(line.upc)),
         }
-        let known = match holdings.name(line.upc) {
-            Some(name) => Some(name.to_owned()),
-            None => client.item(line.upc).await.ok().and_then(|rows| Some(rows.first()?.name.to_string())),
-        };
-        names.insert(line.upc, known.unwrap_or_default());
+    }
+    let unknown: Vec<Upc> = unknown.into_iter().collect();
+    for upcs in unknown.chunks(NAMES_AT_ONCE) {
+        let told = join_all(upcs.iter().map(|upc| client.item(*upc))).await;
+        names.extend(upcs.iter().zip(told).map(|(upc, rows)| {
+            let name = rows.ok().and_then(|rows| Some(rows.first()?.name.to_string()));
+            (*upc, name.unwrap_or_default())
+        }));
     }
     names
-}
-
-async fn names_of_receipt(
-    client: &Client,
-    store: &HoldingsStore,
-    receipt: &Receipt,
-) -> anyhow::Result<Names> {
-    Ok(names(client, &store.load()?, &receipt.lines).await)
 }
 
 fn name_in(names: &Names) -> impl Fn(Upc) -> String + '_ {

@@ -133,7 +133,7 @@ async fn behave(
             drained(stream).await
         }
         Manner::IdleWithSession => {
-            with_session(knowledge, stream).await?;
+            with_session(&knowledge.token, stream).await?;
             drained(stream).await
         }
         Manner::SlowSender => {
@@ -144,7 +144,7 @@ async fn behave(
             Ok(())
         }
         Manner::NeverReads => {
-            with_session(knowledge, stream).await?;
+            with_session(&knowledge.token, stream).await?;
             let mut id = 3;
             loop {
                 stream.write_all(&frames::plain(id, LEVELS)).await?;
@@ -177,7 +177,7 @@ async fn behave(
             drained(stream).await
         }
         Manner::Huge => {
-            with_session(knowledge, stream).await?;
+            with_session(&knowledge.token, stream).await?;
             stream.write_all(&frames::huge_and_nested()).await?;
             drained(stream).await
         }
@@ -191,9 +191,9 @@ async fn behave(
 }
 
 /// Says hello and resumes the session, and waits until the server has taken it in.
-async fn with_session(knowledge: &Knowledge, stream: &mut UnixStream) -> io::Result<()> {
+pub(crate) async fn with_session(token: &[u8; 32], stream: &mut UnixStream) -> io::Result<()> {
     stream.write_all(&frames::hello()).await?;
-    stream.write_all(&frames::resume(&knowledge.token)).await?;
+    stream.write_all(&frames::resume(token)).await?;
     two_replies(stream).await
 }
 

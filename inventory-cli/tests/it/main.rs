@@ -7,7 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod bad_input;
+mod bench;
+mod bulk;
 mod contract;
 mod crashes;
 mod demo;

@@ -9,30 +9,30 @@ use inventory_core::{
     AppendId, Event, Inventory, ItemId, Line, LocationId, Money, Order, OrderDigest, OrderKey, OrderLine,
     Record, Role, Time, Units, Upc, UserId, Version,
 };
-use inventory_store::{FileJournal, FileJournalOptions};
+use inventory_store::{FileJournal, FileJournalOptions, Retain};
 
 use crate::harness::{BANANAS, Place, Ran, TISSUES, inventory};
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
 /// Runs a command that needs no server.
-fn run(home: &Path, args: &[&str]) -> Ran {
+pub(crate) fn run(home: &Path, args: &[&str]) -> Ran {
     inventory(home).args(args).output().unwrap().into()
 }
 
-fn open(data: &Path) -> FileJournal {
+pub(crate) fn open(data: &Path) -> FileJournal {
     FileJournal::open(data, FileJournalOptions { segment_bytes: 8 << 10, prepare_ahead: false }).unwrap()
 }
 
 /// A shop on a data directory: ten units of item 1 at 2.00, sold one at a time, a second apart.
-struct Shop {
+pub(crate) struct Shop {
     inventory: Inventory<FileJournal>,
     alice: UserId,
     sold: u64,
 }
 
 impl Shop {
-    fn open(data: &Path, units: u64) -> Self {
+    pub(crate) fn open(data: &Path, units: u64) -> Self {
         let mut inventory = pollster::block_on(Inventory::open(open(data), 7)).unwrap();
         let alice = pollster::block_on(async {
             inventory.define_item(NOW, item(), "soup", Some(Money::from_minor(200))).await?;
@@ -42,7 +42,7 @@ impl Shop {
         Self { inventory, alice: alice.unwrap(), sold: 0 }
     }
 
-    fn sell(&mut self, count: u64) {
+    pub(crate) fn sell(&mut self, count: u64) {
         for _ in 0..count {
             self.sold += 1;
             let now = NOW.plus_micros(self.sold * 1_000_000);
@@ -52,7 +52,7 @@ impl Shop {
         }
     }
 
-    fn save_snapshot(&mut self) {
+    pub(crate) fn save_snapshot(&mut self) {
         pollster::block_on(self.inventory.save_snapshot()).unwrap();
     }
 }
@@ -72,13 +72,13 @@ fn copied(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-fn last_segment(data: &Path) -> PathBuf {
+pub(crate) fn last_segment(data: &Path) -> PathBuf {
     let segments = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().path());
     segments.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).max().unwrap()
 }
 
 /// Inverts the byte at this offset.
-fn damage(path: &Path, at: usize) {
+pub(crate) fn damage(path: &Path, at: usize) {
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let byte = fs::read(path).unwrap()[at];
     file.seek(SeekFrom::Start(at as u64)).unwrap();
@@ -304,6 +304,97 @@ fn what_is_no_longer_kept_is_an_error_and_never_an_empty_answer() {
     let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
     assert_eq!((&verified["replayed_from"], &verified["version"]), (&serde_json::json!([63]), &68.into()));
     assert!(verified["start"].as_u64().unwrap() > 0);
+}
+
+/// An order's key says from when on it can have been decided: what was before need not be kept.
+#[test]
+fn the_history_of_an_order_needs_no_more_than_its_time() {
+    let place = Place::new();
+    let data = place.data();
+    let mut shop = Shop::open(&data, 1_000);
+    shop.sell(60);
+    shop.save_snapshot();
+    shop.sell(70);
+    let journal = shop.inventory.into_journal();
+    pollster::block_on(journal.discard_through(Version(63))).unwrap();
+    drop(journal);
+    let history = |second: u64| {
+        let key = OrderKey::from_parts(NOW.plus_micros(second * 1_000_000), 1).to_string();
+        run(place.path(), &["history", "--data", data.to_str().unwrap(), "--order", &key, "--format", "json"])
+    };
+    assert_eq!(history(130).exits(0).json()[0]["on_hand"], 870);
+    history(30).exits(1).tells("no longer kept");
+}
+
+#[test]
+fn what_the_older_snapshot_needs_is_kept_and_read_from_compressed_segments_too() {
+    let place = Place::new();
+    let data = place.data();
+    let mut shop = Shop::open(&data, 1_000);
+    for _ in 0..3 {
+        shop.sell(60);
+        shop.save_snapshot();
+    }
+    shop.sell(5);
+    let journal = shop.inventory.into_journal();
+    journal.tidy(Retain::Bytes(0), NOW).unwrap();
+    drop(journal);
+    let dir = data.to_str().unwrap();
+    let stock = |at: &str| run(place.path(), &["stock", "--at", at, "--data", dir, "--format", "json"]);
+    stock("122").exits(1).tells("version 122 is no longer kept").tells("from version 123");
+    for (at, on_hand) in [("123", 880), ("130", 873), ("183", 820), ("188", 815)] {
+        assert_eq!(stock(at).exits(0).json()[0]["on_hand"], on_hand, "{at}");
+    }
+    let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
+    assert_eq!(verified["replayed_from"], serde_json::json!([123, 183]));
+    let packed = fs::read_dir(data.join("journal")).unwrap().filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        fs::read(path).unwrap().get(8) == Some(&2)
+    });
+    assert!(packed.count() > 0, "nothing was compressed");
+}
+
+#[test]
+fn a_snapshot_is_saved_by_hand_beside_a_running_server_and_of_a_stopped_one() {
+    let place = Place::new();
+    let server = place.serve();
+    let alice = place.logged_in("alice");
+    alice.run(&["buy", TISSUES, "2"]).exits(0);
+    alice.run(&["buy", TISSUES, "1"]).exits(0);
+    let data = place.data();
+    let dir = data.to_str().unwrap();
+    let snapshot = || run(place.path(), &["snapshot", "--data", dir, "--format", "json"]);
+    let running = snapshot().exits(0).json()["version"].as_u64().unwrap();
+    snapshot().exits(0).tells("nothing happened");
+    server.kill();
+    let server = place.serve();
+    alice.run(&["buy", TISSUES, "1"]).exits(0);
+    server.kill();
+    let stopped = snapshot().exits(0).json()["version"].as_u64().unwrap();
+    assert!(stopped > running, "{stopped}");
+    let verified = run(place.path(), &["verify", dir, "--format", "json"]).exits(0).json();
+    assert_eq!(verified["replayed_from"], serde_json::json!([0, running, stopped]));
+    run(place.path(), &["snapshot", "--data", "/nowhere"]).exits(2).tells("is no data directory");
+}
+
+#[test]
+fn a_server_saves_snapshots_as_its_journal_grows() {
+    let place = Place::new();
+    let socket = place.socket();
+    let often = ["--demo-data", "--listen", &socket, "--snapshot-every", "1kB"];
+    let server = crate::harness::Server::start(place.serve_command(&often)).unwrap();
+    let alice = place.logged_in("alice");
+    let snapshots = || fs::read_dir(place.data().join("snapshots")).unwrap().count();
+    let bought = (0..50).find(|_| {
+        alice.run(&["buy", TISSUES, "1"]).exits(0);
+        snapshots() >= 2
+    });
+    assert!(bought.is_some(), "no snapshot was saved");
+    drop(server);
+    run(place.path(), &["verify", place.data().to_str().unwrap()]).exits(0).shows("all is well");
+    for wrong in [["--retain", "30"], ["--snapshot-every", "often"]] {
+        place.serve_command(&wrong).output().map(Ran::from).unwrap().exits(2).tells(wrong[1]);
+    }
 }
 
 #[test]

@@ -60,8 +60,8 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
     thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from_client.read(&mut bytes) {
-            // The name of a field that only orders have.
-            if bytes[..length].windows(5).any(|window| window == b"lines") {
+            // Names of fields that only orders and batches have.
+            if bytes[..length].windows(5).any(|window| window == b"lines" || window == b"units") {
                 seen.store(true, Ordering::SeqCst);
                 if loses == Loses::Purchase {
                     let _ = tell.send(());

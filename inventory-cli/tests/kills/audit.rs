@@ -49,7 +49,7 @@ impl Ledger {
         }
     }
 
-    fn fold(&mut self, version: Version, event: Event) {
+    pub(crate) fn fold(&mut self, version: Version, event: Event) {
         match event {
             Event::ItemDefined { upc, .. } if self.items.contains(&upc) => {}
             Event::ItemDefined { upc, .. } => self.items.push(upc),
@@ -70,6 +70,7 @@ impl Ledger {
                 }
                 self.decide(key, version, user.0, Some(bought));
             }
+            Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
             Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None),
         }
     }

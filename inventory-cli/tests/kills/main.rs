@@ -14,12 +14,14 @@
 )]
 
 mod audit;
+mod audited;
 mod buyers;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "shared with the other tests of the command, each uses its part")]
 mod harness;
 mod outcomes;
 mod random;
+mod sabotage;
 mod shoppers;
 mod victim;
 
@@ -40,6 +42,7 @@ use inventory_net::message::Token;
 use inventory_net::transport::Address;
 use outcomes::{Outcome, Outcomes};
 use random::Random;
+use sabotage::Sabotage;
 use shoppers::{Shopper, Shopping};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -48,6 +51,7 @@ use victim::Victim;
 const BUYERS: usize = 5;
 const SHOPPERS: usize = 2;
 const PASSWORD: &str = "kills-secret";
+const PLENTY_CODE: u64 = 1;
 const PLENTY: u64 = 10_000_000;
 const SCARCE: u64 = 400;
 /// How many of the latest outcomes are looked at after each restart.
@@ -57,13 +61,29 @@ const ASK_AT_ONCE: usize = 256;
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_sold_twice_whenever_processes_are_killed() {
-    let kills = from_env("INVENTORY_KILLS").unwrap_or(100);
+    kill(from_env("INVENTORY_KILLS").unwrap_or(100), None);
+}
+
+#[test]
+#[should_panic(expected = "an answer that no kill explains: Refused(UnknownOrder)")]
+fn a_server_that_acknowledges_before_it_writes_is_found_out() {
+    kill(10, Some(Sabotage::LoseLastWrite));
+}
+
+#[test]
+#[should_panic(expected = "sold and receipts")]
+fn a_server_that_sells_unasked_is_found_out() {
+    kill(2, Some(Sabotage::SellUnasked(Upc::new(PLENTY_CODE).unwrap())));
+}
+
+/// Kills the server so often, under load; then nothing acknowledged is lost, and nothing was sold twice.
+fn kill(kills: u64, sabotage: Option<Sabotage>) {
     let seed = from_env("INVENTORY_KILLS_SEED").unwrap_or_else(seed_of_now);
     println!("{kills} kills; INVENTORY_KILLS_SEED={seed} makes these choices again");
     let mut random = Random::new(seed);
     let place = Place::new();
     let address: Address = place.socket().parse().unwrap();
-    let mut victim = Victim::start(&place, random.split());
+    let mut victim = Victim::start(&place, random.split(), sabotage);
     let runtime = runtime();
     let (shop, admin) = runtime.block_on(Shop::open(&address));
 
@@ -184,7 +204,7 @@ impl Shop {
             client.set_initial_level(upc, LocationId::MAIN, Units::new(units).unwrap()).await.unwrap();
             upc
         };
-        let goods = Goods { plenty: stock(1, PLENTY).await, scarce: stock(2, SCARCE).await };
+        let goods = Goods { plenty: stock(PLENTY_CODE, PLENTY).await, scarce: stock(2, SCARCE).await };
         let mut shoppers = Vec::new();
         for code in (100..).take(SHOPPERS) {
             let upc = stock(code, PLENTY).await;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Place, Server};
+use crate::harness::{Place, Ran, Server, inventory};
 use crate::random::Random;
+use crate::sabotage::Sabotage;
 
 /// Longest life of a server that serves.
 const LIFE_MAX: Duration = Duration::from_millis(350);
@@ -16,12 +17,16 @@ const RECOVERY_MAX: Duration = Duration::from_millis(50);
 /// A server told to stop is killed this soon after it was told, at the latest.
 const DRAIN_MAX: Duration = Duration::from_millis(30);
 
-/// How often it was killed, and when.
+/// After every so many lives `inventory verify` looks at what the kill left. It reads everything each time.
+const LIVES_PER_CHECK: u64 = 10;
+
+/// How often it was killed, and when; and how often what a kill left was verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kills {
     pub(crate) serving: u64,
     pub(crate) recovering: u64,
     pub(crate) draining: u64,
+    pub(crate) verified: u64,
 }
 
 impl Kills {
@@ -36,11 +41,13 @@ pub(crate) struct Victim<'a> {
     server: Option<Server>,
     pub(crate) kills: Kills,
     random: Random,
+    /// What is done to its data after each kill.
+    sabotage: Option<Sabotage>,
 }
 
 impl<'a> Victim<'a> {
-    pub(crate) fn start(place: &'a Place, random: Random) -> Self {
-        Self { place, server: Some(place.serve()), kills: Kills::default(), random }
+    pub(crate) fn start(place: &'a Place, random: Random, sabotage: Option<Sabotage>) -> Self {
+        Self { place, server: Some(place.serve()), kills: Kills::default(), random, sabotage }
     }
 
     /// Lets it serve for a while, kills it, perhaps kills its successors while they recover, and starts it again.
@@ -55,6 +62,12 @@ impl<'a> Victim<'a> {
             self.kills.serving += 1;
         }
         server.kill();
+        if (self.kills.serving + self.kills.draining).is_multiple_of(LIVES_PER_CHECK) {
+            self.verify();
+        }
+        if let Some(sabotage) = self.sabotage {
+            sabotage.strike(&self.place.data());
+        }
         while self.random.percent(30) {
             self.kill_in_recovery();
         }
@@ -76,6 +89,15 @@ impl<'a> Victim<'a> {
         if let Some(server) = self.server.take() {
             self.kills.serving += 1;
             server.kill();
+            self.verify();
         }
+    }
+
+    /// The data directory is well, as a kill left it: before any recovery.
+    fn verify(&mut self) {
+        let checked: Ran =
+            inventory(self.place.path()).arg("verify").arg(self.place.data()).output().unwrap().into();
+        checked.exits(0).shows("all is well");
+        self.kills.verified += 1;
     }
 }

@@ -5,14 +5,17 @@
 //! time, then its fields in the order of their declaration in [`Event`]; kinds and refusal codes are permanent.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::{Buf, BufMut};
 
+use crate::bulk::{BulkOutcome, BulkRows, RowCodes};
+use crate::column;
 use crate::command::Role;
 use crate::event::{Event, Line, OrderDigest, Record};
 use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
-use crate::limits::ORDER_LINES_MAX;
+use crate::limits::{BULK_ROWS_MAX, ORDER_LINES_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
@@ -51,6 +54,7 @@ mod kind {
     pub(super) const LOGGED_OUT: u8 = 5;
     pub(super) const PURCHASED: u8 = 6;
     pub(super) const PURCHASE_REFUSED: u8 = 7;
+    pub(super) const BULK_PURCHASED: u8 = 8;
 }
 
 pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
@@ -95,6 +99,13 @@ pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
             put_lines(to, lines);
             put_money(to, *total);
         }
+        Event::BulkPurchased { key, user, digest, location, total, rows } => {
+            begin(kind::BULK_PURCHASED);
+            put_order(to, *key, *user, *digest);
+            to.put_u16_le(location.0);
+            put_money(to, *total);
+            put_rows(to, rows);
+        }
         Event::PurchaseRefused { key, user, digest, refusal } => {
             begin(kind::PURCHASE_REFUSED);
             put_order(to, *key, *user, *digest);
@@ -134,6 +145,12 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
             let (lines, total) = (get_lines(from)?, get_money(from)?);
             Event::Purchased { key, user, digest, lines, total }
         }
+        kind::BULK_PURCHASED => {
+            let (key, user, digest) = get_order(from)?;
+            let (location, total) = (LocationId(from.try_get_u16_le()?), get_money(from)?);
+            let rows = Arc::new(get_rows(from)?);
+            Event::BulkPurchased { key, user, digest, location, total, rows }
+        }
         kind::PURCHASE_REFUSED => {
             let (key, user, digest) = get_order(from)?;
             Event::PurchaseRefused { key, user, digest, refusal: get_refusal(from)? }
@@ -150,10 +167,13 @@ pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
 }
 
 pub(super) fn get_text(from: &mut &[u8]) -> Result<Box<str>, Malformed> {
+    get_str(from).map(Box::from)
+}
+
+/// A text, left where it is.
+pub(super) fn get_str<'a>(from: &mut &'a [u8]) -> Result<&'a str, Malformed> {
     let length = usize::from(from.try_get_u16_le()?);
-    let (text, rest) = from.split_at_checked(length).ok_or(Malformed::Truncated)?;
-    *from = rest;
-    core::str::from_utf8(text).map(Box::from).map_err(|_| Malformed::OutOfRange("text"))
+    core::str::from_utf8(get_slice(from, length)?).map_err(|_| Malformed::OutOfRange("text"))
 }
 
 pub(super) fn put_money(to: &mut Vec<u8>, amount: Option<Money>) {
@@ -241,6 +261,89 @@ pub(super) fn put_lines(to: &mut Vec<u8>, lines: &[Line]) {
 pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> {
     let count = get_count(from)?;
     (0..count).map(|_| get_line(from)).collect()
+}
+
+fn put_rows(to: &mut Vec<u8>, rows: &BulkRows) {
+    put_row_count(to, rows.items().len());
+    put_codes(to, rows.codes());
+    column::write(rows.items(), |item| item.0.to_le_bytes(), |block| to.put_slice(block));
+    column::write(rows.units(), u32::to_le_bytes, |block| to.put_slice(block));
+    column::write(rows.unknown(), |upc| upc.get().to_le_bytes(), |block| to.put_slice(block));
+}
+
+fn get_rows(from: &mut &[u8]) -> Result<BulkRows, Malformed> {
+    let count = get_row_count(from)?;
+    let codes = get_codes(from, count)?;
+    let items = get_column(from, count, |bytes| ItemId(u32::from_le_bytes(bytes)))?;
+    let units = get_column(from, count, u32::from_le_bytes)?;
+    let unknown = items.iter().filter(|item| **item == BulkRows::NO_ITEM).count();
+    let unknown = get_column(from, unknown, u64::from_le_bytes)?;
+    let unknown: Result<Vec<_>, _> = unknown.into_iter().map(Upc::new).collect();
+    let unknown = unknown.map_err(|_| Malformed::OutOfRange("UPC"))?;
+    BulkRows::new(items, units, codes, unknown).ok_or(Malformed::OutOfRange("row"))
+}
+
+pub(super) fn put_bulk_outcome(to: &mut Vec<u8>, outcome: &BulkOutcome) {
+    let BulkOutcome { rows, accepted_rows, units, total, codes } = outcome;
+    to.put_u32_le(*rows);
+    put_codes(to, codes);
+    to.put_u32_le(*accepted_rows);
+    to.put_u64_le(units.get());
+    put_money(to, *total);
+}
+
+pub(super) fn get_bulk_outcome(from: &mut &[u8]) -> Result<BulkOutcome, Malformed> {
+    let count = get_row_count(from)?;
+    let codes = get_codes(from, count)?;
+    let accepted = (0..count).filter(|row| codes.get(*row) == RowCodes::ACCEPTED).count();
+    let (rows, accepted_rows) = (to_u32(count), from.try_get_u32_le()?);
+    if accepted_rows != to_u32(accepted) {
+        return Err(Malformed::OutOfRange("number of accepted rows"));
+    }
+    Ok(BulkOutcome { rows, accepted_rows, units: get_units(from)?, total: get_money(from)?, codes })
+}
+
+fn put_row_count(to: &mut Vec<u8>, count: usize) {
+    debug_assert!((1..=BULK_ROWS_MAX).contains(&count), "the number of rows was checked");
+    to.put_u32_le(to_u32(count));
+}
+
+fn get_row_count(from: &mut &[u8]) -> Result<usize, Malformed> {
+    let count = usize::try_from(from.try_get_u32_le()?).ok();
+    count.filter(|count| (1..=BULK_ROWS_MAX).contains(count)).ok_or(Malformed::OutOfRange("number of rows"))
+}
+
+/// A flag, and the codes if not all rows were accepted.
+fn put_codes(to: &mut Vec<u8>, codes: &RowCodes) {
+    to.put_u8(u8::from(!codes.are_all_accepted()));
+    to.put_slice(codes.bytes());
+}
+
+fn get_codes(from: &mut &[u8], count: usize) -> Result<RowCodes, Malformed> {
+    if !get_flag(from)? {
+        return Ok(RowCodes::default());
+    }
+    let codes = RowCodes::new(get_slice(from, count)?.to_vec());
+    codes.filter(|codes| !codes.are_all_accepted()).ok_or(Malformed::OutOfRange("row code"))
+}
+
+fn get_column<T, const N: usize>(
+    from: &mut &[u8],
+    count: usize,
+    value: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>, Malformed> {
+    let values = column::read(get_slice(from, count.saturating_mul(N))?).unwrap_or_default();
+    Ok(values.iter().map(|bytes| value(*bytes)).collect())
+}
+
+fn get_slice<'a>(from: &mut &'a [u8], length: usize) -> Result<&'a [u8], Malformed> {
+    let (slice, rest) = from.split_at_checked(length).ok_or(Malformed::Truncated)?;
+    *from = rest;
+    Ok(slice)
+}
+
+fn to_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Lists of an order are never longer than its lines.

@@ -2,7 +2,7 @@
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 2 | format, 1 |
+//! | 0 | 2 | format: 2; 1 had no bulk purchases |
 //! | 2 | 2 | zero |
 //! | 4 | 4 | number of events, at least 1 |
 //! | 8 | 8 | base: the version before the first event |
@@ -21,9 +21,10 @@ use super::bytes::{Malformed, decode_record, encode_record};
 use crate::event::Record;
 use crate::id::{AppendId, Hash, Version};
 use crate::limits::GROUP_BYTES_MAX;
+use crate::time::Time;
 
-/// The format that [`GroupBuilder`] writes.
-pub const GROUP_FORMAT: u16 = 1;
+/// The format that [`GroupBuilder`] writes; those before it are read too.
+pub const GROUP_FORMAT: u16 = 2;
 
 const HEADER_BYTES: usize = 64;
 const APPEND_ID_OFFSET: usize = 16;
@@ -44,11 +45,14 @@ pub struct Group {
 #[non_exhaustive]
 pub enum GroupError {
     /// They are of a format this program does not know.
-    #[error("the group is of format {0}; this program knows format {GROUP_FORMAT}: use a newer one")]
+    #[error("the group is of format {0}; this program knows those up to {GROUP_FORMAT}: use a newer one")]
     UnknownFormat(u16),
     /// They are too few or too many, or hold no event.
     #[error("the group of {0} bytes is too short, too long or empty")]
     Size(usize),
+    /// They say that there are more events than versions are left.
+    #[error("the group after version {0} says that it goes beyond the last version that can be")]
+    BeyondLast(Version),
     /// An event in them cannot be read.
     #[error("the event after version {after} cannot be read: {why}")]
     Event {
@@ -71,11 +75,14 @@ impl Group {
         let (format, zero, events) = (header.get_u16_le(), header.get_u16_le(), header.get_u32_le());
         let (base, append_id) = (header.get_u64_le(), header.get_u128_le());
         header.copy_to_slice(&mut previous);
-        if format != GROUP_FORMAT {
+        if !(1..=GROUP_FORMAT).contains(&format) {
             return Err(GroupError::UnknownFormat(format));
         }
         if zero != 0 || events == 0 {
             return Err(size);
+        }
+        if base.checked_add(u64::from(events)).is_none() {
+            return Err(GroupError::BeyondLast(Version(base)));
         }
         let hash = Hash::of(&bytes);
         let (base, append_id, previous) = (Version(base), AppendId(append_id), Hash(previous));
@@ -115,6 +122,14 @@ impl Group {
     /// The hash of this group's bytes.
     pub const fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// When its first event happened: none of it before, and all groups in front of it at that time or before.
+    pub fn begins_at(&self) -> Result<Time, GroupError> {
+        match self.records().next() {
+            Some(record) => record.map(|(_, record)| record.at),
+            None => Err(GroupError::Size(self.bytes.len())),
+        }
     }
 
     /// The events, each with the version it makes. After an error there are no more.
@@ -196,5 +211,21 @@ impl GroupBuilder {
         let bytes = Bytes::from(self.bytes);
         let hash = Hash::of(&bytes);
         Some(Group { bytes, base, events, append_id, previous, hash })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Chain;
+
+    #[test]
+    fn a_group_that_says_more_events_than_versions_are_left_is_refused() {
+        let mut bytes = Chain::new(1).next(100).bytes().to_vec();
+        let base = u64::MAX - 1;
+        bytes[8..16].copy_from_slice(&base.to_le_bytes());
+        assert!(Group::from_bytes(bytes.clone().into()).is_ok());
+        bytes[4..8].copy_from_slice(&2_u32.to_le_bytes());
+        assert_eq!(Group::from_bytes(bytes.into()), Err(GroupError::BeyondLast(Version(base))));
     }
 }

@@ -8,6 +8,7 @@ use spin::Mutex;
 
 use super::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use crate::id::Version;
+use crate::time::Time;
 
 /// A journal in memory. Share it in an `Arc` to open it again within the process.
 #[derive(Debug, Default)]
@@ -56,6 +57,18 @@ impl Journal for MemoryJournal {
             first || bytes <= bytes_max
         };
         Ok(kept.groups.iter().skip_while(|group| group.base() < after).take_while(fits).cloned().collect())
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        let kept = self.kept.lock();
+        let mut place = (kept.start == Version::ZERO).then_some(Version::ZERO);
+        for group in &kept.groups {
+            if group.begins_at()? >= time {
+                break;
+            }
+            place = Some(group.base());
+        }
+        place.ok_or(JournalError::Discarded { after: Version::ZERO, start: kept.start })
     }
 
     async fn append(&self, group: Group) -> Append {

@@ -7,6 +7,7 @@ mod bytes;
 mod commit;
 mod group;
 mod memory;
+mod past_order;
 mod replay;
 mod snapshot;
 
@@ -15,17 +16,19 @@ pub use bytes::Malformed;
 pub use commit::{Commit, commit, commit_again};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};
 pub use memory::MemoryJournal;
+pub use past_order::{PastOrder, PastOrderSearch, PastOutcome};
 pub(crate) use replay::apply_group;
 pub use replay::{ReplayError, Replayer, replay};
 pub use snapshot::{SNAPSHOT_FORMAT, Snapshot, SnapshotError};
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use async_trait::async_trait;
 
 use crate::id::{Hash, Version};
+use crate::time::Time;
 
 /// The end of a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +75,13 @@ pub enum JournalError {
     Poisoned(String),
 }
 
+/// A stored group that cannot be read is not what was written.
+impl From<GroupError> for JournalError {
+    fn from(why: GroupError) -> Self {
+        Self::Damaged(why.to_string())
+    }
+}
+
 /// An append-only log of [`Group`]s with a compare-and-set at its end, and the snapshots that shorten replay.
 ///
 /// # What an implementation owes
@@ -107,6 +117,23 @@ pub trait Journal: Send + Sync {
     /// then as many more as fit `bytes_max` bytes; none at the tip.
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError>;
 
+    /// Where to read for what happened at `time` or later: the base of a group, or the tip, such that every event at or
+    /// before it happened before `time`. The further on, the less is read in vain; the journal's start is right too, and
+    /// what this gives unless an implementation knows better.
+    ///
+    /// [`JournalError::Discarded`] if groups were discarded in which something may have happened at `time` or later. If a
+    /// group that is kept begins before `time`, none were: times never go back in a journal.
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        let start = match self.read(Version::ZERO, 0).await {
+            Err(JournalError::Discarded { start, .. }) => start,
+            read => return read.map(|_| Version::ZERO),
+        };
+        match self.read(start, 0).await?.first() {
+            Some(group) if group.begins_at()? < time => Ok(start),
+            _ => Err(JournalError::Discarded { after: Version::ZERO, start }),
+        }
+    }
+
     /// Writes a group if the journal ends at its base. See the trait for what each answer promises.
     async fn append(&self, group: Group) -> Append;
 
@@ -130,6 +157,10 @@ impl<J: Journal + ?Sized> Journal for alloc::sync::Arc<J> {
 
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
         (**self).read(after, bytes_max).await
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        (**self).position(time).await
     }
 
     async fn append(&self, group: Group) -> Append {

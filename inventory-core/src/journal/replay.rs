@@ -98,11 +98,12 @@ pub async fn replay(journal: &(impl Journal + ?Sized), hash_seed: u64) -> Result
         Some(snapshot) => Replayer::after(&snapshot, hash_seed)?,
         None => Replayer::new(hash_seed),
     };
+    let mut page = journal.read(replayer.tip.version, READ_BYTES);
     loop {
-        let groups = journal.read(replayer.tip.version, READ_BYTES).await?;
-        if groups.is_empty() {
-            return Ok((replayer.state, replayer.tip));
-        }
+        let groups = page.await?;
+        let Some(last) = groups.last() else { return Ok((replayer.state, replayer.tip)) };
+        // Asked for before it is needed: a journal that reads on a thread of its own does so while these are applied.
+        page = journal.read(last.last(), READ_BYTES);
         for group in &groups {
             replayer.follow(group)?;
         }

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `INVSNAP` and a zero |
-//! | 2 | format, 1 |
+//! | 2 | format: 2; 1 had no bulk outcomes |
 //! | 8 | version |
 //! | 32 | hash of the group that made this version |
 //! | 8 | time of the last event |
@@ -11,7 +11,7 @@
 //! | 8, then each | levels: item 4, location 2, on hand 8, reserved 8 |
 //! | 4, then each | users: name, password hash, role 1, number of sessions 1, the sessions 32 each |
 //! | 8 | first second of keys in the outcome window |
-//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal |
+//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome |
 //! | 32 | BLAKE3 hash of everything above |
 //!
 //! Integers, texts, amounts, lines and refusals are written as in a group.
@@ -23,20 +23,23 @@ use ::bytes::{Buf, BufMut, Bytes};
 
 use super::Tip;
 use super::bytes::{
-    Malformed, get_array, get_flag, get_lines, get_money, get_order, get_refusal, get_role, get_session,
-    get_text, get_units, get_upc, put_lines, put_money, put_order, put_refusal, put_role, put_text,
+    Malformed, get_array, get_bulk_outcome, get_lines, get_money, get_order, get_refusal, get_role,
+    get_session, get_str, get_text, get_units, get_upc, put_bulk_outcome, put_lines, put_money, put_order,
+    put_refusal, put_role, put_text,
 };
 use crate::defect::{self, Defect};
-use crate::id::{Hash, ItemId, LocationId, Upc, Version};
+use crate::id::{Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
-/// The format that [`Snapshot::of`] writes.
-pub const SNAPSHOT_FORMAT: u16 = 1;
+/// The format that [`Snapshot::of`] writes; those before it are read too.
+pub const SNAPSHOT_FORMAT: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"INVSNAP\0";
 const HASH_BYTES: usize = 32;
+/// Bytes of an item without a name.
+const ITEM_BYTES_MIN: usize = 8 + 8 + 2;
 /// Magic, format, version, group hash.
 const TIP_END: usize = 8 + 2 + 8 + HASH_BYTES;
 
@@ -55,7 +58,9 @@ pub enum SnapshotError {
     #[error("this is no snapshot")]
     NotASnapshot,
     /// They are of a format this program does not know.
-    #[error("the snapshot is of format {0}; this program knows format {SNAPSHOT_FORMAT}: use a newer one")]
+    #[error(
+        "the snapshot is of format {0}; this program knows those up to {SNAPSHOT_FORMAT}: use a newer one"
+    )]
     UnknownFormat(u16),
     /// Their hash is not the one they carry.
     #[error("the snapshot's bytes are not those that were written")]
@@ -75,7 +80,7 @@ impl Snapshot {
             return Err(SnapshotError::NotASnapshot);
         }
         let format = head.get_u16_le();
-        if format != SNAPSHOT_FORMAT {
+        if !(1..=SNAPSHOT_FORMAT).contains(&format) {
             return Err(SnapshotError::UnknownFormat(format));
         }
         if hash != Hash::of(content).0 {
@@ -176,16 +181,17 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
                 to.put_u8(1);
                 put_refusal(to, refusal);
             }
+            Outcome::Bulk(bulk) => {
+                to.put_u8(2);
+                put_bulk_outcome(to, bulk);
+            }
         }
     }
 }
 
 fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     state.now = Time::from_micros(from.try_get_u64_le()?);
-    for _ in 0..from.try_get_u32_le()? {
-        let (upc, price, name) = (get_upc(from)?, get_money(from)?, get_text(from)?);
-        add_item(state, upc, &name, price)?;
-    }
+    get_items(from, state)?;
     for _ in 0..from.try_get_u64_le()? {
         get_level(from, state)?;
     }
@@ -207,17 +213,20 @@ fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn add_item(
-    state: &mut State,
-    upc: Upc,
-    name: &str,
-    price: Option<crate::money::Money>,
-) -> Result<(), Malformed> {
-    if state.catalogue.id(upc).is_some() {
-        return Err(Malformed::OutOfRange("UPC"));
+fn get_items(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let count = from.try_get_u32_le()?;
+    // A count makes no more room than the bytes that are there can fill.
+    let room = from.len() / ITEM_BYTES_MIN;
+    let room = usize::try_from(count).map_or(room, |count| count.min(room));
+    state.catalogue.reserve(room);
+    for _ in 0..count {
+        let (upc, price, name) = (get_upc(from)?, get_money(from)?, get_str(from)?);
+        if !state.catalogue.add_unsorted(upc, name, price) {
+            return Err(Malformed::OutOfRange("UPC"));
+        }
     }
-    state.catalogue.add(upc, name, price);
-    state.stock.add_item();
+    state.catalogue.sort();
+    state.stock.add_items(state.catalogue.len());
     Ok(())
 }
 
@@ -258,10 +267,11 @@ fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
 fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
     let (key, user, digest) = get_order(from)?;
     let (version, at) = (Version(from.try_get_u64_le()?), Time::from_micros(from.try_get_u64_le()?));
-    let outcome = if get_flag(from)? {
-        Outcome::Refused(Box::new(get_refusal(from)?))
-    } else {
-        Outcome::Accepted { lines: get_lines(from)?, total: get_money(from)? }
+    let outcome = match from.try_get_u8()? {
+        0 => Outcome::Accepted { lines: get_lines(from)?, total: get_money(from)? },
+        1 => Outcome::Refused(Box::new(get_refusal(from)?)),
+        2 => Outcome::Bulk(Box::new(get_bulk_outcome(from)?)),
+        _ => return Err(Malformed::OutOfRange("kind of outcome")),
     };
     Ok(OutcomeRow { key, digest, version, at, user, outcome })
 }

@@ -2,11 +2,12 @@
 //! engine all go through here, so they cannot disagree.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use crate::defect::{self, Defect};
 use crate::event::{Event, Line, Record};
 use crate::id::Version;
-use crate::state::{Change, Level, Outcome, OutcomeRow, State};
+use crate::state::{Change, Level, OutcomeRow, State};
 
 /// Changes the state by one event and gives the version it made.
 ///
@@ -49,23 +50,15 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
                 state.undo.push(Change::SessionEnded(Box::new(ended)));
             }
         }
-        Event::Purchased { key, user, digest, lines, total } => {
-            lines.iter().for_each(|line| take(state, line));
-            let outcome = Outcome::Accepted { lines: lines.clone(), total: *total };
-            let (version, at) = (state.version, record.at);
-            record_outcome(
-                state,
-                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
-            );
+        Event::Purchased { lines, .. } => lines.iter().for_each(|line| take(state, line)),
+        Event::BulkPurchased { location, rows, .. } => {
+            state.stock.take_rows(*location, rows);
+            state.undo.push(Change::RowsTaken { location: *location, rows: Arc::clone(rows) });
         }
-        Event::PurchaseRefused { key, user, digest, refusal } => {
-            let outcome = Outcome::Refused(Box::new(refusal.clone()));
-            let (version, at) = (state.version, record.at);
-            record_outcome(
-                state,
-                OutcomeRow { key: *key, digest: *digest, version, at, user: *user, outcome },
-            );
-        }
+        Event::PurchaseRefused { .. } => {}
+    }
+    if let Some(row) = OutcomeRow::of(state.version, record) {
+        record_outcome(state, row);
     }
     state.version
 }

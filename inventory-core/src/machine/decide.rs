@@ -1,12 +1,11 @@
 //! Commands to events. Pure: the same state, time, actor and command always give the same decision.
 
-use super::{Decision, purchase};
+use super::{Decision, bulk, purchase};
 use crate::command::{Actor, Command, Role};
 use crate::event::Event;
 use crate::id::{LocationId, SessionId, Upc, UserId};
 use crate::limits::{
-    ITEM_NAME_BYTES_MAX, ITEMS_MAX, PASSWORD_HASH_BYTES_MAX, SESSIONS_PER_USER_MAX, USER_NAME_BYTES_MAX,
-    USERS_MAX,
+    ITEM_NAME_BYTES_MAX, PASSWORD_HASH_BYTES_MAX, SESSIONS_PER_USER_MAX, USER_NAME_BYTES_MAX,
 };
 use crate::money::Money;
 use crate::quantity::Units;
@@ -28,6 +27,7 @@ pub fn decide(state: &State, now: Time, actor: Actor, command: &Command) -> Deci
         Command::LogIn { user, session } => log_in(state, *user, *session),
         Command::LogOut => log_out(state, actor),
         Command::Purchase(order) => purchase::decide(state, now, actor, order),
+        Command::PurchaseBulk(order) => bulk::decide(state, now, actor, order),
     };
     decision.unwrap_or_else(Decision::from)
 }
@@ -53,7 +53,7 @@ fn define_item(
     }
     match state.catalogue.find(upc) {
         Some(item) if item.name == name && item.price == price => Ok(nothing_to_do(state)),
-        None if state.catalogue.len() >= ITEMS_MAX => Err(Refusal::TableFull),
+        None if state.catalogue.is_full() => Err(Refusal::TableFull),
         _ => Ok(Decision::Happens(Event::ItemDefined { by, upc, name: name.into(), price })),
     }
 }
@@ -92,7 +92,7 @@ fn add_user(
     if state.users.id(name).is_some() {
         return Err(Refusal::UserExists);
     }
-    if state.users.len() >= USERS_MAX {
+    if state.users.is_full() {
         return Err(Refusal::TableFull);
     }
     let (name, password_hash) = (name.into(), password_hash.into());
@@ -121,4 +121,33 @@ fn log_out(state: &State, actor: Actor) -> Result<Decision, Refusal> {
 
 fn nothing_to_do(state: &State) -> Decision {
     Decision::Stands(Reply::Answered(Answer::Done(state.version)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Record;
+    use crate::machine::apply;
+
+    #[test]
+    fn a_full_table_takes_changes_of_what_it_holds_and_nothing_new() {
+        let mut state = State::new(1);
+        state.catalogue.hold_at_most(2);
+        state.users.hold_at_most(2);
+        let define = |code, name: &str| Command::DefineItem {
+            upc: Upc::new(code).unwrap(),
+            name: name.into(),
+            price: None,
+        };
+        let add =
+            |name: &str| Command::AddUser { name: name.into(), password_hash: "".into(), role: Role::Buyer };
+        let decided = |state: &State, command: Command| decide(state, Time::ZERO, Actor::System, &command);
+        for command in [define(1, "soup"), define(2, "bread"), add("alice"), add("bob"), define(2, "roll")] {
+            let Decision::Happens(event) = decided(&state, command) else { panic!("there is room") };
+            apply(&mut state, &Record { at: Time::ZERO, event });
+        }
+        assert_eq!(decided(&state, define(3, "butter")), Refusal::TableFull.into());
+        assert_eq!(decided(&state, add("carol")), Refusal::TableFull.into());
+        assert_eq!(decided(&state, add("bob")), Refusal::UserExists.into());
+    }
 }

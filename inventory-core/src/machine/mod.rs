@@ -3,8 +3,10 @@
 //! from outside (a journal, another server) can have happened at all.
 
 mod apply;
+mod bulk;
 mod decide;
 mod decision;
+mod once;
 mod purchase;
 mod verify;
 

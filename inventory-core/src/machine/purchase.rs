@@ -1,52 +1,27 @@
-//! The decision on a purchase: first whether its key may be decided at all, then the order itself.
-//!
-//! A key that may be decided gets exactly one outcome, and that outcome is an event, refusals included.
+//! The decision on a purchase: all its lines, or none.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::Decision;
+use super::{Decision, once::once};
 use crate::command::{Actor, Order, OrderLine};
 use crate::defect::{self, Defect};
 use crate::event::{Event, Line, OrderDigest};
-use crate::id::UserId;
-use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX};
+use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
-use crate::query;
 use crate::refusal::{Refusal, Shortage};
-use crate::reply::{Reply, Unavailable};
-use crate::state::{Lookup, State};
+use crate::state::State;
 use crate::time::Time;
 
 pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> Result<Decision, Refusal> {
-    let user = state.user_of(actor)?;
-    if user == UserId::SYSTEM {
-        return Err(Refusal::NotPermitted);
-    }
     let (key, digest) = (order.key, OrderDigest::of(&order.lines));
-    if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
-        return Err(Refusal::KeyFromFuture);
-    }
-    match state.orders.look_up(key, now) {
-        Lookup::TooOld => Err(Refusal::KeyTooOld),
-        Lookup::Decided(row)
-            if row.user == user && (row.digest == digest || defect::is(Defect::DigestIgnored)) =>
-        {
-            Ok(Decision::Stands(query::outcome(state, row)))
-        }
-        Lookup::Decided(_) => Err(Refusal::KeyReused),
-        Lookup::Undecided if !state.orders.has_room(now) => {
-            Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
-        }
-        Lookup::Undecided => Ok(Decision::Happens(match fill(state, &order.lines) {
-            Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
-            Err(refusal) if defect::is(Defect::RefusalNotRecorded) => return Err(refusal),
-            Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
-        })),
-    }
+    once(state, now, actor, (key, digest), |user| match fill(state, &order.lines) {
+        Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
+        Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+    })
 }
 
 impl OrderDigest {

@@ -3,8 +3,10 @@
 
 use alloc::vec::Vec;
 
+use super::bulk::Shelf;
+use crate::bulk::BulkRows;
 use crate::event::{Event, Line, Record};
-use crate::id::{ItemId, OrderKey, SessionId, UserId};
+use crate::id::{ItemId, LocationId, OrderKey, SessionId, UserId};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::state::{Lookup, State};
 
@@ -77,6 +79,10 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
             lines.iter().try_for_each(|line| can_take(state, line))?;
             each_once(lines)
         }
+        Event::BulkPurchased { key, user, location, rows, .. } => {
+            undecided(state, record, *key, *user)?;
+            can_take_rows(state, *location, rows)
+        }
         Event::PurchaseRefused { key, user, .. } => undecided(state, record, *key, *user),
     }
 }
@@ -95,6 +101,18 @@ fn can_take(state: &State, line: &Line) -> Result<(), Impossible> {
         return Err(Impossible::Oversold(line.item));
     }
     Ok(())
+}
+
+/// Rows may take from one item more than once: each from what those before it left.
+fn can_take_rows(state: &State, location: LocationId, rows: &BulkRows) -> Result<(), Impossible> {
+    let mut shelf = Shelf::new(&state.stock, location, rows.accepted_units());
+    rows.items()
+        .iter()
+        .filter(|item| **item != BulkRows::NO_ITEM)
+        .try_for_each(|item| item_exists(state, *item))?;
+    rows.accepted().try_for_each(|(item, units)| {
+        if shelf.take(item, units) { Ok(()) } else { Err(Impossible::Oversold(item)) }
+    })
 }
 
 /// An order takes from each item and location once: more lines could together take what is not there.
@@ -124,10 +142,9 @@ fn actor_exists(state: &State, user: UserId) -> Result<(), Impossible> {
 
 /// Whether the user may have one more session once this one of the user's own is ended.
 fn has_room(state: &State, user: UserId, displaced: Option<SessionId>) -> Result<(), Impossible> {
-    let count = state.users.user(user).map_or(0, |user| user.sessions.len());
     let fits = match displaced {
-        Some(session) => state.users.session(session) == Some(user) && count <= SESSIONS_PER_USER_MAX,
-        None => count < SESSIONS_PER_USER_MAX,
+        Some(session) => state.users.session(session) == Some(user),
+        None => state.users.user(user).is_some_and(|user| user.sessions.len() < SESSIONS_PER_USER_MAX),
     };
     if fits { Ok(()) } else { Err(Impossible::Session) }
 }

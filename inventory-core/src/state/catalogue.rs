@@ -1,16 +1,19 @@
 //! The items: code, name and price, found by code and listed in the order of their codes.
 //!
-//! Invariants: one row a code; a row is never removed but by undo; row numbers are dense.
+//! Invariants: one row a code; a row is never removed but by undo; row numbers are dense; at most
+//! [`ITEMS_MAX`] rows.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 use core::ops::Bound;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::id::{ItemId, Upc};
+use crate::limits::ITEMS_MAX;
 use crate::money::Money;
 
 /// An item as the catalogue knows it.
@@ -34,6 +37,8 @@ pub struct Catalogue {
     names: Vec<u8>,
     by_upc: HashTable<u32>,
     sorted: BTreeSet<Upc>,
+    /// [`ITEMS_MAX`], or fewer in tests.
+    count_max: usize,
     hasher: FixedState,
 }
 
@@ -95,6 +100,7 @@ impl Catalogue {
             names: Vec::new(),
             by_upc: HashTable::new(),
             sorted: BTreeSet::new(),
+            count_max: ITEMS_MAX,
             hasher: FixedState::with_seed(hash_seed),
         }
     }
@@ -109,10 +115,21 @@ impl Catalogue {
         self.rows.is_empty()
     }
 
+    /// Whether no item can be added.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.count_max
+    }
+
+    /// Holds fewer items than [`ITEMS_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
+    }
+
     /// The row of the item with this code.
     pub fn id(&self, upc: Upc) -> Option<ItemId> {
         self.by_upc
-            .find(self.hasher.hash_one(upc), |row| self.upc(ItemId(*row)) == Some(upc))
+            .find(hash(&self.hasher, upc), |row| self.upc(ItemId(*row)) == Some(upc))
             .map(|row| ItemId(*row))
     }
 
@@ -154,17 +171,40 @@ impl Catalogue {
 
     /// Adds an item. The caller has made sure that there is none with this code.
     pub(crate) fn add(&mut self, upc: Upc, name: &str, price: Option<Money>) {
-        let Ok(id) = u32::try_from(self.rows.len()) else {
-            debug_assert!(false, "the catalogue's bound was checked");
-            return;
-        };
-        let name = NameCell::push(&mut self.names, name);
-        self.rows.push(Row { upc, price: PriceCell::new(price), name });
+        let added = self.add_unsorted(upc, name, price);
+        debug_assert!(added, "there is no item with this code, and the catalogue's bound was checked");
         self.sorted.insert(upc);
+    }
+
+    /// Makes room for this many items.
+    pub(crate) fn reserve(&mut self, count: usize) {
         let Self { rows, by_upc, hasher, .. } = self;
-        by_upc.insert_unique(hasher.hash_one(upc), id, |id| {
-            rows.get(index(ItemId(*id))).map_or(0, |row| hasher.hash_one(row.upc))
-        });
+        rows.reserve_exact(count);
+        by_upc.reserve(count, |id| rows.get(index(ItemId(*id))).map_or(0, |row| hash(hasher, row.upc)));
+    }
+
+    /// Finds the order of all items, once for many that were added without it.
+    pub(crate) fn sort(&mut self) {
+        let mut sorted: Vec<Upc> = self.rows.iter().map(|row| row.upc).collect();
+        sorted.sort_unstable();
+        self.sorted = sorted.into_iter().collect();
+    }
+
+    /// Adds an item and leaves its place in the order to [`sort`](Self::sort). Gives whether there was none with this code;
+    /// nothing is added otherwise.
+    pub(crate) fn add_unsorted(&mut self, upc: Upc, name: &str, price: Option<Money>) -> bool {
+        let Ok(id) = u32::try_from(self.rows.len()) else { return false };
+        let Self { rows, by_upc, hasher, names, .. } = self;
+        let row_at = |id: &u32| rows.get(index(ItemId(*id)));
+        let entry = by_upc.entry(
+            hash(hasher, upc),
+            |id| row_at(id).is_some_and(|row| row.upc == upc),
+            |id| row_at(id).map_or(0, |row| hash(hasher, row.upc)),
+        );
+        let Entry::Vacant(vacant) = entry else { return false };
+        vacant.insert(id);
+        rows.push(Row { upc, price: PriceCell::new(price), name: NameCell::push(names, name) });
+        true
     }
 
     pub(super) fn undo_add(&mut self) {
@@ -172,7 +212,7 @@ impl Catalogue {
         self.names.truncate(usize::try_from(row.name.0 >> 16).unwrap_or(usize::MAX));
         self.sorted.remove(&row.upc);
         let removed = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        let hash = self.hasher.hash_one(row.upc);
+        let hash = hash(&self.hasher, row.upc);
         if let Ok(entry) = self.by_upc.find_entry(hash, |id| *id == removed) {
             entry.remove();
         }
@@ -198,6 +238,34 @@ impl Catalogue {
     }
 }
 
+/// As `hash_one`, but in place: it is on the way of every row of a batch.
+#[inline]
+fn hash(hasher: &FixedState, upc: Upc) -> u64 {
+    let mut hash = hasher.build_hasher();
+    hash.write_u64(upc.get());
+    hash.finish()
+}
+
 pub(super) fn index(id: ItemId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_is_taken_back_leaves_nothing_behind() {
+        let mut catalogue = Catalogue::new(1);
+        let upc = |code| Upc::new(code).unwrap();
+        catalogue.add(upc(1), "soup", None);
+        catalogue.add(upc(2), "bread", None);
+        catalogue.undo_add();
+        assert_eq!((catalogue.len(), catalogue.by_upc.len(), catalogue.sorted.len()), (1, 1, 1));
+        assert_eq!(catalogue.names, b"soup");
+        assert_eq!(catalogue.id(upc(1)), Some(ItemId(0)));
+        let before = catalogue.replace(ItemId(0), "broth", None).unwrap();
+        catalogue.undo_replace(&before);
+        assert_eq!(catalogue.names, b"soup");
+    }
 }

@@ -112,6 +112,7 @@ impl State {
                 Change::Level { item, location, before } => {
                     self.stock.undo_level(item, location, before);
                 }
+                Change::RowsTaken { location, rows } => self.stock.undo_take_rows(location, &rows),
                 Change::UserAdded => self.users.undo_add(),
                 Change::SessionStarted(user) => self.users.undo_start_session(user),
                 Change::SessionEnded(before) => self.users.undo_end_session(&before),

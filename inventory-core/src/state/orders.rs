@@ -1,7 +1,8 @@
 //! The outcome window: what became of recent orders, by order key.
 //!
 //! Outcomes lie in buckets, one for each second of the keys' own time, and leave the window a whole bucket
-//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes.
+//! at a time, oldest first: when keys of that second have become too old, or when there are too many outcomes, or too
+//! many bytes of their lists.
 //! `floor` is the first second that is still kept. So for every key at or above the floor it is certain
 //! whether it was decided, and every key below it is refused unseen.
 
@@ -14,13 +15,16 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::bulk::BulkOutcome;
 use crate::defect::{self, Defect};
-use crate::event::{Line, OrderDigest};
+use crate::event::{Event, Line, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
-use crate::limits::{ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_COUNT_MAX};
+use crate::limits::{
+    ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_BYTES_MAX, ORDER_WINDOW_COUNT_MAX,
+};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Shortage};
 use crate::time::Time;
 
 /// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
@@ -36,8 +40,27 @@ pub enum Outcome {
         /// The price of it all.
         total: Option<Money>,
     },
+    /// Each row of the batch was accepted or refused.
+    Bulk(Box<BulkOutcome>),
     /// It was refused.
     Refused(Box<Refusal>),
+}
+
+impl Outcome {
+    /// Bytes of the lists in it, which lie outside its row.
+    fn list_bytes(&self) -> usize {
+        match self {
+            Self::Accepted { lines: OneOrMany::One(_), .. } => 0,
+            Self::Accepted { lines, .. } => lines.len().saturating_mul(size_of::<Line>()),
+            Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(size_of::<BulkOutcome>()),
+            Self::Refused(refusal) => match &**refusal {
+                Refusal::InsufficientStock { shortages } => {
+                    shortages.len().saturating_mul(size_of::<Shortage>())
+                }
+                _ => 0,
+            },
+        }
+    }
 }
 
 /// The outcome of one order.
@@ -55,6 +78,29 @@ pub struct OutcomeRow {
     pub user: UserId,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl OutcomeRow {
+    /// What is remembered of the event that made this version; none if it is no order's outcome.
+    pub fn of(version: Version, record: &Record) -> Option<Self> {
+        let (key, user, digest, outcome) = match &record.event {
+            Event::Purchased { key, user, digest, lines, total } => {
+                (key, user, digest, Outcome::Accepted { lines: lines.clone(), total: *total })
+            }
+            Event::BulkPurchased { key, user, digest, total, rows, .. } => {
+                (key, user, digest, Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total))))
+            }
+            Event::PurchaseRefused { key, user, digest, refusal } => {
+                (key, user, digest, Outcome::Refused(Box::new(refusal.clone())))
+            }
+            Event::ItemDefined { .. }
+            | Event::InitialLevelSet { .. }
+            | Event::UserAdded { .. }
+            | Event::LoggedIn { .. }
+            | Event::LoggedOut { .. } => return None,
+        };
+        Some(Self { key: *key, digest: *digest, version, at: record.at, user: *user, outcome })
+    }
 }
 
 /// What the window knows of a key.
@@ -75,6 +121,10 @@ pub struct Orders {
     count: usize,
     /// [`ORDER_WINDOW_COUNT_MAX`], or fewer in tests.
     count_max: usize,
+    /// Bytes of the outcomes' lists.
+    bytes: usize,
+    /// [`ORDER_WINDOW_BYTES_MAX`], or fewer in tests.
+    bytes_max: usize,
     /// Keys of earlier seconds have left the window.
     floor: u64,
     hasher: FixedState,
@@ -84,6 +134,8 @@ pub struct Orders {
 #[derive(Debug)]
 struct Bucket {
     rows: Vec<OutcomeRow>,
+    /// Bytes of their lists.
+    bytes: usize,
     by_key: HashTable<u32>,
 }
 
@@ -96,8 +148,15 @@ pub(crate) struct WindowBefore {
 
 impl Orders {
     pub(super) fn new(hash_seed: u64) -> Self {
-        let hasher = FixedState::with_seed(hash_seed);
-        Self { buckets: BTreeMap::new(), count: 0, count_max: ORDER_WINDOW_COUNT_MAX, floor: 0, hasher }
+        Self {
+            buckets: BTreeMap::new(),
+            count: 0,
+            count_max: ORDER_WINDOW_COUNT_MAX,
+            bytes: 0,
+            bytes_max: ORDER_WINDOW_BYTES_MAX,
+            floor: 0,
+            hasher: FixedState::with_seed(hash_seed),
+        }
     }
 
     /// How many outcomes the window holds.
@@ -118,7 +177,8 @@ impl Orders {
     /// Whether one more outcome can be recorded at `now`: there is room, or the oldest second may leave to make it.
     pub fn has_room(&self, now: Time) -> bool {
         let oldest = self.buckets.first_key_value();
-        self.count < self.count_max || oldest.is_some_and(|(second, _)| may_leave(*second, now))
+        let is_room = self.count < self.count_max && self.bytes < self.bytes_max;
+        is_room || oldest.is_some_and(|(second, _)| may_leave(*second, now))
     }
 
     /// What became of the order with this key, as known at `now`.
@@ -139,6 +199,12 @@ impl Orders {
     /// The first second that is still kept, for a snapshot.
     pub(crate) const fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// Holds fewer outcomes than [`ORDER_WINDOW_COUNT_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
     }
 
     /// Sets the first second that is kept, from a snapshot.
@@ -163,7 +229,10 @@ impl Orders {
             debug_assert!(false, "the window's bound is far below 2^32");
             return;
         };
-        let Bucket { rows, by_key } = bucket;
+        let list_bytes = row.outcome.list_bytes();
+        let Bucket { rows, bytes, by_key } = bucket;
+        *bytes = bytes.saturating_add(list_bytes);
+        self.bytes = self.bytes.saturating_add(list_bytes);
         by_key.insert_unique(self.hasher.hash_one(row.key), place, |place| {
             row_at(rows, *place).map_or(0, |row| self.hasher.hash_one(row.key))
         });
@@ -176,6 +245,9 @@ impl Orders {
         let Some(bucket) = self.buckets.get_mut(&second) else { return };
         let Some(row) = bucket.rows.pop() else { return };
         debug_assert_eq!(row.key, key, "the newest outcome of its second is undone first");
+        let list_bytes = row.outcome.list_bytes();
+        bucket.bytes = bucket.bytes.saturating_sub(list_bytes);
+        self.bytes = self.bytes.saturating_sub(list_bytes);
         let place = u32::try_from(bucket.rows.len()).unwrap_or(u32::MAX);
         let hash = self.hasher.hash_one(row.key);
         if let Ok(entry) = bucket.by_key.find_entry(hash, |other| *other == place) {
@@ -188,7 +260,7 @@ impl Orders {
     }
 
     /// Lets the oldest buckets leave: a few of those that are too old at `now`, so that no call pays for a whole night, and
-    /// as many as it takes while there are too many outcomes. None if nothing changed.
+    /// as many as it takes while there are too many outcomes or bytes. None if nothing changed.
     pub(crate) fn advance(&mut self, now: Time) -> Option<WindowBefore> {
         let before_floor = self.floor;
         let mut evicted = Vec::new();
@@ -197,7 +269,8 @@ impl Orders {
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
             let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
-            let too_many = self.count > self.count_max && may_leave(second, now);
+            let too_full = self.count > self.count_max || self.bytes > self.bytes_max;
+            let too_many = too_full && may_leave(second, now);
             if !too_old && !too_many {
                 break;
             }
@@ -205,6 +278,7 @@ impl Orders {
             self.floor = if early { self.floor } else { second.saturating_add(1) };
             let bucket = oldest.remove();
             self.count = self.count.saturating_sub(bucket.rows.len());
+            self.bytes = self.bytes.saturating_sub(bucket.bytes);
             evicted.push((second, bucket));
         }
         if evicted.is_empty() { None } else { Some(WindowBefore { floor: before_floor, evicted }) }
@@ -214,6 +288,7 @@ impl Orders {
         self.floor = before.floor;
         for (second, bucket) in before.evicted {
             self.count = self.count.saturating_add(bucket.rows.len());
+            self.bytes = self.bytes.saturating_add(bucket.bytes);
             self.buckets.insert(second, bucket);
         }
     }
@@ -225,7 +300,7 @@ impl Orders {
 
 impl Bucket {
     fn with_capacity(capacity: usize) -> Self {
-        Self { rows: Vec::with_capacity(capacity), by_key: HashTable::with_capacity(capacity) }
+        Self { rows: Vec::with_capacity(capacity), bytes: 0, by_key: HashTable::with_capacity(capacity) }
     }
 
     fn find(&self, key: OrderKey, hash: u64) -> Option<&OutcomeRow> {
@@ -251,6 +326,9 @@ const fn second_of(time: Time) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::RowCodes;
+    use crate::id::{ItemId, LocationId, Upc};
+    use crate::quantity::Units;
 
     const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
@@ -305,7 +383,7 @@ mod tests {
     #[test]
     fn the_oldest_second_leaves_when_there_are_too_many_outcomes_but_never_a_young_one() {
         let (mut orders, keys) = window(2);
-        orders.count_max = 100;
+        orders.hold_at_most(100);
         let third = NOW.plus_micros(2_000_000);
         for random in 0..98 {
             orders.record(row(OrderKey::from_parts(third, random << 8)));
@@ -323,6 +401,54 @@ mod tests {
         orders.undo_advance(before);
         assert!(matches!(orders.look_up(keys[0], later), Lookup::Decided(_)));
         assert_eq!(orders.len(), 101);
+    }
+
+    #[test]
+    fn the_oldest_second_leaves_when_the_lists_of_outcomes_take_too_many_bytes_but_never_a_young_one() {
+        let (mut orders, keys) = window(2);
+        let before_bytes = orders.bytes;
+        let refused = |key| OutcomeRow { outcome: batch_of_refused_rows(1_000), ..row(key) };
+        orders.bytes_max = before_bytes + 2_000;
+        let third = NOW.plus_micros(2_000_000);
+        orders.record(refused(OrderKey::from_parts(third, 1 << 8)));
+        assert!(orders.has_room(NOW));
+        orders.record(refused(OrderKey::from_parts(third, 2 << 8)));
+        let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
+        assert!(!orders.has_room(NOW) && orders.has_room(later));
+        assert!(orders.advance(NOW).is_none());
+        let full_bytes = orders.bytes;
+        let before = orders.advance(later).unwrap();
+        assert_eq!(orders.look_up(keys[0], later), Lookup::TooOld);
+        assert!(!orders.has_room(later), "the next second is young still");
+        orders.undo_advance(before);
+        assert_eq!(orders.bytes, full_bytes);
+        orders.undo_record(OrderKey::from_parts(third, 2 << 8));
+        orders.undo_record(OrderKey::from_parts(third, 1 << 8));
+        assert_eq!(orders.bytes, before_bytes);
+    }
+
+    #[test]
+    fn lists_of_any_outcome_count() {
+        let line = Line { item: ItemId(0), location: LocationId::MAIN, units: Units::ZERO };
+        let short = Shortage {
+            upc: Upc::new(0).unwrap(),
+            location: line.location,
+            requested: Units::ZERO,
+            available: Units::ZERO,
+        };
+        let accepted = |lines: usize| {
+            let lines = core::iter::repeat_n(line, lines).collect();
+            Outcome::Accepted { lines, total: None }.list_bytes()
+        };
+        let refusal = Refusal::InsufficientStock { shortages: [short; 3].into() };
+        assert_eq!((accepted(1), accepted(3)), (0, 3 * size_of::<Line>()));
+        assert_eq!(Outcome::Refused(Box::new(refusal)).list_bytes(), 3 * size_of::<Shortage>());
+    }
+
+    fn batch_of_refused_rows(rows: u32) -> Outcome {
+        let codes = RowCodes::of([21].repeat(usize::try_from(rows).unwrap()));
+        let (units, total) = (Units::ZERO, Some(Money::ZERO));
+        Outcome::Bulk(Box::new(BulkOutcome { rows, accepted_rows: 0, units, total, codes }))
     }
 
     #[test]
@@ -345,6 +471,7 @@ mod tests {
         orders.record(row(again));
         orders.undo_record(again);
         assert_eq!(orders.look_up(again, NOW), Lookup::Undecided);
+        assert!(orders.buckets.values().all(|bucket| bucket.by_key.len() == bucket.rows.len()));
         assert!(matches!(orders.look_up(keys[0], NOW), Lookup::Decided(_)));
         orders.undo_record(keys[1]);
         assert_eq!((orders.len(), orders.iter().count()), (1, 1));

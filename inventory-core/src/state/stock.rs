@@ -6,6 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::catalogue::index;
+use crate::bulk::BulkRows;
 use crate::id::{ItemId, LocationId};
 use crate::quantity::Units;
 
@@ -88,6 +89,11 @@ impl Stock {
         self.main.push(LevelCell::new(None));
     }
 
+    /// Makes room for this many more items.
+    pub(crate) fn add_items(&mut self, count: usize) {
+        self.main.resize(self.main.len().saturating_add(count), LevelCell::new(None));
+    }
+
     pub(super) fn undo_add_item(&mut self) {
         self.main.pop();
     }
@@ -103,6 +109,32 @@ impl Stock {
         before
     }
 
+    /// Takes what the accepted rows of a batch take. The caller has made sure that it is there.
+    pub(crate) fn take_rows(&mut self, location: LocationId, rows: &BulkRows) {
+        self.change_rows(location, rows, |on_hand, units| {
+            debug_assert!(units <= on_hand, "decide and verify let nothing be sold twice");
+            on_hand.saturating_sub(units)
+        });
+    }
+
+    pub(super) fn undo_take_rows(&mut self, location: LocationId, rows: &BulkRows) {
+        self.change_rows(location, rows, Units::saturating_add);
+    }
+
+    fn change_rows(&mut self, location: LocationId, rows: &BulkRows, change: impl Fn(Units, Units) -> Units) {
+        let Self { main, elsewhere } = self;
+        rows.for_each_accepted(|item, units| {
+            let level = if location == LocationId::MAIN {
+                main.get_mut(index(item)).map(|cell| &mut cell.0)
+            } else {
+                elsewhere.get_mut(&(item, location))
+            };
+            if let Some(level) = level {
+                level.on_hand = change(level.on_hand, units);
+            }
+        });
+    }
+
     pub(super) fn undo_level(&mut self, item: ItemId, location: LocationId, before: Option<Level>) {
         if location == LocationId::MAIN {
             if let Some(cell) = self.main.get_mut(index(item)) {
@@ -113,5 +145,19 @@ impl Stock {
         } else {
             self.elsewhere.remove(&(item, location));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_item_that_is_taken_back_is_free_again() {
+        let mut stock = Stock::default();
+        stock.add_item();
+        stock.add_item();
+        stock.undo_add_item();
+        assert_eq!(stock.main.len(), 1);
     }
 }

@@ -3,11 +3,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 
 use super::catalogue::ReplacedItem;
 use super::orders::WindowBefore;
 use super::stock::Level;
 use super::users::EndedSession;
+use crate::bulk::BulkRows;
 use crate::id::{ItemId, LocationId, OrderKey, UserId, Version};
 use crate::time::Time;
 
@@ -24,6 +26,11 @@ pub(crate) enum Change {
         item: ItemId,
         location: LocationId,
         before: Option<Level>,
+    },
+    /// The accepted ones of these rows took their units from here: one entry for the batch, shared with its event.
+    RowsTaken {
+        location: LocationId,
+        rows: Arc<BulkRows>,
     },
     UserAdded,
     /// The newest session of this user was not there.
@@ -68,5 +75,40 @@ impl UndoLog {
                 self.changes.pop_front();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::State;
+
+    /// Two events, of which each touched one row.
+    fn two_events() -> State {
+        let mut state = State::new(1);
+        state.record_undo();
+        for _ in 0..2 {
+            state.undo.push(Change::Began { now: Time::ZERO });
+            state.undo.push(Change::OrderRecorded(OrderKey::from_parts(Time::ZERO, 0)));
+            state.version = state.version.plus(1);
+        }
+        state
+    }
+
+    #[test]
+    fn what_is_durable_is_not_kept() {
+        let mut state = two_events();
+        for (durable, kept) in [(0, 4), (1, 2), (1, 2), (2, 0), (9, 0)] {
+            state.forget_undo_through(Version(durable));
+            assert_eq!(state.undo.changes.len(), kept, "{durable}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_left_the_engine_keeps_nothing() {
+        let mut state = two_events();
+        state.stop_undo();
+        state.undo.push(Change::UserAdded);
+        assert!(state.undo.changes.is_empty());
     }
 }

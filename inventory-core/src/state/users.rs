@@ -1,7 +1,7 @@
 //! The users and their sessions.
 //!
 //! Invariants: one user a name; a session belongs to exactly one user, who lists it, oldest first, at most
-//! [`SESSIONS_PER_USER_MAX`](crate::limits::SESSIONS_PER_USER_MAX) of them.
+//! [`SESSIONS_PER_USER_MAX`](crate::limits::SESSIONS_PER_USER_MAX) of them; at most [`USERS_MAX`] users.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 
 use crate::command::Role;
 use crate::id::{SessionId, UserId};
+use crate::limits::USERS_MAX;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Users {
     rows: Vec<User>,
     by_name: HashTable<UserId>,
     sessions: HashTable<Session>,
+    /// [`USERS_MAX`], or fewer in tests.
+    count_max: usize,
     hasher: FixedState,
 }
 
@@ -58,6 +61,7 @@ impl Users {
             rows: Vec::new(),
             by_name: HashTable::new(),
             sessions: HashTable::new(),
+            count_max: USERS_MAX,
             hasher: FixedState::with_seed(hash_seed),
         }
     }
@@ -70,6 +74,17 @@ impl Users {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether no user can be added.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.count_max
+    }
+
+    /// Holds fewer users than [`USERS_MAX`]: a test cannot fill that.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
+        self.count_max = count_max;
     }
 
     /// The user in this row; none for the system.
@@ -161,4 +176,20 @@ impl Users {
 /// The place of a user's row; none for the system, which has no row.
 fn index(id: UserId) -> Option<usize> {
     usize::try_from(id.0).ok()?.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_is_taken_back_leaves_nothing_behind() {
+        let mut users = Users::new(1);
+        for name in ["alice", "bob"] {
+            users.add(name.into(), "".into(), Role::Buyer);
+        }
+        users.undo_add();
+        assert_eq!((users.len(), users.by_name.len()), (1, 1));
+        assert_eq!((users.id("alice"), users.id("bob")), (Some(UserId(1)), None));
+    }
 }

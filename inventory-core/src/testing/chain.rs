@@ -32,6 +32,7 @@ const TEXT_BYTES_MAX: usize = 60_000;
 pub struct Chain {
     tip: Tip,
     append_id: u128,
+    now: Time,
 }
 
 impl Chain {
@@ -42,12 +43,17 @@ impl Chain {
 
     /// A chain that goes on from here.
     pub fn after(tip: Tip, seed: u64) -> Self {
-        Self { tip, append_id: u128::from(seed) << 64 }
+        Self { tip, append_id: u128::from(seed) << 64, now: Time::ZERO }
     }
 
     /// The end of the last group made.
     pub const fn tip(&self) -> Tip {
         self.tip
+    }
+
+    /// What happens from now on happens at this time.
+    pub fn set_time(&mut self, now: Time) {
+        self.now = now;
     }
 
     /// The next group, of exactly `bytes` bytes, cut to what a group can be (82 to [`GROUP_BYTES_MAX`]).
@@ -62,7 +68,7 @@ impl Chain {
             let text = rest.saturating_sub(EVENT_FIXED_BYTES);
             // What is left must be nothing or hold an event.
             let text = if text <= TEXT_BYTES_MAX { text } else { TEXT_BYTES_MAX - EVENT_FIXED_BYTES };
-            builder.push(&filler(text));
+            builder.push(&filler(self.now, text));
             rest = rest.saturating_sub(text.saturating_add(EVENT_FIXED_BYTES));
         }
         let sealed = builder.seal(AppendId(self.append_id), self.tip.hash);
@@ -80,7 +86,7 @@ impl Chain {
     }
 }
 
-fn filler(text_bytes: usize) -> Record {
+fn filler(at: Time, text_bytes: usize) -> Record {
     let password_hash: String = core::iter::repeat_n('x', text_bytes).collect();
     let event = Event::UserAdded {
         by: UserId::SYSTEM,
@@ -88,7 +94,7 @@ fn filler(text_bytes: usize) -> Record {
         password_hash: password_hash.into_boxed_str(),
         role: Role::Buyer,
     };
-    Record { at: Time::ZERO, event }
+    Record { at, event }
 }
 
 #[cfg(test)]

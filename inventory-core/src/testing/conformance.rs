@@ -24,6 +24,7 @@ use super::Chain;
 use crate::id::Version;
 use crate::journal::{Append, Group, Journal, JournalError, Tip};
 use crate::limits::GROUP_BYTES_MAX;
+use crate::time::Time;
 
 /// An obligation that a journal breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,8 @@ where
         "nothing is discarded without a snapshot": nothing_is_discarded_without_a_snapshot;
         "nothing after the snapshot is discarded": nothing_after_the_snapshot_is_discarded;
         "discarding leaves the tip and what is read after it": discarding_leaves_the_tip;
+        "reading from a time on misses nothing": reading_from_a_time_on_misses_nothing;
+        "what was discarded is not passed over by time": what_was_discarded_is_not_passed_over;
     }
     Ok(())
 }
@@ -198,6 +201,88 @@ async fn reading_starts_behind_any_group<J: Journal>(open: &impl AsyncFn() -> Re
         expect_groups(&journal, group.base(), groups.get(at..).unwrap_or_default()).await?;
     }
     Ok(())
+}
+
+/// Groups a second apart, two at each time.
+async fn append_by_time<J: Journal>(journal: &J) -> Result<(Chain, Vec<Group>), String> {
+    let mut chain = Chain::new(1);
+    let mut groups = Vec::new();
+    for pair in 1..=30u64 {
+        chain.set_time(Time::from_micros(pair.saturating_mul(1_000_000)));
+        for bytes in [200, 9_000] {
+            groups.push(append_next(journal, &mut chain, bytes).await?);
+        }
+    }
+    Ok((chain, groups))
+}
+
+/// For times at, between, before and after those of [`append_by_time`]: whatever place the journal gives, nothing of that time
+/// or later lies in front of it.
+async fn expect_places<J: Journal>(journal: &J, written: &[Group]) -> Check {
+    let start = match journal.read(Version::ZERO, 0).await {
+        Err(JournalError::Discarded { start, .. }) => start,
+        read => read.map(|_| Version::ZERO).map_err(|why| why.to_string())?,
+    };
+    for half_second in 0..64u64 {
+        let time = Time::from_micros(half_second.saturating_mul(500_000));
+        let begins = |group: &Group| group.begins_at().map_err(|why| why.to_string());
+        let first_kept = written.iter().find(|group| group.base() == start);
+        let is_known = match first_kept {
+            Some(group) => start == Version::ZERO || begins(group)? < time,
+            None => start == Version::ZERO,
+        };
+        match journal.position(time).await {
+            Ok(place) if is_known => {
+                for group in written {
+                    let missed = group.base() < place && begins(group)? >= time;
+                    expect(
+                        &format!("reading after {place} misses what happened at {time}"),
+                        &missed,
+                        &false,
+                    )?;
+                }
+                let behind: Vec<Group> =
+                    written.iter().filter(|group| group.base() >= place).cloned().collect();
+                expect_groups(journal, place, &behind).await?;
+            }
+            Err(JournalError::Discarded { start: told, .. }) if !is_known => {
+                expect("where the journal is said to start", &told, &start)?;
+            }
+            other => {
+                return Err(format!("the place of {time} in a journal after version {start} is {other:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reading_from_a_time_on_misses_nothing<J: Journal>(
+    open: &impl AsyncFn() -> Result<J, String>,
+) -> Check {
+    let journal = open().await?;
+    expect_places(&journal, &[]).await?;
+    let (_, groups) = append_by_time(&journal).await?;
+    expect_places(&journal, &groups).await?;
+    drop(journal);
+    expect_places(&open().await?, &groups).await
+}
+
+async fn what_was_discarded_is_not_passed_over<J: Journal>(
+    open: &impl AsyncFn() -> Result<J, String>,
+) -> Check {
+    let journal = open().await?;
+    let (mut chain, mut groups) = append_by_time(&journal).await?;
+    expect("saving", &journal.save_snapshot(chain.snapshot()).await, &Ok(()))?;
+    let half = groups.get(groups.len() / 2).map_or(Version::ZERO, Group::base);
+    for through in [half, chain.tip().version] {
+        expect("discarding", &journal.discard_through(through).await, &Ok(()))?;
+        expect_places(&journal, &groups).await?;
+    }
+    drop(journal);
+    let journal = open().await?;
+    expect_places(&journal, &groups).await?;
+    groups.push(append_next(&journal, &mut chain, 300).await?);
+    expect_places(&journal, &groups).await
 }
 
 async fn opening_again_gives_everything<J: Journal>(open: &impl AsyncFn() -> Result<J, String>) -> Check {

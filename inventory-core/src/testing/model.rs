@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::bulk::BulkOrder;
 use crate::command::{Order, OrderLine};
 use crate::id::{LocationId, OrderKey, Upc, UserId};
 use crate::limits::ORDER_LINES_MAX;
@@ -15,8 +16,13 @@ use crate::refusal::{Refusal, Shortage};
 /// What an accepted order took, each item and location once, and what it cost.
 pub type Sale = (Vec<OrderLine>, Option<Money>);
 
+/// The code of each row of a batch, and what the accepted ones cost.
+pub type BulkSale = (Vec<u8>, Option<Money>);
+
 /// What became of an order, and whose it was.
 type Decided = (UserId, Vec<OrderLine>, Result<Sale, Refusal>);
+/// What became of a batch, and whose it was.
+type BulkDecided = (UserId, BulkOrder, BulkSale);
 
 /// Items, levels and outcomes, kept the obvious way. Keys never leave its window.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +30,7 @@ pub struct Model {
     prices: BTreeMap<Upc, Option<Money>>,
     levels: BTreeMap<(Upc, LocationId), u64>,
     outcomes: BTreeMap<OrderKey, Decided>,
+    bulk_outcomes: BTreeMap<OrderKey, BulkDecided>,
 }
 
 impl Model {
@@ -60,9 +67,47 @@ impl Model {
             let same = *owner == user && **lines == *order.lines;
             return if same { outcome.clone() } else { Err(Refusal::KeyReused) };
         }
+        if self.bulk_outcomes.contains_key(&order.key) {
+            return Err(Refusal::KeyReused);
+        }
         let outcome = self.sell(&order.lines);
         self.outcomes.insert(order.key, (user, order.lines.to_vec(), outcome.clone()));
         outcome
+    }
+
+    /// Buys row by row, at most once for a key.
+    pub fn purchase_bulk(&mut self, user: UserId, order: &BulkOrder) -> Result<BulkSale, Refusal> {
+        if let Some((owner, first, outcome)) = self.bulk_outcomes.get(&order.key()) {
+            let same = *owner == user && first == order;
+            return if same { Ok(outcome.clone()) } else { Err(Refusal::KeyReused) };
+        }
+        if self.outcomes.contains_key(&order.key()) {
+            return Err(Refusal::KeyReused);
+        }
+        let mut codes = Vec::new();
+        let mut total: Option<i128> = Some(0);
+        for (upc, units) in order.rows() {
+            let (on_hand, location) = (self.on_hand(upc, order.location()), order.location());
+            let price = self.prices.get(&upc).copied();
+            let cost =
+                price.flatten().map(|price| i128::from(price.minor()).saturating_mul(i128::from(units)));
+            let with_row = total.zip(cost).map(|(total, cost)| total.saturating_add(cost));
+            let code = match price {
+                _ if units == 0 => 22,
+                None => 20,
+                Some(_) if u64::from(units) > on_hand => 21,
+                Some(_) if with_row.is_some_and(|total| total > i128::from(i64::MAX)) => 23,
+                Some(_) => 0,
+            };
+            if code == 0 {
+                self.levels.insert((upc, location), on_hand.saturating_sub(u64::from(units)));
+                total = with_row;
+            }
+            codes.push(code);
+        }
+        let sale = (codes, total.and_then(|total| i64::try_from(total).ok()).map(Money::from_minor));
+        self.bulk_outcomes.insert(order.key(), (user, order.clone(), sale.clone()));
+        Ok(sale)
     }
 
     fn sell(&mut self, lines: &[OrderLine]) -> Result<Sale, Refusal> {

@@ -13,7 +13,8 @@ pub use error::ClientError;
 pub use options::ClientOptions;
 
 use inventory_core::{
-    LevelRow, LevelsPage, LocationId, Money, Order, OrderKey, Receipt, Refusal, Role, Units, Upc, Version,
+    BulkOrder, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, Order, OrderKey, Receipt, Refusal, Role,
+    Units, Upc, Version,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -35,6 +36,15 @@ pub struct Session {
     pub token: Token,
     /// Whose it is.
     pub account: Account,
+}
+
+/// The receipt of an order, of one kind or the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnyReceipt {
+    /// Of a purchase, all or nothing.
+    Order(Receipt),
+    /// Of a bulk purchase, each row for itself.
+    Bulk(BulkReceipt),
 }
 
 /// A client of one server. Cheap to clone; clones share one connection, and use it at the same time.
@@ -144,11 +154,45 @@ impl Client {
 
     /// Buys. However often it is repeated, here or later with the same order, it buys at most once.
     pub async fn purchase(&self, order: &Order) -> Result<Receipt, ClientError> {
-        self.ask_receipt(RequestBody::Purchase(order.clone())).await
+        match self.ask_receipt(RequestBody::Purchase(order.clone())).await? {
+            AnyReceipt::Order(receipt) => Ok(receipt),
+            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Purchase)),
+        }
     }
 
-    /// The outcome of an order: its receipt, or the refusal that it got.
+    /// Buys a batch of independent rows: the receipt says which were accepted. However often it is repeated, here or later
+    /// with the same order, it buys at most once.
+    ///
+    /// ```no_run
+    /// use inventory_core::{BulkOrder, LocationId};
+    /// use inventory_net::client::{Client, new_order_key};
+    ///
+    /// # async fn restock(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (soup, tea) = ("036000291452".parse()?, "012345678905".parse()?);
+    /// let order = BulkOrder::new(new_order_key()?, LocationId::MAIN, vec![soup, tea], vec![2, 1])?;
+    /// let receipt = client.purchase_bulk(&order).await?;
+    /// println!("{} of {} rows accepted", receipt.outcome.accepted_rows, receipt.outcome.rows);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn purchase_bulk(&self, order: &BulkOrder) -> Result<BulkReceipt, ClientError> {
+        match self.ask_receipt(RequestBody::PurchaseBulk(order.clone())).await? {
+            AnyReceipt::Bulk(receipt) => Ok(receipt),
+            AnyReceipt::Order(_) => Err(self.wrong_answer(Op::PurchaseBulk)),
+        }
+    }
+
+    /// The outcome of an order: its receipt, or the refusal that it got. A batch's is a wrong answer: see
+    /// [`any_receipt`](Self::any_receipt).
     pub async fn receipt(&self, key: OrderKey) -> Result<Receipt, ClientError> {
+        match self.any_receipt(key).await? {
+            AnyReceipt::Order(receipt) => Ok(receipt),
+            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Receipt)),
+        }
+    }
+
+    /// The outcome of an order or a batch.
+    pub async fn any_receipt(&self, key: OrderKey) -> Result<AnyReceipt, ClientError> {
         self.ask_receipt(RequestBody::Receipt { key }).await
     }
 
@@ -202,10 +246,11 @@ impl Client {
         }
     }
 
-    async fn ask_receipt(&self, body: RequestBody) -> Result<Receipt, ClientError> {
+    async fn ask_receipt(&self, body: RequestBody) -> Result<AnyReceipt, ClientError> {
         let op = body.op();
         match self.ask(body).await? {
-            Done::Receipt(receipt) => Ok(receipt),
+            Done::Receipt(receipt) => Ok(AnyReceipt::Order(receipt)),
+            Done::BulkReceipt(receipt) => Ok(AnyReceipt::Bulk(receipt)),
             _ => Err(self.wrong_answer(op)),
         }
     }

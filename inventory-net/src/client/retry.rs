@@ -25,6 +25,7 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
         | Op::Levels
         | Op::Item
         | Op::Purchase
+        | Op::PurchaseBulk
         | Op::Receipt
         | Op::DefineItem => true,
         Op::LogIn | Op::SetInitialLevel | Op::AddUser => false,
@@ -38,13 +39,17 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
 pub(super) const fn settles(op: Op, error: &ClientError) -> bool {
     match op {
         Op::Hello | Op::Resume | Op::WhoAmI | Op::Levels | Op::Item | Op::Receipt => true,
-        Op::Purchase | Op::LogOut | Op::DefineItem | Op::LogIn | Op::SetInitialLevel | Op::AddUser => {
-            match error {
-                ClientError::Refused(why) => !matches!(why, Refusal::NotLoggedIn | Refusal::NotPermitted),
-                // A refusal that this client does not know may be of the kind that looks at who asks.
-                _ => false,
-            }
-        }
+        Op::Purchase
+        | Op::PurchaseBulk
+        | Op::LogOut
+        | Op::DefineItem
+        | Op::LogIn
+        | Op::SetInitialLevel
+        | Op::AddUser => match error {
+            ClientError::Refused(why) => !matches!(why, Refusal::NotLoggedIn | Refusal::NotPermitted),
+            // A refusal that this client does not know may be of the kind that looks at who asks.
+            _ => false,
+        },
     }
 }
 

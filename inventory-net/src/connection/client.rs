@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
-use inventory_core::OrderKey;
+use foldhash::fast::RandomState;
+use inventory_core::{BulkReceipt, OrderKey, Receipt};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -59,7 +60,9 @@ pub enum ClientError {
 pub struct ClientConnection {
     read: BytesMut,
     output: BytesMut,
-    in_flight: HashMap<RequestId, InFlight>,
+    /// Whether a password or a token is in the output, or was sent since it was last empty.
+    output_is_secret: bool,
+    in_flight: HashMap<RequestId, InFlight, RandomState>,
     last_id: u32,
     server: Option<ServerHello>,
     login: Login,
@@ -80,7 +83,8 @@ impl ClientConnection {
         let mut connection = Self {
             read: BytesMut::new(),
             output: BytesMut::new(),
-            in_flight: HashMap::new(),
+            output_is_secret: false,
+            in_flight: HashMap::default(),
             last_id: 0,
             server: None,
             login: Login::default(),
@@ -128,13 +132,16 @@ impl ClientConnection {
         &self.output
     }
 
-    /// The first `bytes` bytes of the output were sent; they are wiped, for some are passwords.
+    /// The first `bytes` bytes of the output were sent; they are wiped if they may hold a password or a token.
     pub fn sent(&mut self, bytes: usize) {
         let bytes = bytes.min(self.output.len());
-        if let Some(sent) = self.output.get_mut(..bytes) {
+        if self.output_is_secret
+            && let Some(sent) = self.output.get_mut(..bytes)
+        {
             sent.zeroize();
         }
         self.output.advance(bytes);
+        self.output_is_secret &= !self.output.is_empty();
         buffer::let_go(&mut self.output);
     }
 
@@ -182,6 +189,7 @@ impl ClientConnection {
             _ => ANONYMOUS_FRAME_BYTES_MAX,
         };
         let id = self.next_id();
+        self.output_is_secret |= body.op().is_secret();
         frame::append(&mut self.output, limit, |to| encode_request(to, id, body)).map_err(
             |error| match error {
                 EncodeError::Frame(error) => SendError::TooLarge(error),
@@ -190,6 +198,7 @@ impl ClientConnection {
         )?;
         let key = match body {
             RequestBody::Purchase(order) => Some(order.key),
+            RequestBody::PurchaseBulk(order) => Some(order.key()),
             RequestBody::Receipt { key } => Some(*key),
             _ => None,
         };
@@ -218,9 +227,9 @@ impl ClientConnection {
                 return Ok(Kind::Hello);
             }
             _ if op == Some(Op::Hello) => return Err(lie("hello is answered or broken off")),
-            ReplyBody::Done(Done::Receipt(receipt))
-                if asked.and_then(|asked| asked.key) != Some(receipt.key) =>
-            {
+            ReplyBody::Done(
+                Done::Receipt(Receipt { key, .. }) | Done::BulkReceipt(BulkReceipt { key, .. }),
+            ) if asked.and_then(|asked| asked.key) != Some(*key) => {
                 return Err(lie("the receipt is of another order"));
             }
             _ => {}
@@ -242,7 +251,11 @@ fn sound(hello: &ServerHello) -> Result<&ServerHello, ClientError> {
         return Err(lie("the server chose a protocol version that was not offered"));
     }
     let frame_bytes_max = usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX);
-    if frame_bytes_max < FRAME_BYTES_MIN || hello.in_flight_max == 0 || hello.order_lines_max == 0 {
+    if frame_bytes_max < FRAME_BYTES_MIN
+        || hello.in_flight_max == 0
+        || hello.order_lines_max == 0
+        || hello.bulk_rows_max == 0
+    {
         return Err(lie("the server's limits are below those of the protocol"));
     }
     Ok(hello)

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::iter;
 
 use bytes::{Buf, BytesMut};
-use inventory_core::limits::LEVELS_PAGE_MAX;
+use foldhash::fast::RandomState;
+use inventory_core::limits::{ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -21,8 +22,8 @@ use crate::message::{
     RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
 };
 
-/// Bytes of one row of a page, with a name of usual length.
-const LEVEL_BYTES_EXPECTED: usize = 64;
+/// Bytes of one row of a page, with the longest name.
+const LEVEL_BYTES_EXPECTED: usize = 64 + ITEM_NAME_BYTES_MAX;
 /// Bytes of the reply to another read.
 const READ_BYTES_EXPECTED: usize = 1 << 10;
 
@@ -74,7 +75,7 @@ pub struct ServerConnection {
     config: ServerConfig,
     read: BytesMut,
     output: BytesMut,
-    in_flight: HashMap<RequestId, InFlight>,
+    in_flight: HashMap<RequestId, InFlight, RandomState>,
     /// What the replies to the reads in flight may come to.
     expected_bytes: usize,
     phase: Phase,
@@ -88,6 +89,10 @@ pub struct ServerConnection {
     idle_since_us: u64,
     /// Since when the peer has taken no byte of `output`.
     stalled_since_us: Option<u64>,
+    /// Since when `output` was never empty.
+    unsent_since_us: Option<u64>,
+    /// Bytes of replies, unsent and still to come to reads, beyond which a read is turned away.
+    reply_bytes_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +118,7 @@ impl ServerConnection {
             config,
             read: BytesMut::new(),
             output: BytesMut::new(),
-            in_flight: HashMap::new(),
+            in_flight: HashMap::default(),
             expected_bytes: 0,
             phase: Phase::New,
             login: Login::default(),
@@ -122,6 +127,8 @@ impl ServerConnection {
             frame_began_us: None,
             idle_since_us: now_us,
             stalled_since_us: None,
+            unsent_since_us: None,
+            reply_bytes_max: usize::MAX,
         }
     }
 
@@ -134,6 +141,27 @@ impl ServerConnection {
     pub fn read_buffer(&mut self) -> &mut BytesMut {
         buffer::make_room(&mut self.read);
         &mut self.read
+    }
+
+    /// Whether a read now leaves the buffers small: it may be done also when memory is short.
+    pub fn read_stays_small(&self) -> bool {
+        buffer::stays_small(&self.read)
+    }
+
+    /// From now on a read whose reply would take the unsent bytes of replies above so many is answered `overloaded`: for
+    /// when memory is short.
+    pub fn set_reply_bytes_max(&mut self, bytes: usize) {
+        self.reply_bytes_max = bytes;
+    }
+
+    /// About what the connection keeps in memory: its buffers and the replies that are still to come to reads, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.read.capacity().saturating_add(self.output.capacity()).saturating_add(self.expected_bytes)
+    }
+
+    /// Since when the peer keeps something unfinished: a frame that has begun, or replies that it does not take.
+    pub fn waits_since_us(&self) -> Option<u64> {
+        [self.frame_began_us, self.unsent_since_us].into_iter().flatten().min()
     }
 
     /// No further bytes will be read: the peer has ended its side, or the server is stopping. What was received
@@ -197,7 +225,7 @@ impl ServerConnection {
     pub fn sent(&mut self, bytes: usize, now_us: u64) {
         self.output.advance(bytes.min(self.output.len()));
         if self.output.is_empty() {
-            self.stalled_since_us = None;
+            (self.stalled_since_us, self.unsent_since_us) = (None, None);
         } else if bytes > 0 {
             self.stalled_since_us = Some(now_us);
         }
@@ -242,7 +270,7 @@ impl ServerConnection {
             // Nobody takes it: there is no one to tell.
             self.phase = Phase::Closing;
             self.output.clear();
-            self.stalled_since_us = None;
+            (self.stalled_since_us, self.unsent_since_us) = (None, None);
         } else if is_past(self.read_deadline_us()) {
             let message = if self.frame_began_us.is_some() {
                 "a frame has begun and did not become complete in time"
@@ -297,9 +325,7 @@ impl ServerConnection {
 
     /// Forgets a frame, and wipes one that may hold a password or a token.
     fn drop_frame(&mut self, frame_bytes: usize, decoded: &Result<Request, RequestError>) {
-        let is_secret = decoded
-            .as_ref()
-            .map_or(true, |request| matches!(request.body.op(), Op::LogIn | Op::Resume | Op::AddUser));
+        let is_secret = decoded.as_ref().map_or(true, |request| request.body.op().is_secret());
         if is_secret && let Some(frame) = self.read.get_mut(..frame_bytes) {
             frame.zeroize();
         }
@@ -328,6 +354,11 @@ impl ServerConnection {
             }
             Ok(body) => {
                 let expected_bytes = expected_bytes(&body);
+                let reply_bytes = self.output.len().saturating_add(self.expected_bytes);
+                if expected_bytes > 0 && reply_bytes.saturating_add(expected_bytes) > self.reply_bytes_max {
+                    self.send(Some(id), &ReplyBody::Unavailable(Unavailable::Overloaded), now_us);
+                    return Ok(None);
+                }
                 self.expected_bytes = self.expected_bytes.saturating_add(expected_bytes);
                 self.in_flight
                     .insert(id, InFlight { op: body.op(), asked_under: self.login, expected_bytes });
@@ -373,6 +404,7 @@ impl ServerConnection {
             frame_bytes_max: number(self.config.frame_bytes_max.clamp(FRAME_BYTES_MIN, FRAME_BYTES_MAX)),
             in_flight_max: number(self.config.in_flight_max.max(1)),
             order_lines_max: number(inventory_core::limits::ORDER_LINES_MAX),
+            bulk_rows_max: number(inventory_core::limits::BULK_ROWS_MAX),
         })
     }
 
@@ -382,6 +414,7 @@ impl ServerConnection {
             debug_assert!(fits, "a reply of fixed size fits every frame");
         }
         self.stalled_since_us.get_or_insert(now_us);
+        self.unsent_since_us.get_or_insert(now_us);
     }
 
     /// Puts a reply into the output; says whether it fits the frames that the client takes.

@@ -3,13 +3,14 @@
 //! CBOR can say more than this protocol uses, and a decoder that is lenient about it makes two programs
 //! disagree. So the shape is checked before anything is decoded (the well-formedness algorithm of RFC 8949,
 //! appendix C, narrowed): integers, byte strings, texts, arrays, maps with short text keys, and null;
-//! no tags, floats or other simple values; bounded depth; no key twice; no length beyond the bytes that are there;
+//! no tags but those of columns, no floats or other simple values; bounded depth; no key twice; no length beyond the bytes that are there;
 //! nothing behind the end. It allocates nothing.
 
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, FIELDS_MAX};
+use crate::message::columns::{U32_TAG, U64_TAG};
 use crate::message::{EncodeError, RequestId, Undecodable};
 
 /// A message that has the right shape, taken apart.
@@ -32,6 +33,15 @@ pub(super) fn open(payload: &[u8]) -> Result<Envelope<'_>, Undecodable> {
     })
 }
 
+/// The id and the op or status of a message whose body is not looked at.
+pub(super) fn head(payload: &[u8]) -> Result<(u32, u64), Undecodable> {
+    let mut id = None;
+    let heading = Scan { rest: payload }.heading(&mut id);
+    heading
+        .map(|(_, kind)| (id.unwrap_or_default(), kind))
+        .map_err(|what| Undecodable::malformed(id.and_then(RequestId::new), what))
+}
+
 /// Appends a message.
 pub(super) fn seal(
     to: &mut BytesMut,
@@ -43,13 +53,13 @@ pub(super) fn seal(
         .map_err(|error| EncodeError::Encoder(error.to_string()))
 }
 
-mod major {
-    pub(super) const UNSIGNED: u8 = 0;
-    pub(super) const NEGATIVE: u8 = 1;
-    pub(super) const BYTES: u8 = 2;
-    pub(super) const TEXT: u8 = 3;
-    pub(super) const ARRAY: u8 = 4;
-    pub(super) const MAP: u8 = 5;
+pub(super) mod major {
+    pub(in crate::message) const UNSIGNED: u8 = 0;
+    pub(in crate::message) const NEGATIVE: u8 = 1;
+    pub(in crate::message) const BYTES: u8 = 2;
+    pub(in crate::message) const TEXT: u8 = 3;
+    pub(in crate::message) const ARRAY: u8 = 4;
+    pub(in crate::message) const MAP: u8 = 5;
     pub(super) const TAG: u8 = 6;
 }
 
@@ -68,16 +78,22 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn envelope(&mut self, id: &mut Option<u32>) -> Result<Envelope<'a>, &'static str> {
+    /// What stands before the body: whether the array is of indefinite length, and the op or status.
+    fn heading(&mut self, id: &mut Option<u32>) -> Result<(bool, u64), &'static str> {
         let indefinite = match self.head()? {
             (major::ARRAY, Some(3)) => false,
             (major::ARRAY, None) => true,
             _ => return Err("a message is an array of three"),
         };
         *id = Some(self.id()?);
-        let (major::UNSIGNED, Some(kind)) = self.head()? else {
-            return Err("the second element of a message is an unsigned integer");
-        };
+        match self.head()? {
+            (major::UNSIGNED, Some(kind)) => Ok((indefinite, kind)),
+            _ => Err("the second element of a message is an unsigned integer"),
+        }
+    }
+
+    fn envelope(&mut self, id: &mut Option<u32>) -> Result<Envelope<'a>, &'static str> {
+        let (indefinite, kind) = self.heading(id)?;
         let before = self.rest;
         if before.first().is_some_and(|byte| byte >> 5 != major::MAP) {
             return Err("the third element of a message is a map");
@@ -112,7 +128,11 @@ impl<'a> Scan<'a> {
             (major::TEXT, length) => self.string(length, major::TEXT),
             (major::ARRAY, count) => self.list(depth, count, 1, Self::item),
             (major::MAP, count) => self.map(depth, count),
-            (major::TAG, _) => Err("tags are not used"),
+            (major::TAG, Some(U32_TAG | U64_TAG)) => match self.head()? {
+                (major::BYTES, length) => self.string(length, major::BYTES),
+                _ => Err("a column is a byte string"),
+            },
+            (major::TAG, _) => Err("tags are not used but for columns"),
             _ => Err("floats and simple values other than null are not used"),
         }
     }

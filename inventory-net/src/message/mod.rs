@@ -4,8 +4,10 @@
 //! deterministic CBOR (RFC 8949, section 4.2.1); what is read may be any CBOR of the same values within the
 //! profile that PROTOCOL.md sets, and is checked against it before anything is decoded.
 
+mod columns;
 mod envelope;
 mod error;
+mod express;
 mod lines;
 mod op;
 mod refusal;
@@ -19,7 +21,9 @@ use core::num::NonZeroU32;
 pub use error::{EncodeError, ProtocolError, ProtocolErrorCode, Unavailable, Undecodable};
 pub use op::Op;
 pub use refusal::UnknownRefusal;
-pub use reply::{Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply};
+pub use reply::{
+    Account, Done, Reply, ReplyBody, ServerHello, Status, decode_reply, encode_reply, reply_head,
+};
 pub use request::{ClientHello, Request, RequestBody, RequestError, decode_request, encode_request};
 pub use secret::{Password, Token};
 

@@ -22,6 +22,8 @@ pub enum Op {
     Purchase = 20,
     /// The outcome of an order.
     Receipt = 21,
+    /// Buys a batch of independent rows.
+    PurchaseBulk = 22,
     /// Creates or changes an item.
     DefineItem = 30,
     /// Sets what a location starts with.
@@ -32,7 +34,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Hello,
         Self::LogIn,
         Self::Resume,
@@ -42,6 +44,7 @@ impl Op {
         Self::Item,
         Self::Purchase,
         Self::Receipt,
+        Self::PurchaseBulk,
         Self::DefineItem,
         Self::SetInitialLevel,
         Self::AddUser,
@@ -57,6 +60,11 @@ impl Op {
         Self::ALL.into_iter().find(|op| u64::from(op.code()) == code)
     }
 
+    /// Whether its request carries a password or a token: such bytes are wiped after use.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::LogIn | Self::Resume | Self::AddUser)
+    }
+
     /// The operation's name, as PROTOCOL.md spells it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,6 +77,7 @@ impl Op {
             Self::Item => "item",
             Self::Purchase => "purchase",
             Self::Receipt => "receipt",
+            Self::PurchaseBulk => "purchase_bulk",
             Self::DefineItem => "define_item",
             Self::SetInitialLevel => "set_initial_level",
             Self::AddUser => "add_user",

@@ -111,6 +111,7 @@ impl RefusalIn {
             31 => Refusal::KeyTooOld,
             32 => Refusal::KeyFromFuture,
             33 => Refusal::UnknownOrder,
+            34 => Refusal::OutcomeNotKept,
             40 => Refusal::UserExists,
             41 => Refusal::LevelAlreadySet,
             42 => Refusal::InvalidName,

@@ -37,6 +37,7 @@ async fn accept_all(shared: &Arc<Shared>, mut listeners: Vec<Box<dyn Listener>>)
         match accepted {
             Ok(incoming) => {
                 pause = PAUSE_MIN;
+                let _turn = shared.lobby.turn_out_of_line().await;
                 let shared = Arc::clone(shared);
                 tokio::spawn(async move {
                     connection::run(shared, incoming).await;

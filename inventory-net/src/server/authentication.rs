@@ -7,7 +7,7 @@ use super::Shared;
 use super::guessing::Guess;
 use crate::message::{Password, ReplyBody, Token, Unavailable};
 use crate::outbox::Outcome;
-use crate::password::PasswordError;
+use crate::password::{Lane, PasswordError};
 
 impl Shared {
     /// Starts a session.
@@ -25,8 +25,8 @@ impl Shared {
     }
 
     /// Makes a session that exists the connection's.
-    pub(super) async fn resume(&self, actor: Actor, token: Token) -> Outcome {
-        match self.try_resume(actor, &token).await {
+    pub(super) async fn resume(&self, actor: Actor, origin: &str, token: Token) -> Outcome {
+        match self.try_resume(actor, origin, &token).await {
             Ok(identity) => Outcome::Resumed(token.session(), identity),
             Err(body) => Outcome::Other(body),
         }
@@ -64,7 +64,7 @@ impl Shared {
         // A user without a password hash cannot log in.
         let hash = credential.as_ref().map(|found| found.password_hash.clone());
         let hash = hash.filter(|hash| !hash.is_empty());
-        let turn = self.passwords.turn().await.map_err(|error| unavailable(&error))?;
+        let turn = self.passwords.turn(self.lane(guess)).await.map_err(|error| unavailable(&error))?;
         // Those who waited together have not seen each other fail.
         self.check_pause(guess)?;
         // The place is held until a failure is counted.
@@ -87,9 +87,12 @@ impl Shared {
         }
     }
 
-    async fn try_resume(&self, actor: Actor, token: &Token) -> Result<Identity, ReplyBody> {
+    /// A token is proof enough that its user was here before: also after a restart, which forgets who was familiar.
+    async fn try_resume(&self, actor: Actor, origin: &str, token: &Token) -> Result<Identity, ReplyBody> {
         self.expect_no_session(actor).await?;
-        self.identity(Actor::Session(token.session())).await
+        let identity = self.identity(Actor::Session(token.session())).await?;
+        self.guessing.succeeded(self.guessing.guess(&identity.name, origin));
+        Ok(identity)
     }
 
     /// A connection with a live session stays its user's until that user logs out.
@@ -102,6 +105,10 @@ impl Shared {
             Err(ReplyBody::Refused(Refusal::NotLoggedIn)) => Ok(()),
             Err(unclear) => Err(unclear),
         }
+    }
+
+    fn lane(&self, guess: Guess) -> Lane {
+        if self.guessing.is_familiar(guess) { Lane::Known } else { Lane::Strangers }
     }
 
     fn check_pause(&self, guess: Guess) -> Result<(), ReplyBody> {

@@ -14,11 +14,14 @@ use std::time::Duration;
 use inventory_core::Actor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::memory::Share;
 use super::requests::Turn;
 use super::{Phase, Shared};
 use crate::connection::ServerConnection;
+use crate::limits::BUFFER_BYTES_MIN;
 use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::transport::{Incoming, Stream};
@@ -26,6 +29,12 @@ use crate::transport::{Incoming, Stream};
 /// How long to wait for the peer to close after the last byte was sent. Closing a socket that still holds unread
 /// bytes would reset it, and the peer would lose what was sent to it.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// The most that is read from a peer only to be forgotten, in bytes: what may well be under way when it is told what is
+/// wrong.
+const LINGER_BYTES: u64 = 128 << 10;
+/// Reads after which the others have their turn.
+const READS_IN_A_ROW: usize = 8;
 
 /// Serves one connection until it ends.
 pub(super) async fn run(shared: Arc<Shared>, incoming: Incoming) {
@@ -65,6 +74,8 @@ struct Connection {
     /// Whose wrong passwords count together.
     origin: Arc<str>,
     deliveries: Vec<Delivery>,
+    /// What it takes of the memory for all connections.
+    memory: Share,
     actor: Actor,
     /// Whether the next request must wait until it is clear who asks.
     awaits_actor: bool,
@@ -74,11 +85,28 @@ struct Connection {
     alarm_us: Option<u64>,
 }
 
+/// How it goes on with a connection.
+enum Next {
+    /// All is said and sent.
+    Over,
+    /// There is more to do, after the others.
+    OthersFirst,
+    /// Something will wake it.
+    Waits,
+}
+
+/// Waits until the task is woken, by whatever it was that asked for it.
+async fn woken() {
+    let mut asleep = false;
+    poll_fn(|_| if std::mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
 impl Connection {
     fn new(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Arc<str>) -> Self {
         let began = Instant::now();
         Self {
             wire: ServerConnection::new(shared.options.connection.clone(), 0),
+            memory: shared.memory.share(),
             shared,
             stream,
             outbox: Arc::default(),
@@ -94,26 +122,56 @@ impl Connection {
 
     /// Serves until all is said and sent, or the stream fails. May be dropped and called again.
     async fn serve(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_serve(cx)).await
+        loop {
+            match self.serve_a_while().await? {
+                Next::Over => return Ok(()),
+                Next::OthersFirst => yield_now().await,
+                Next::Waits => woken().await,
+            }
+        }
     }
 
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+    /// Does what there is to do now. Whoever has no session waits for a turn first.
+    async fn serve_a_while(&mut self) -> io::Result<Next> {
+        if self.wire.is_logged_in() {
+            return poll_fn(|cx| Poll::Ready(self.poll_serve(cx))).await;
+        }
+        let shared = Arc::clone(&self.shared);
+        let _turn = shared.lobby.turn().await;
+        poll_fn(|cx| Poll::Ready(self.poll_serve(cx))).await
+    }
+
+    fn poll_serve(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
+        // Small replies go on also when there is nothing left.
+        self.wire.set_reply_bytes_max(self.shared.memory.left().max(BUFFER_BYTES_MIN));
+        let next = self.poll_serve_in_turn(cx);
+        let waits_since =
+            self.wire.waits_since_us().map(|since_us| self.began + Duration::from_micros(since_us));
+        self.memory.set(self.wire.memory_bytes(), waits_since);
+        if self.memory.must_go(cx) {
+            return Err(io::Error::other("memory runs low, and it was kept waiting for the longest"));
+        }
+        next
+    }
+
+    fn poll_serve_in_turn(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
+        for _ in 0..READS_IN_A_ROW {
             let now_us = self.now_us();
             self.take_replies(cx, now_us);
             self.start_requests(now_us);
             self.poll_write(cx, now_us)?;
             if self.wire.is_finished() {
-                return Poll::Ready(Ok(()));
+                return Ok(Next::Over);
             }
             // Sending may have made room for requests that were read before.
             if self.start_requests(now_us) {
                 continue;
             }
-            if self.poll_read(cx)?.is_pending() {
-                ready!(self.poll_alarm(cx));
+            if self.poll_read(cx)?.is_pending() && self.poll_alarm(cx).is_pending() {
+                return Ok(Next::Waits);
             }
         }
+        Ok(Next::OthersFirst)
     }
 
     fn take_replies(&mut self, cx: &Context<'_>, now_us: u64) {
@@ -188,6 +246,9 @@ impl Connection {
         if self.awaits_actor || !self.wire.wants_read() {
             return Ok(Poll::Pending);
         }
+        if !self.wire.read_stays_small() && !self.memory.may_grow(cx) {
+            return Ok(Poll::Pending);
+        }
         let buffer = self.wire.read_buffer();
         let read = pin!(self.stream.read_buf(buffer)).poll(cx)?;
         if read == Poll::Ready(0) {
@@ -231,8 +292,9 @@ impl Connection {
     async fn linger(mut self) {
         let discard_rest = async {
             self.stream.shutdown().await?;
-            let mut rest = [0; 4 << 10];
-            while self.stream.read(&mut rest).await? > 0 {}
+            let mut rest = (&mut self.stream).take(LINGER_BYTES);
+            let mut forgotten = [0; 4 << 10];
+            while rest.read(&mut forgotten).await? > 0 {}
             io::Result::Ok(())
         };
         // Either way the connection is over.

@@ -7,7 +7,8 @@
 //!
 //! An attack on an account must not keep its owner out. So an account and an address that fitted together once are
 //! familiar: their failures count for the two together and for nothing else, and other pauses do not hold for them.
-//! Sessions that exist are not touched at all.
+//! Sessions that exist are not touched at all. An owner who comes from somewhere new waits only a little for what others did
+//! elsewhere: for an address without a wrong password on record, an account's pause is a short one.
 //!
 //! Memory is fixed. Failures are counted in count-min sketches under a key that nobody outside knows: a counter is never
 //! pushed out by others, and two names that share one, in both of its rows, can only be slowed down together.
@@ -15,7 +16,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::limits::{ACCOUNT_GUESSES_FREE, ADDRESS_GUESSES_FREE, GUESS_PAUSE_US_MAX};
+use crate::limits::{ACCOUNT_GUESSES_FREE, ADDRESS_GUESSES_FREE, GUESS_PAUSE_US_MAX, NEWCOMER_PAUSE_US_MAX};
 
 /// Counters in each row of a sketch.
 const COLUMNS: usize = 1 << 13;
@@ -35,6 +36,8 @@ pub struct GuessingOptions {
     pub pause_us_min: u64,
     /// The longest pause, in microseconds.
     pub pause_us_max: u64,
+    /// The longest pause that an account has for an address without a wrong password on record, in microseconds.
+    pub newcomer_pause_us_max: u64,
     /// In this time without a failure one is forgotten, in microseconds. Longer than the longest pause, or patient
     /// guessing would get ahead of it.
     pub forget_us: u64,
@@ -47,6 +50,7 @@ impl Default for GuessingOptions {
             address_free: ADDRESS_GUESSES_FREE,
             pause_us_min: 1_000_000,
             pause_us_max: GUESS_PAUSE_US_MAX,
+            newcomer_pause_us_max: NEWCOMER_PAUSE_US_MAX,
             forget_us: 60 * 1_000_000,
         }
     }
@@ -105,9 +109,17 @@ impl Guessing {
         if memory.is_familiar(pair) {
             return memory.pairs.pause_us(pair, account_free, &self.options, now_us);
         }
-        let of_account = memory.accounts.pause_us(account, account_free, &self.options, now_us);
         let of_address = memory.addresses.pause_us(address, address_free, &self.options, now_us);
-        of_account.max(of_address)
+        let has_erred = memory.addresses.left(address, &self.options, now_us) > 0;
+        let pause_us_max =
+            if has_erred { self.options.pause_us_max } else { self.options.newcomer_pause_us_max };
+        let options = GuessingOptions { pause_us_max, ..self.options };
+        memory.accounts.pause_us(account, account_free, &options, now_us).max(of_address)
+    }
+
+    /// Whether this account and this address fitted together before.
+    pub(super) fn is_familiar(&self, guess: Guess) -> bool {
+        self.memory().is_familiar(guess.pair)
     }
 
     /// The password was wrong.
@@ -122,7 +134,7 @@ impl Guessing {
         memory.addresses.count(address, address_free, &self.options, now_us);
     }
 
-    /// The password was right: account and address are familiar from now on. Failures stay counted, so that nobody
+    /// The password, or the token of a session, was right: account and address are familiar from now on. Failures stay counted, so that nobody
     /// wipes those of an address by logging in to an account of his own.
     pub(super) fn succeeded(&self, guess: Guess) {
         let mut memory = self.memory();
@@ -161,8 +173,15 @@ impl Sketch {
     }
 
     fn pause_us(&self, of: u64, free: u32, options: &GuessingOptions, now_us: u64) -> u64 {
-        let counters = self.rows.iter().zip(columns(of)).filter_map(|(row, column)| row.get(column));
-        counters.map(|failures| failures.pause_us(free, options, now_us)).min().unwrap_or(0)
+        self.counters(of).map(|failures| failures.pause_us(free, options, now_us)).min().unwrap_or(0)
+    }
+
+    fn left(&self, of: u64, options: &GuessingOptions, now_us: u64) -> u32 {
+        self.counters(of).map(|failures| failures.left(options, now_us)).min().unwrap_or(0)
+    }
+
+    fn counters(&self, of: u64) -> impl Iterator<Item = &Failures> {
+        self.rows.iter().zip(columns(of)).filter_map(|(row, column)| row.get(column))
     }
 
     fn count(&mut self, of: u64, free: u32, options: &GuessingOptions, now_us: u64) {
@@ -252,14 +271,29 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_guessed_at_from_many_addresses_no_faster() {
+    fn an_account_is_guessed_at_from_many_addresses_hardly_faster() {
         let guessing = guessing();
         let mut now_us = 0;
-        for address in 0..20 {
+        for address in 0..100 {
             let guess = guessing.guess("alice", &format!("10.0.0.{address}"));
             now_us = fails(&guessing, guess, 1, now_us);
         }
-        assert!(now_us > 5 * 60 * SECOND, "{now_us}");
+        assert!(now_us > 7 * 60 * SECOND, "{now_us}");
+    }
+
+    #[test]
+    fn an_owner_who_comes_from_somewhere_new_waits_a_moment_for_an_attack_that_never_ends() {
+        let guessing = guessing();
+        let mut now_us = 0;
+        for attacker in (0..10).cycle().take(300) {
+            let attacker = guessing.guess("alice", &format!("10.6.6.{attacker}"));
+            now_us = fails(&guessing, attacker, 1, now_us);
+            assert!(guessing.pause_us(guessing.guess("alice", "10.0.0.1"), now_us) <= 5 * SECOND);
+        }
+        // And one mistake makes it one of the others.
+        let owner = guessing.guess("alice", "10.0.0.1");
+        guessing.failed(owner, now_us + 5 * SECOND);
+        assert!(guessing.pause_us(owner, now_us + 5 * SECOND) > 29 * SECOND);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The server: accepts connections and turns requests into the engine's and its answers into replies.
 //!
 //! A reader's way: [`Server`] here, accepting in `accept`, one connection's life in `connection`, what each request
-//! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`.
+//! means in `requests`, passwords and sessions in `authentication`, wrong passwords in `guessing`, those without a
+//! session in `lobby`, what connections may keep in `memory`.
 
 mod accept;
 mod authentication;
 mod connection;
 mod guessing;
+mod lobby;
+mod memory;
 mod options;
 mod requests;
 
@@ -20,6 +23,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use guessing::Guessing;
+use lobby::{LONG_READ_TURN_MAX, Lobby, STRANGER_TURN_MAX};
+use memory::Memory;
 
 use crate::password::{PasswordError, Passwords};
 use crate::service::{CloseError, Service};
@@ -52,6 +57,11 @@ struct Shared {
     service: Service,
     passwords: Passwords,
     guessing: Guessing,
+    /// For those without a session.
+    lobby: Lobby,
+    /// For reads of many rows.
+    long_reads: Lobby,
+    memory: Arc<Memory>,
     /// When the server was made: the origin of the times that `guessing` gets.
     began: Instant,
     options: ServerOptions,
@@ -80,6 +90,9 @@ impl Server {
             service,
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
+            lobby: Lobby::new(STRANGER_TURN_MAX),
+            long_reads: Lobby::new(LONG_READ_TURN_MAX),
+            memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),
             options,
             places: Arc::new(Semaphore::new(connections_max)),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::GuessingOptions;
+use super::memory::Memory;
 use crate::connection::ServerConfig;
 use crate::password::PasswordOptions;
 use crate::transport::BindOptions;
@@ -12,6 +13,9 @@ use crate::transport::BindOptions;
 pub struct ServerOptions {
     /// Most connections at once; more wait to be accepted. Lowered to what the system's limit on open files leaves.
     pub connections_max: usize,
+    /// Most memory for what connections keep: themselves, their buffers, and replies on their way, in bytes. Fewer
+    /// connections are allowed if not all fit. When it runs low, those whose peers keep them waiting are dropped.
+    pub connections_bytes_max: usize,
     /// What listeners are allowed.
     pub bind: BindOptions,
     /// How passwords are worked on.
@@ -28,6 +32,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_bytes_max: 224 << 20,
             bind: BindOptions::default(),
             passwords: PasswordOptions::default(),
             guessing: GuessingOptions::default(),
@@ -41,7 +46,7 @@ impl Default for ServerOptions {
 const OTHER_FILES: u64 = 64;
 
 impl ServerOptions {
-    /// The most connections that the setting and the limit on open files allow.
+    /// The most connections that the settings and the limit on open files allow.
     pub(super) fn connections_allowed(&self) -> usize {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let allowed = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
@@ -52,6 +57,13 @@ impl ServerOptions {
                 self.connections_max
             );
         }
-        self.connections_max.min(allowed).clamp(1, tokio::sync::Semaphore::MAX_PERMITS)
+        let fit = Memory::connections_max(self.connections_bytes_max);
+        if fit < self.connections_max {
+            tracing::warn!(
+                "the memory for connections has room for {fit} of them instead of {}",
+                self.connections_max
+            );
+        }
+        self.connections_max.min(allowed).min(fit).clamp(1, tokio::sync::Semaphore::MAX_PERMITS)
     }
 }

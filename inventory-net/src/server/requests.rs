@@ -11,6 +11,9 @@ use crate::message::{Op, Request, RequestBody, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::service::ReplyTo;
 
+/// A read of more rows waits for its turn: it takes as long as a hundred purchases.
+const SHORT_READ_ROWS: u32 = 64;
+
 /// Whether a request decides who the actor of the connection is: later ones wait for its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -35,10 +38,21 @@ impl Shared {
         let (actor, action, turn): (_, Action, _) =
             match body {
                 RequestBody::Purchase(order) => (actor, Command::Purchase(order).into(), Turn::Next),
+                RequestBody::PurchaseBulk(order) => (actor, Command::PurchaseBulk(order).into(), Turn::Next),
                 RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Turn::Next),
                 RequestBody::Levels { after, limit } => {
                     let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));
-                    (actor, Query::Levels { after, limit }.into(), Turn::Next)
+                    let query = Query::Levels { after, limit }.into();
+                    if limit > SHORT_READ_ROWS {
+                        let shared = Arc::clone(self);
+                        tokio::spawn(async move {
+                            // The engine looks at once.
+                            let _turn = shared.long_reads.turn().await;
+                            shared.service.submit(actor, query, reply_to);
+                        });
+                        return Turn::Next;
+                    }
+                    (actor, query, Turn::Next)
                 }
                 RequestBody::Item { upc } => (actor, Query::Item { upc }.into(), Turn::Next),
                 RequestBody::WhoAmI => (actor, Query::WhoAmI.into(), Turn::Next),
@@ -50,8 +64,8 @@ impl Shared {
                 }
                 RequestBody::LogOut => (actor, Command::LogOut.into(), Turn::Wait),
                 RequestBody::Resume { token } => {
-                    let shared = Arc::clone(self);
-                    answer_later(outbox, id, op, async move { shared.resume(actor, token).await });
+                    let (shared, origin) = (Arc::clone(self), Arc::clone(origin));
+                    answer_later(outbox, id, op, async move { shared.resume(actor, &origin, token).await });
                     return Turn::Wait;
                 }
                 RequestBody::LogIn { user, password } => {

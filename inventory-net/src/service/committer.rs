@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use inventory_core::journal::{Commit, Group, commit, commit_again};
-use inventory_core::{AppendId, Refusal, Reply};
+use inventory_core::{AppendId, Refusal, Reply, Unavailable};
 use tokio::time::Instant;
 
 use super::history::Question;
@@ -154,12 +154,16 @@ impl Committer {
             self.replies.extend(std::iter::from_fn(|| desk.engine.poll_reply()));
         }
         for (ticket, reply) in self.replies.drain(..) {
-            let Ticket { reply_to, old_order } = ticket;
-            match old_order {
-                Some(order) if reply == Reply::Refused(Refusal::KeyTooOld) => {
+            let Ticket { reply_to, past_order } = ticket;
+            match (reply, past_order) {
+                (Reply::Refused(Refusal::KeyTooOld), Some(order)) => {
                     self.shared.look_in_history(Question { reply_to, order: *order });
                 }
-                _ => reply_to.deliver(reply),
+                // It grew too old while it waited: asked again, it is looked for.
+                (Reply::Refused(Refusal::KeyTooOld), None) => {
+                    reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
+                }
+                (reply, _) => reply_to.deliver(reply),
             }
         }
     }

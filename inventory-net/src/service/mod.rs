@@ -7,12 +7,9 @@ mod history;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use inventory_core::journal::{Journal, JournalError, ReplayError, Tip, replay};
+use inventory_core::journal::{Journal, JournalError, PastOrder, ReplayError, Tip, replay};
 use inventory_core::state::State;
-use inventory_core::{
-    Action, Actor, Command, Engine, EngineConfig, OrderDigest, OrderKey, Query, Reply, Role, Time,
-    Unavailable, UserId, Version,
-};
+use inventory_core::{Action, Actor, Engine, EngineConfig, Reply, Unavailable, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -20,8 +17,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::message::{Op, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use history::Question;
-#[doc(hidden)]
-pub use history::{OldOrder, find_order, reply_to_old};
 
 /// Settings of a [`Service`].
 #[derive(Clone)]
@@ -99,7 +94,7 @@ struct Desk {
 struct Ticket {
     reply_to: ReplyTo,
     /// Where to look further if the engine no longer knows the order.
-    old_order: Option<Box<OldOrder>>,
+    past_order: Option<Box<PastOrder>>,
 }
 
 /// Who waits for a reply.
@@ -166,8 +161,8 @@ impl Service {
             drop(desk);
             return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
         }
-        let old_order = old_order(desk.engine.state(), now, actor, &action).map(Box::new);
-        desk.engine.submit(now, Ticket { reply_to, old_order }, actor, action);
+        let past_order = PastOrder::asked_for(desk.engine.state(), now, actor, &action).map(Box::new);
+        desk.engine.submit(now, Ticket { reply_to, past_order }, actor, action);
         drop(desk);
         self.shared.work.notify_one();
     }
@@ -221,35 +216,6 @@ impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("version", &self.version()).finish_non_exhaustive()
     }
-}
-
-/// What to look for in the journal if the action asks for an order that has left the window.
-#[doc(hidden)]
-pub fn old_order(state: &State, now: Time, actor: Actor, action: &Action) -> Option<OldOrder> {
-    let (key, digest) = match action {
-        Action::Command(Command::Purchase(order)) => (order.key, Some(&order.lines)),
-        Action::Query(Query::Receipt { key }) => (*key, None),
-        _ => return None,
-    };
-    if key.time() >= state.orders().start(now.max(state.now())) {
-        return None;
-    }
-    let digest = digest.map(|lines| OrderDigest::of(lines));
-    owner(state, actor, key, digest)
-}
-
-fn owner(state: &State, actor: Actor, key: OrderKey, digest: Option<OrderDigest>) -> Option<OldOrder> {
-    let user = match actor {
-        Actor::Anonymous => return None,
-        Actor::Session(session) => state.users().session(session)?,
-        Actor::User(user) => user,
-        Actor::System => UserId::SYSTEM,
-    };
-    let administrator = user == UserId::SYSTEM
-        || state.users().user(user).is_some_and(|user| user.role == Role::Administrator);
-    // Whoever asks for a receipt as an administrator asks for anybody's; whoever buys, buys for himself.
-    let user = if administrator && digest.is_none() { None } else { Some(user) };
-    Some(OldOrder { key, user, digest })
 }
 
 fn random_u128() -> Result<u128, getrandom::Error> {

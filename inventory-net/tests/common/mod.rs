@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
 use inventory_core::{
-    Action, Actor, Answer, Command, Money, Order, OrderKey, OrderLine, Reply, Role, Time, Units, Upc, UserId,
-    Version,
+    Action, Actor, Answer, BulkOrder, Command, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role,
+    Time, Units, Upc, UserId, Version,
 };
 use inventory_net::clock::Clock;
 use inventory_net::password::{PasswordCost, PasswordOptions, Passwords};
@@ -28,6 +28,13 @@ pub fn upc(value: u64) -> Upc {
 
 pub fn units(value: u64) -> Units {
     Units::new(value).unwrap()
+}
+
+/// A batch of these rows from the main location.
+pub fn batch(key: OrderKey, rows: &[(u64, u32)]) -> BulkOrder {
+    let upcs: Vec<Upc> = rows.iter().map(|(code, _)| upc(*code)).collect();
+    let units: Vec<u32> = rows.iter().map(|(_, units)| *units).collect();
+    BulkOrder::new(key, LocationId::MAIN, upcs, units).unwrap()
 }
 
 /// A journal that answers the next appends as it is told.
@@ -118,7 +125,7 @@ pub async fn stock(service: &Service) {
     done(service, Command::DefineItem { upc: upc(MILK), name: "Milk".into(), price }).await;
     done(service, Command::DefineItem { upc: upc(BREAD), name: "Bread".into(), price: None }).await;
     for (item, on_hand) in [(MILK, 100), (BREAD, 3)] {
-        let location = inventory_core::LocationId::MAIN;
+        let location = LocationId::MAIN;
         done(service, Command::SetInitialLevel { upc: upc(item), location, units: units(on_hand) }).await;
     }
 }
@@ -135,7 +142,7 @@ pub fn order(key: OrderKey, item: u64, count: u64) -> Order {
 pub fn on_hand(service: &Service, item: u64) -> u64 {
     service.with_state(|state| {
         let id = state.catalogue().id(upc(item)).unwrap();
-        state.stock().available(id, inventory_core::LocationId::MAIN).get()
+        state.stock().available(id, LocationId::MAIN).get()
     })
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn decode_hex(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-/// Deterministic CBOR of a text in diagnostic notation: integers, `null`, `h'…'`, texts, arrays and maps.
+/// Deterministic CBOR of a text in diagnostic notation: integers, `null`, `h'…'`, texts, arrays, maps and tags.
 /// Knows nothing of the code under test.
 pub(crate) fn encode_notation(text: &str) -> Vec<u8> {
     let mut rest = text.trim();
@@ -133,7 +133,16 @@ fn encode_value(rest: &mut &str, to: &mut Vec<u8>) {
         let end = rest.find(|c: char| c != '-' && !c.is_ascii_digit()).unwrap_or(rest.len());
         let number: i128 = rest[..end].parse().expect("an integer");
         *rest = &rest[end..];
-        if number < 0 { encode_head(to, 1, -1 - number) } else { encode_head(to, 0, number) }
+        if let Some(after) = rest.strip_prefix('(') {
+            *rest = after;
+            encode_head(to, 6, number);
+            encode_value(rest, to);
+            *rest = rest.strip_prefix(')').expect("a closed tag");
+        } else if number < 0 {
+            encode_head(to, 1, -1 - number);
+        } else {
+            encode_head(to, 0, number);
+        }
     }
 }
 
@@ -202,6 +211,10 @@ fn make_indefinite(rest: &mut &[u8], to: &mut Vec<u8>) {
                 make_indefinite(rest, to);
             }
             to.push(0xff);
+        }
+        6 => {
+            to.extend_from_slice(head);
+            make_indefinite(rest, to);
         }
         _ => to.extend_from_slice(head),
     }

@@ -100,19 +100,11 @@ pub(crate) fn write_full(file: &dyn DiskFile, mut from: &[u8], mut offset: u64) 
     Ok(())
 }
 
-/// Writes zeros from `offset` on, in pieces; stops early if `go_on` says so.
-pub(crate) fn write_zeros(
-    file: &dyn DiskFile,
-    mut offset: u64,
-    mut bytes: u64,
-    go_on: impl Fn() -> bool,
-) -> io::Result<()> {
+/// Writes zeros from `offset` on, in pieces.
+pub(crate) fn write_zeros(file: &dyn DiskFile, mut offset: u64, mut bytes: u64) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
     let zeros = vec![0; PIECE_BYTES.min(usize::try_from(bytes).unwrap_or(PIECE_BYTES))];
     while bytes > 0 {
-        if !go_on() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
         let piece = zeros.get(..usize::try_from(bytes).unwrap_or(usize::MAX)).unwrap_or(&zeros);
         write_full(file, piece, offset)?;
         offset += piece.len() as u64;

@@ -1,10 +1,11 @@
 //! The operating system's files.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Disk, DiskFile};
 
@@ -15,12 +16,15 @@ const DIR_MODE: u32 = 0o700;
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     root: PathBuf,
+    /// The directories in it that were made or synced, kept open: a process that has run out of file descriptors can
+    /// still sync them. That error would leave in doubt what is on the disk.
+    dirs: Arc<Mutex<HashMap<String, Arc<File>>>>,
 }
 
 impl OsDisk {
     /// This directory; it is not made.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+        Self { root: root.to_path_buf(), dirs: Arc::default() }
     }
 
     /// This directory; made durably if it is not there, with the directories above it, for its owner only.
@@ -38,6 +42,16 @@ impl OsDisk {
         }
         missing.into_iter().try_for_each(sync_name_of)?;
         Ok(Self::new(root))
+    }
+
+    fn dir(&self, dir: &str) -> io::Result<Arc<File>> {
+        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = dirs.get(dir) {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(File::open(self.path(dir))?);
+        dirs.insert(dir.to_owned(), Arc::clone(&open));
+        Ok(open)
     }
 }
 
@@ -58,7 +72,8 @@ impl Disk for OsDisk {
             Err(why) if why.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(why),
             // Also one that is there: whoever made it may have ended before it was durable.
             _ => File::open(&self.root)?.sync_all(),
-        }
+        }?;
+        self.dir(dir).map(drop)
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
@@ -95,7 +110,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        File::open(self.path(dir))?.sync_all()
+        self.dir(dir)?.sync_all()
     }
 }
 
@@ -117,5 +132,20 @@ impl DiskFile for OsFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_synced_without_opening_it_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let disk = OsDisk::create(parent.path()).unwrap();
+        disk.make_dir("journal").unwrap();
+        fs::rename(disk.path("journal"), disk.path("elsewhere")).unwrap();
+        disk.sync_dir("journal").unwrap();
+        assert!(disk.sync_dir("never made").is_err());
     }
 }

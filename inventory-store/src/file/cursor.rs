@@ -48,7 +48,12 @@ impl Cursor {
     fn load(&mut self, bytes: usize) -> io::Result<&[u8]> {
         let start = usize::try_from(self.position - self.piece_at).unwrap_or(usize::MAX);
         if self.piece.len() < start.saturating_add(bytes) {
-            self.piece.resize(bytes.max(PIECE_BYTES), 0);
+            let room = bytes.max(PIECE_BYTES);
+            if self.piece.capacity() < room {
+                // Zeros that are new cost nothing before they are read into: most of them never are in a small segment.
+                self.piece = vec![0; room];
+            }
+            self.piece.resize(room, 0);
             self.piece_at = self.position;
             let count = read_full(&*self.file, &mut self.piece, self.position)?;
             self.piece.truncate(count);

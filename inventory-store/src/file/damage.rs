@@ -21,6 +21,15 @@ impl fmt::Display for Damage {
     }
 }
 
+impl std::error::Error for Damage {}
+
+impl Damage {
+    /// The damage that an error of reading carries, if it carries one.
+    pub(super) fn within(why: &io::Error) -> Option<&Self> {
+        why.get_ref()?.downcast_ref()
+    }
+}
+
 /// Why a file journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,6 +59,12 @@ pub enum OpenError {
         path: PathBuf,
         /// Its format.
         format: u16,
+    },
+    /// A segment was discarded while it was read.
+    #[error("{} is no longer kept: it was discarded while it was read; look again", path.display())]
+    Discarded {
+        /// The segment.
+        path: PathBuf,
     },
     /// Durable bytes were changed or are missing. Nothing was changed by trying to open it.
     #[error(

@@ -18,8 +18,13 @@ impl Positions {
         }
     }
 
+    /// The versions in front of the records whose places are known, in order.
+    pub(super) fn versions(&self) -> Vec<Version> {
+        self.0.iter().map(|(version, _)| *version).collect()
+    }
+
     /// The last known place at or before the group after this version.
-    fn before(&self, after: Version) -> Option<u64> {
+    pub(super) fn before(&self, after: Version) -> Option<u64> {
         let known = self.0.partition_point(|(version, _)| *version <= after);
         self.0.get(known.checked_sub(1)?).map(|(_, offset)| *offset)
     }
@@ -31,8 +36,10 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// The version before its first record.
     pub(super) base: Version,
-    /// Its size.
-    pub(super) bytes: u64,
+    /// The size of its file.
+    pub(super) file_bytes: u64,
+    /// Whether it is compressed.
+    pub(super) is_packed: bool,
     /// None until its records were looked at.
     pub(super) positions: Option<Positions>,
 }
@@ -69,6 +76,13 @@ impl Index {
         self.tip = tip;
     }
 
+    /// A segment was compressed.
+    pub(super) fn pack(&mut self, number: u64, file_bytes: u64) {
+        if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) {
+            (segment.is_packed, segment.file_bytes) = (true, file_bytes);
+        }
+    }
+
     /// Notes where a segment's records are.
     pub(super) fn learn(&mut self, number: u64, positions: Positions) {
         let segment = self.segments.iter_mut().find(|segment| segment.number == number);
@@ -79,8 +93,8 @@ impl Index {
 }
 
 impl Entry {
-    /// A byte at or before which the group after this version begins, and at which a record begins.
-    pub(super) fn position_before(&self, after: Version) -> Option<u64> {
-        self.positions.as_ref()?.before(after)
+    /// Whether its file can become a segment of this size.
+    pub(super) fn is_of_size(&self, bytes: u64) -> bool {
+        !self.is_packed && self.file_bytes == bytes
     }
 }

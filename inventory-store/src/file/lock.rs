@@ -1,4 +1,4 @@
-//! The lock on a data directory: one process at a time. The kernel releases it when the process ends, however it ends.
+//! Locks on a data directory: one process at a time. The kernel releases them when the process ends, however it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-/// The file that is locked; it holds the process id of the holder.
-const NAME: &str = "lock";
+/// The file that is locked by whoever writes the journal.
+pub(super) const JOURNAL: &str = "lock";
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -25,12 +25,21 @@ pub(super) enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock on this directory.
-    pub(super) fn take(dir: &Path) -> Result<Self, LockError> {
+    /// Takes a lock on this directory by locking the file of this name in it, which then holds the process id.
+    pub(super) fn take(dir: &Path, name: &str) -> Result<Self, LockError> {
+        Self::take_by(dir, name, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// As [`take`](Self::take), and waits for its holder.
+    pub(super) fn wait(dir: &Path, name: &str) -> Result<Self, LockError> {
+        Self::take_by(dir, name, FlockOperation::LockExclusive)
+    }
+
+    fn take_by(dir: &Path, name: &str, operation: FlockOperation) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(dir.join(NAME)).map_err(LockError::Io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let mut file = options.open(dir.join(name)).map_err(LockError::Io)?;
+        match flock(&file, operation) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held(holder(&mut file))),
             Err(why) => return Err(LockError::Io(why.into())),

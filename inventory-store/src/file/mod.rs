@@ -6,15 +6,20 @@
 //! | `segment` | the bytes and names of the files that hold records |
 //! | `recovery` | what is there, and cutting the torn end |
 //! | `writer` | the thread that appends |
-//! | `reader`, `cursor`, `index` | finding and reading groups |
+//! | `reader`, `cursor`, `index`, `by_time` | finding and reading groups |
 //! | `spare` | segments made ahead of need |
-//! | `report`, `view` | looking at a directory without changing it, also at one in use |
+//! | `packed` | the bytes of a compressed segment |
+//! | `upkeep` | snapshots in the background, retention, compression |
+//! | `report`, `view`, `copy` | looking at a directory without changing it, also at one in use, and copying it |
 //! | `snapshots`, `lock`, `damage` | what the names say |
 
+mod by_time;
+mod copy;
 mod cursor;
 mod damage;
 mod index;
 mod lock;
+mod packed;
 mod reader;
 mod record;
 mod recovery;
@@ -23,32 +28,37 @@ mod segment;
 mod shared;
 mod snapshots;
 mod spare;
+mod upkeep;
 mod view;
 mod writer;
 
+pub use copy::{Copied, CopyError};
 pub use damage::{Damage, OpenError};
 pub use report::{Report, SegmentReport, TornTail, inspect, inspect_on};
+pub use upkeep::{Retain, Upkeep, UpkeepError, take_snapshot};
 pub use view::{View, ViewedSnapshots};
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use inventory_core::Version;
 use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
+use inventory_core::{Time, Version};
 use tokio::sync::oneshot;
 
 use self::index::{Entry, Index};
 use self::lock::{Lock, LockError};
+use self::reader::unreachable;
 use self::recovery::{Scope, Survey, Torn, failed};
 use self::shared::Shared;
-use self::spare::{RECYCLED, Spares};
+use self::spare::Spares;
+use self::upkeep::Keeper;
 use self::writer::{Failure, LastSegment, Request, SMALL_SEGMENT_BYTES, Writer};
 use crate::defect::inherited;
 use crate::disk::{Disk, OsDisk};
@@ -101,6 +111,8 @@ pub struct FileJournal {
     /// None only while it is dropped.
     requests: Option<Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+    /// None unless it was asked for.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl FileJournal {
@@ -110,11 +122,11 @@ impl FileJournal {
     /// answer. The torn end of a write that was never answered is cut.
     pub fn open(dir: &Path, options: FileJournalOptions) -> Result<Self, OpenError> {
         let disk = OsDisk::create(dir).map_err(|why| OpenError::Io { path: dir.to_path_buf(), why })?;
-        let lock = Lock::take(dir).map_err(|why| match why {
+        let lock = Lock::take(dir, lock::JOURNAL).map_err(|why| match why {
             LockError::Held(holder) => OpenError::InUse { dir: dir.to_path_buf(), holder },
             LockError::Io(why) => OpenError::Io { path: dir.to_path_buf(), why },
         })?;
-        Self::start(Arc::new(disk), options, Some(lock))
+        Self::start(Arc::new(disk), options, Some((dir.to_path_buf(), lock)))
     }
 
     /// Opens the journal on this disk. The caller sees to it that no other is open on it.
@@ -125,7 +137,7 @@ impl FileJournal {
     fn start(
         disk: Arc<dyn Disk>,
         options: FileJournalOptions,
-        lock: Option<Lock>,
+        held: Option<(PathBuf, Lock)>,
     ) -> Result<Self, OpenError> {
         for dir in [segment::DIR, snapshots::DIR] {
             disk.make_dir(dir).map_err(|why| failed(&*disk, dir, why))?;
@@ -140,15 +152,16 @@ impl FileJournal {
         make_durable(&*disk)?;
         let last = open_last(&*disk, &survey)?;
         let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
-        let Survey { segments, snapshots, tip, .. } = survey;
+        let Survey { segments, snapshots, tip, bytes_after_snapshot, .. } = survey;
         let segments = segments.into_iter().map(|segment| Entry {
             number: segment.header.number,
             base: segment.header.base.version,
-            bytes: segment.header.bytes,
+            file_bytes: segment.header.file_bytes(),
+            is_packed: segment.header.packed.is_some(),
             positions: segment.positions,
         });
         let index = Index { segments: segments.collect(), tip };
-        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, lock));
+        let shared = Arc::new(Shared::new(disk, index, snapshots.newest, bytes_after_snapshot, held));
         let writer = Writer {
             shared: Arc::clone(&shared),
             spares: Spares::new(Arc::clone(&shared.disk)),
@@ -160,7 +173,13 @@ impl FileJournal {
         };
         let (requests, writer) =
             start_writer(writer).map_err(|why| failed(&*shared.disk, segment::DIR, why))?;
-        Ok(Self { shared, segment_bytes, requests: Some(requests), writer: Some(writer) })
+        Ok(Self {
+            shared,
+            segment_bytes,
+            requests: Some(requests),
+            writer: Some(writer),
+            keeper: Mutex::default(),
+        })
     }
 }
 
@@ -216,6 +235,7 @@ fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<(
 
 impl Drop for FileJournal {
     fn drop(&mut self) {
+        self.stop_upkeep();
         self.requests = None;
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the journal's writer panicked");
@@ -229,9 +249,21 @@ impl Journal for FileJournal {
         self.off_this_thread(|shared, _| load_snapshot(shared)).await
     }
 
-    async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
-        self.shared.check_poison()?;
-        reader::read(&self.shared, after, bytes_max)
+    // Written without `async`, so that the reading begins when it is called: replay applies one page meanwhile.
+    fn read<'this, 'groups>(
+        &'this self,
+        after: Version,
+        bytes_max: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Group>, JournalError>> + Send + 'groups>>
+    where
+        'this: 'groups,
+        Self: 'groups,
+    {
+        Box::pin(self.off_this_thread(move |shared, _| reader::read(shared, after, bytes_max)))
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        self.off_this_thread(move |shared, _| by_time::position(shared, time)).await
     }
 
     // Written without `async`, so that the append takes its place when it is called, not when it is first polled.
@@ -260,21 +292,31 @@ impl Journal for FileJournal {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
-        self.off_this_thread(move |shared, _| save_snapshot(shared, &snapshot)).await
+        self.off_this_thread(move |shared, _| upkeep::save_snapshot(shared, &snapshot)).await
     }
 
     async fn discard_through(&self, version: Version) -> Result<(), JournalError> {
-        self.off_this_thread(move |shared, segment_bytes| discard_through(shared, segment_bytes, version))
-            .await
+        self.off_this_thread(move |shared, segment_bytes| {
+            upkeep::discard_through(shared, segment_bytes, version)
+        })
+        .await
     }
 }
 
 impl FileJournal {
-    /// Does what may take long in a thread of its own: it comes seldom and must not hold up the caller's other tasks.
-    async fn off_this_thread<T: Send + 'static>(
+    /// Begins what may take long, in a thread of its own: it must not hold up the caller's other tasks.
+    fn off_this_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared, u64) -> Result<T, JournalError> + Send + 'static,
-    ) -> Result<T, JournalError> {
+    ) -> impl Future<Output = Result<T, JournalError>> + Send + 'static {
+        let begun = self.begin(work);
+        async move { begun?.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))? }
+    }
+
+    fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, u64) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, JournalError>>, JournalError> {
         self.shared.check_poison()?;
         let (answer, answered) = oneshot::channel();
         let (shared, segment_bytes) = (Arc::clone(&self.shared), self.segment_bytes);
@@ -283,7 +325,7 @@ impl FileJournal {
         let work = inherited(move || drop(answer.send(work(&shared, segment_bytes))));
         let spawned = thread.spawn(work);
         spawned.map_err(|why| JournalError::Unreachable(format!("cannot start a thread: {why}")))?;
-        answered.await.map_err(|_| JournalError::Unreachable("the work was not finished".to_owned()))?
+        Ok(answered)
     }
 }
 
@@ -292,7 +334,8 @@ fn load_snapshot(shared: &Shared) -> Result<Option<Snapshot>, JournalError> {
     if let Some(snapshot) = known.opened.take() {
         return Ok(Some(snapshot));
     }
-    let found = snapshots::find(&*shared.disk).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
+    let found =
+        snapshots::find(&*shared.disk).map_err(|why| unreachable(&*shared.disk, snapshots::DIR, &why))?;
     let covered = found.newest.as_ref().map(|snapshot| snapshot.tip().version);
     known.newest = covered;
     match found.damaged.first() {
@@ -301,48 +344,4 @@ fn load_snapshot(shared: &Shared) -> Result<Option<Snapshot>, JournalError> {
         }
         _ => Ok(found.newest),
     }
-}
-
-fn save_snapshot(shared: &Shared, snapshot: &Snapshot) -> Result<(), JournalError> {
-    let mut known = shared.housekeeping();
-    let (version, end) = (snapshot.tip().version, shared.index().tip.version);
-    if version > end {
-        let what = format!("the snapshot is of version {version}, but the journal ends at {end}");
-        return Err(JournalError::Damaged(what));
-    }
-    if known.newest.is_some_and(|newest| version <= newest) {
-        return Ok(());
-    }
-    snapshots::save(&*shared.disk, snapshot).map_err(|why| unreachable(shared, snapshots::DIR, &why))?;
-    (known.opened, known.newest) = (None, Some(version));
-    Ok(())
-}
-
-/// Oldest first, each made durable before the next: whatever a crash leaves has no hole.
-fn discard_through(shared: &Shared, segment_bytes: u64, version: Version) -> Result<(), JournalError> {
-    let known = shared.housekeeping();
-    let newest = known.newest.unwrap_or_default();
-    let covered = if defect::is(Defect::DiscardsUncovered) { version } else { version.min(newest) };
-    let disk = &*shared.disk;
-    loop {
-        let first = {
-            let mut index = shared.index();
-            match index.segments.get(1) {
-                Some(second) if second.base <= covered => index.segments.remove(0),
-                _ => return Ok(()),
-            }
-        };
-        let name = segment::name(first.number);
-        let recycle = first.bytes == segment_bytes && disk.open_to_read(RECYCLED).is_err();
-        let gone = if recycle { disk.rename(&name, RECYCLED) } else { disk.remove(&name) };
-        let gone = gone.and_then(|()| disk.sync_dir(segment::DIR));
-        if let Err(why) = gone {
-            // It is no longer read, but it is still there: opening the journal anew finds it.
-            return Err(unreachable(shared, &name, &why));
-        }
-    }
-}
-
-fn unreachable(shared: &Shared, name: &str, why: &io::Error) -> JournalError {
-    JournalError::Unreachable(format!("{}: {why}", shared.disk.path(name).display()))
 }

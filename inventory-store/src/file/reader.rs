@@ -1,7 +1,7 @@
-//! Reads groups from the segments, on the caller's thread, with files of its own. Only what is durable is given.
+//! Reads groups from the segments, with files of its own, so that it disturbs nobody. Only what is durable is given.
 
+use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
 
 use inventory_core::Version;
 use inventory_core::journal::{Group, JournalError};
@@ -12,6 +12,7 @@ use super::index::{Entry, Positions};
 use super::record::Content;
 use super::segment;
 use super::shared::Shared;
+use crate::disk::Disk;
 
 /// See `Journal::read`.
 pub(super) fn read(shared: &Shared, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
@@ -74,21 +75,12 @@ impl Page {
 /// Adds what a segment holds from the page's next version on, up to the durable `end` of the journal.
 fn read_segment(shared: &Shared, entry: &Entry, end: Version, page: &mut Page) -> Result<(), JournalError> {
     let name = segment::name(entry.number);
-    let unreachable =
-        |why: io::Error| JournalError::Unreachable(format!("{}: {why}", shared.disk.path(&name).display()));
+    let unreachable = |why: io::Error| unreachable(&*shared.disk, &name, &why);
     let damaged = |offset, what: String| {
         JournalError::Damaged(Damage { path: shared.disk.path(&name), offset, what }.to_string())
     };
-    let file = shared.disk.open_to_read(&name).map_err(unreachable)?;
-    let position = if entry.positions.is_some() {
-        entry.position_before(page.next)
-    } else {
-        let walk = Cursor::new(Arc::clone(&file), entry.number, segment::FIRST_RECORD);
-        let positions = find_positions(walk).map_err(unreachable)?;
-        let entry = Entry { positions: Some(positions.clone()), ..entry.clone() };
-        shared.index().learn(entry.number, positions);
-        entry.position_before(page.next)
-    };
+    let file = segment::open(&*shared.disk, entry.number).map_err(unreachable)?;
+    let position = if page.next == entry.base { None } else { positions(shared, entry)?.before(page.next) };
     let mut cursor = Cursor::new(file, entry.number, position.unwrap_or(segment::FIRST_RECORD));
     // Where this segment ends and the next begins, or the journal ends.
     let next_base = shared.index().segment(entry.number + 1).map_or(end, |next| next.base.min(end));
@@ -114,6 +106,30 @@ fn read_segment(shared: &Shared, entry: &Entry, end: Version, page: &mut Page) -
         }
     }
     Ok(())
+}
+
+/// Where some of a segment's records are; looked for in the file the first time.
+pub(super) fn positions<'entry>(
+    shared: &Shared,
+    entry: &'entry Entry,
+) -> Result<Cow<'entry, Positions>, JournalError> {
+    if let Some(known) = &entry.positions {
+        return Ok(Cow::Borrowed(known));
+    }
+    let name = segment::name(entry.number);
+    let file = segment::open(&*shared.disk, entry.number);
+    let walk = file.map(|file| Cursor::new(file, entry.number, segment::FIRST_RECORD));
+    let found = walk.and_then(find_positions).map_err(|why| unreachable(&*shared.disk, &name, &why))?;
+    shared.index().learn(entry.number, found.clone());
+    Ok(Cow::Owned(found))
+}
+
+/// What an error of the disk says.
+pub(super) fn unreachable(disk: &dyn Disk, name: &str, why: &io::Error) -> JournalError {
+    match Damage::within(why) {
+        Some(damage) => JournalError::Damaged(damage.to_string()),
+        None => JournalError::Unreachable(format!("{}: {why}", disk.path(name).display())),
+    }
 }
 
 /// Notes where a segment's records are.

@@ -49,6 +49,10 @@ pub(super) struct Survey {
     pub(super) last_record: Option<u64>,
     /// Whether the last record is a mark, or there is none.
     pub(super) marked: bool,
+    /// The version before the last record.
+    before_last: Version,
+    /// Bytes of the records behind the newest snapshot, as far as they were looked at.
+    pub(super) bytes_after_snapshot: u64,
     pub(super) torn: Option<Torn>,
     pub(super) damage: Option<Damage>,
 }
@@ -90,13 +94,34 @@ enum Stop {
 
 impl From<OpenError> for Stop {
     fn from(why: OpenError) -> Self {
-        Self::Error(why)
+        match why {
+            OpenError::Damaged(damage) => Self::Damage(damage),
+            why => Self::Error(why),
+        }
+    }
+}
+
+impl Survey {
+    /// The version up to which all is durable for certain, whoever writes meanwhile and however the last writer ended: a record
+    /// is begun only when the one in front of it is durable.
+    pub(super) fn durable(&self) -> Version {
+        if self.marked { self.tip.version } else { self.before_last }
     }
 }
 
 /// Says what is in the directory. Changes nothing. Damage is part of the answer.
 pub(super) fn survey(disk: &dyn Disk, scope: Scope, visit: &mut Visit<'_>) -> Result<Survey, OpenError> {
     let snapshots = snapshots::find(disk).map_err(|why| failed(disk, snapshots::DIR, why))?;
+    survey_with(disk, snapshots, scope, visit)
+}
+
+/// As [`survey`], with the snapshots that were found before.
+pub(super) fn survey_with(
+    disk: &dyn Disk,
+    snapshots: snapshots::Found,
+    scope: Scope,
+    visit: &mut Visit<'_>,
+) -> Result<Survey, OpenError> {
     let mut surveyor = Surveyor { disk, survey: Survey { snapshots, marked: true, ..Survey::default() } };
     match surveyor.run(scope, visit) {
         Ok(()) | Err(Stop::Enough) => {}
@@ -121,12 +146,24 @@ pub(super) fn write_again(file: &dyn DiskFile, offset: u64, end: u64) -> io::Res
 
 /// Overwrites a torn end with zeros, durably.
 pub(super) fn cut(file: &dyn DiskFile, torn: Torn) -> io::Result<()> {
-    write_zeros(file, torn.offset, torn.bytes, || true)?;
+    write_zeros(file, torn.offset, torn.bytes)?;
     file.sync_data()
 }
 
+/// What an error of the disk says.
 pub(super) fn failed(disk: &dyn Disk, name: &str, why: io::Error) -> OpenError {
-    OpenError::Io { path: disk.path(name), why }
+    match Damage::within(&why) {
+        Some(damage) => OpenError::Damaged(damage.clone()),
+        None => OpenError::Io { path: disk.path(name), why },
+    }
+}
+
+/// As [`failed`], for a segment that was there a moment ago.
+fn failed_segment(disk: &dyn Disk, name: &str, why: io::Error) -> OpenError {
+    if why.kind() == io::ErrorKind::NotFound {
+        return OpenError::Discarded { path: disk.path(name) };
+    }
+    failed(disk, name, why)
 }
 
 struct Surveyor<'a> {
@@ -147,9 +184,22 @@ impl Surveyor<'_> {
         let first = begun.saturating_sub(1);
         self.survey.tip = self.survey.segments.get(first).map(|s| s.header.base).unwrap_or_default();
         for at in first..self.survey.segments.len() {
-            self.walk(at, visit)?;
+            let walked = self.walk(at, visit);
+            let number = self.survey.segments.get(at).map_or(0, |segment| segment.header.number);
+            walked.map_err(|stop| self.unless_gone(number, stop))?;
         }
         self.check_end()
+    }
+
+    /// What looks like damage in a segment whose file was given to another meanwhile is none.
+    fn unless_gone(&self, number: u64, stop: Stop) -> Stop {
+        let name = segment::name(number);
+        match (stop, self.disk.open_to_read(&name)) {
+            (Stop::Damage(_), Err(why)) if why.kind() == io::ErrorKind::NotFound => {
+                Stop::Error(OpenError::Discarded { path: self.disk.path(&name) })
+            }
+            (stop, _) => stop,
+        }
     }
 
     fn read_headers(&mut self) -> Result<(), Stop> {
@@ -166,7 +216,7 @@ impl Surveyor<'_> {
         }
         numbers.sort_unstable();
         for number in numbers {
-            let header = self.read_header(number)?;
+            let header = self.read_header(number).map_err(|stop| self.unless_gone(number, stop))?;
             if let Some(previous) = self.survey.segments.last().map(|segment| segment.header) {
                 if previous.number + 1 != number {
                     let missing = segment::name(previous.number + 1);
@@ -184,12 +234,9 @@ impl Surveyor<'_> {
 
     fn read_header(&self, number: u64) -> Result<Header, Stop> {
         let name = segment::name(number);
-        let io = |why| Stop::Error(failed(self.disk, &name, why));
+        let io = |why| failed_segment(self.disk, &name, why);
         let file = self.disk.open_to_read(&name).map_err(io)?;
-        let mut block = vec![0; segment::HEADER_BYTES];
-        let count = read_full(&*file, &mut block, 0).map_err(io)?;
-        block.truncate(count);
-        let header = Header::decode(&block).map_err(|why| match why {
+        let header = segment::read_header(&*file).map_err(io)?.map_err(|why| match why {
             HeaderError::UnknownFormat(format) => {
                 Stop::Error(OpenError::UnknownFormat { path: self.disk.path(&name), format })
             }
@@ -199,9 +246,10 @@ impl Surveyor<'_> {
         if header.number != number {
             return Err(self.damage(&name, 0, format!("it is segment {} by its header", header.number)));
         }
-        if bytes != header.bytes {
-            let what = format!("the segment has {bytes} bytes instead of {}", header.bytes);
-            return Err(self.damage(&name, bytes.min(header.bytes), what));
+        let wanted = header.file_bytes();
+        if bytes != wanted {
+            let what = format!("the segment has {bytes} bytes instead of {wanted}");
+            return Err(self.damage(&name, bytes.min(wanted), what));
         }
         Ok(header)
     }
@@ -246,7 +294,8 @@ impl Surveyor<'_> {
             return Err(self.damage(&damaged, self.survey.position, what));
         }
         self.check_snapshot(&name, segment::FIRST_RECORD)?;
-        let file = self.disk.open_to_read(&name).map_err(|why| failed(self.disk, &name, why))?;
+        let file =
+            segment::open(self.disk, header.number).map_err(|why| failed_segment(self.disk, &name, why))?;
         let is_last = at + 1 == self.survey.segments.len();
         self.survey.position = segment::FIRST_RECORD;
         self.survey.last_record = None;
@@ -296,6 +345,10 @@ impl Surveyor<'_> {
                         }
                     }
                     self.survey.marked = false;
+                    self.survey.before_last = record.base;
+                    if self.survey.snapshots.newest.as_ref().is_none_or(|s| s.tip().version <= record.base) {
+                        self.survey.bytes_after_snapshot += record.bytes as u64;
+                    }
                 }
                 Content::Mark(hash) if hash == tip.hash => self.survey.marked = true,
                 Content::Mark(_) => {
@@ -376,6 +429,13 @@ impl Surveyor<'_> {
 
     fn check_end(&self) -> Result<(), Stop> {
         let tip = self.survey.tip;
+        if let Some(last) =
+            self.survey.segments.last().map(|last| last.header).filter(|last| last.packed.is_some())
+        {
+            let missing = segment::name(last.number + 1);
+            let what = "the segment is missing: the one in front of it was ended and compressed".to_owned();
+            return Err(self.damage(&missing, 0, what));
+        }
         let Some(snapshot) = self.survey.snapshots.newest.as_ref().map(Snapshot::tip) else { return Ok(()) };
         if snapshot.version <= tip.version {
             return Ok(());

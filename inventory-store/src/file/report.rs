@@ -39,7 +39,7 @@ pub struct SegmentReport {
     pub number: u64,
     /// The version before its first group.
     pub base: Version,
-    /// Its size.
+    /// The size of its file.
     pub bytes: u64,
     /// How many groups it holds, as far as it was read.
     pub groups: u64,
@@ -74,7 +74,7 @@ pub(super) fn visit_on(disk: &dyn Disk, after: Version, visit: &mut Visit<'_>) -
         path: disk.path(&segment::name(segment.header.number)),
         number: segment.header.number,
         base: segment.header.base.version,
-        bytes: segment.header.bytes,
+        bytes: segment.header.file_bytes(),
         groups: segment.groups,
     };
     let segments: Vec<SegmentReport> = survey.segments.iter().map(report).collect();

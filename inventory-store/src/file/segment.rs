@@ -16,11 +16,18 @@
 //! | 72 | 4016 | zeros |
 //! | 4088 | 8 | CRC-64/NVME of everything above |
 //!
-//! Integers are little-endian. A file gets its segment's name only when its header is durable.
+//! Integers are little-endian. A file gets its segment's name only when its header is durable. Format 2 is that of a
+//! segment that was compressed after its end; `packed` owns what follows its header.
+
+use std::io;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 use inventory_core::journal::Tip;
 use inventory_core::{Hash, Version};
+
+use super::packed::{Packed, Unpacked};
+use crate::disk::{Disk, DiskFile, read_full};
 
 /// The directory of the segments.
 pub(super) const DIR: &str = "journal";
@@ -31,6 +38,7 @@ pub(super) const FIRST_RECORD: u64 = HEADER_BYTES as u64;
 
 const MAGIC: [u8; 8] = *b"INVJRNL\0";
 const FORMAT: u16 = 1;
+const FORMAT_PACKED: u16 = 2;
 const CHECKSUM_OFFSET: usize = HEADER_BYTES - 8;
 const NAME_DIGITS: usize = 20;
 
@@ -40,8 +48,10 @@ pub(super) struct Header {
     pub(super) number: u64,
     /// The end of the journal before its first record.
     pub(super) base: Tip,
-    /// Its size.
+    /// Its size; of a compressed one, the size it had.
     pub(super) bytes: u64,
+    /// Whether and how it was compressed.
+    pub(super) packed: Option<Packed>,
 }
 
 /// Why bytes are no header of a segment.
@@ -49,7 +59,9 @@ pub(super) struct Header {
 pub(super) enum HeaderError {
     #[error("the segment's header is not what was written")]
     Checksum,
-    #[error("the segment is of format {0}; this program knows format {FORMAT}: use a newer one")]
+    #[error(
+        "the segment is of format {0}; this program knows formats up to {FORMAT_PACKED}: use a newer one"
+    )]
     UnknownFormat(u16),
 }
 
@@ -57,12 +69,17 @@ impl Header {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut to = Vec::with_capacity(HEADER_BYTES);
         to.put_slice(&MAGIC);
-        to.put_u16_le(FORMAT);
+        to.put_u16_le(if self.packed.is_some() { FORMAT_PACKED } else { FORMAT });
         to.put_bytes(0, 6);
         to.put_u64_le(self.number);
         to.put_u64_le(self.base.version.0);
         to.put_slice(&self.base.hash.0);
         to.put_u64_le(self.bytes);
+        if let Some(packed) = &self.packed {
+            to.put_u64_le(packed.end);
+            to.put_u64_le(packed.file_bytes);
+            to.put_u64_le(packed.table_checksum);
+        }
         to.resize(CHECKSUM_OFFSET, 0);
         to.put_u64_le(crc_fast::crc64_nvme(&to));
         to
@@ -75,14 +92,47 @@ impl Header {
         }
         let mut from = content.get(MAGIC.len()..).ok_or(HeaderError::Checksum)?;
         let format = from.get_u16_le();
-        if format != FORMAT {
+        if !matches!(format, FORMAT | FORMAT_PACKED) {
             return Err(HeaderError::UnknownFormat(format));
         }
         from.advance(6);
         let (number, version) = (from.get_u64_le(), Version(from.get_u64_le()));
         let mut hash = Hash::ZERO;
         from.copy_to_slice(&mut hash.0);
-        Ok(Self { number, base: Tip { version, hash }, bytes: from.get_u64_le() })
+        let bytes = from.get_u64_le();
+        let packed = (format == FORMAT_PACKED).then(|| Packed {
+            end: from.get_u64_le(),
+            file_bytes: from.get_u64_le(),
+            table_checksum: from.get_u64_le(),
+        });
+        Ok(Self { number, base: Tip { version, hash }, bytes, packed })
+    }
+
+    /// How large its file is.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.packed.map_or(self.bytes, |packed| packed.file_bytes)
+    }
+}
+
+/// Reads the header block of a file, or as much as there is of it.
+pub(super) fn read_header(file: &dyn DiskFile) -> io::Result<Result<Header, HeaderError>> {
+    let mut block = vec![0; HEADER_BYTES];
+    let count = read_full(file, &mut block, 0)?;
+    block.truncate(count);
+    Ok(Header::decode(&block))
+}
+
+/// Opens the segment with this number for reading. Offsets in it are those that it has, or had, uncompressed. Damage in a
+/// compressed one is an error that carries a [`Damage`](super::Damage).
+pub(super) fn open(disk: &dyn Disk, number: u64) -> io::Result<Arc<dyn DiskFile>> {
+    let name = name(number);
+    let file = disk.open_to_read(&name)?;
+    // A header that cannot be read is found by whoever looks at it; without one there are no records.
+    match read_header(&*file)? {
+        Ok(Header { packed: Some(packed), .. }) => {
+            Ok(Arc::new(Unpacked::open(file, disk.path(&name), packed)?))
+        }
+        _ => Ok(file),
     }
 }
 
@@ -108,12 +158,20 @@ mod tests {
     use super::*;
 
     fn sample() -> Header {
-        Header { number: 3, base: Tip { version: Version(17), hash: Hash([9; 32]) }, bytes: 8192 }
+        Header {
+            number: 3,
+            base: Tip { version: Version(17), hash: Hash([9; 32]) },
+            bytes: 8192,
+            packed: None,
+        }
     }
 
     #[test]
     fn a_header_is_read_back() {
-        assert_eq!(Header::decode(&sample().encode()), Ok(sample()));
+        let packed = Some(Packed { end: 5_000, file_bytes: 4_700, table_checksum: 7 });
+        for header in [sample(), Header { packed, ..sample() }] {
+            assert_eq!(Header::decode(&header.encode()), Ok(header));
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The snapshots: one file each, `snapshots/NNNNNNNNNNNNNNNNNNNN.snap`, its version in 20 decimal digits, its bytes those
 //! of the core's snapshot, which carry their own hash. A snapshot gets its name only when it is durable.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 
 use bytes::Bytes;
-use inventory_core::Version;
 use inventory_core::defect::{self, Defect};
 use inventory_core::journal::Snapshot;
+use inventory_core::{Hash, Version};
 
 use super::damage::Damage;
 use super::segment::parse_numbered;
@@ -18,6 +19,12 @@ pub(super) const DIR: &str = "snapshots";
 const KEPT: usize = 2;
 /// A snapshot on its way; what a crash left of one is overwritten by the next.
 const UNFINISHED: &str = "snapshots/unfinished";
+
+/// How much is written between two syncs.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Is called between two steps of what takes long; an error ends it.
+pub(super) type Pace<'a> = dyn FnMut() -> io::Result<()> + 'a;
 
 /// The snapshots found.
 #[derive(Debug, Default)]
@@ -32,7 +39,7 @@ pub(super) struct Found {
 pub(super) fn find(disk: &dyn Disk) -> io::Result<Found> {
     let mut found = Found::default();
     for version in versions(disk)?.into_iter().rev() {
-        match load(disk, version)? {
+        match load_version(disk, version)? {
             Ok(snapshot) => {
                 found.newest = Some(snapshot);
                 if !defect::is(Defect::OldestSnapshotLoaded) {
@@ -50,7 +57,7 @@ pub(super) fn find(disk: &dyn Disk) -> io::Result<Found> {
 pub(super) fn all(disk: &dyn Disk) -> io::Result<(Vec<Snapshot>, Vec<Damage>)> {
     let (mut whole, mut damaged) = (Vec::new(), Vec::new());
     for version in versions(disk)? {
-        match load(disk, version) {
+        match load_version(disk, version) {
             Ok(Ok(snapshot)) => whole.push(snapshot),
             Ok(Err(damage)) => damaged.push(damage),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {}
@@ -60,38 +67,99 @@ pub(super) fn all(disk: &dyn Disk) -> io::Result<(Vec<Snapshot>, Vec<Damage>)> {
     Ok((whole, damaged))
 }
 
-/// Saves a snapshot and removes those that are no longer needed.
-pub(super) fn save(disk: &dyn Disk, snapshot: &Snapshot) -> io::Result<()> {
-    let file = disk.create(UNFINISHED)?;
-    let written = write_full(&*file, snapshot.bytes(), 0)
-        .and_then(|()| if defect::is(Defect::SnapshotNotSynced) { Ok(()) } else { file.sync_data() })
-        .and_then(|()| disk.rename(UNFINISHED, &name(snapshot.tip().version)));
-    if written.is_err() {
+/// Saves a snapshot and removes those that are no longer needed. It gets its name, and counts, only when what was read back
+/// is what was written; if a digest is given, only if that is also the digest of the state that it restores.
+///
+/// `pace` is called after every piece that was written, and ends the work with an error.
+pub(super) fn save(
+    disk: &dyn Disk,
+    snapshot: &Snapshot,
+    digest: Option<Hash>,
+    pace: &mut Pace<'_>,
+) -> io::Result<()> {
+    let name = name(snapshot.tip().version);
+    let saved = write(disk, snapshot, pace)
+        .and_then(|()| check(disk, snapshot, digest))
+        .and_then(|()| disk.rename(UNFINISHED, &name));
+    if saved.is_err() {
         // Gives the room back; the error that matters is the first.
         let _ = disk.remove(UNFINISHED);
     }
-    written?;
+    saved?;
     disk.sync_dir(DIR)?;
     let versions = versions(disk)?;
     for old in versions.iter().rev().skip(KEPT) {
-        disk.remove(&name(*old))?;
+        disk.remove(&self::name(*old))?;
     }
     Ok(())
 }
 
-fn load(disk: &dyn Disk, version: Version) -> io::Result<Result<Snapshot, Damage>> {
-    let name = name(version);
-    let file = disk.open_to_read(&name)?;
-    let damage = |what: String| Damage { path: disk.path(&name), offset: 0, what };
+/// In pieces, each durable before the next: a large write to sync at once would hold up the journal's.
+fn write(disk: &dyn Disk, snapshot: &Snapshot, pace: &mut Pace<'_>) -> io::Result<()> {
+    let file = disk.create(UNFINISHED)?;
+    let mut offset = 0;
+    for piece in snapshot.bytes().chunks(PIECE_BYTES) {
+        write_full(&*file, piece, offset)?;
+        if !defect::is(Defect::SnapshotNotSynced) {
+            file.sync_data()?;
+        }
+        offset += piece.len() as u64;
+        pace()?;
+    }
+    Ok(())
+}
+
+fn check(disk: &dyn Disk, snapshot: &Snapshot, digest: Option<Hash>) -> io::Result<()> {
+    let broken = |what: String| io::Error::other(format!("the snapshot was not saved: {what}"));
+    let read_back = load(disk, UNFINISHED)?.map_err(|damage| broken(damage.what))?;
+    if read_back != *snapshot {
+        return Err(broken("what was read back is not what was written".to_owned()));
+    }
+    let Some(digest) = digest else { return Ok(()) };
+    let state = read_back.restore(hash_seed()).map_err(|why| broken(why.to_string()))?;
+    if state.digest() == digest {
+        Ok(())
+    } else {
+        Err(broken("the state that it restores is not the one it was made from".to_owned()))
+    }
+}
+
+/// A seed for the keys of a state's tables that nobody outside knows.
+pub(super) fn hash_seed() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// The version of the oldest snapshot that is kept, whether it is whole or not; none if there is none.
+pub(super) fn oldest_kept(disk: &dyn Disk) -> io::Result<Option<Version>> {
+    let versions = versions(disk)?;
+    Ok(versions.get(versions.len().saturating_sub(KEPT)).copied())
+}
+
+/// The version of the newest snapshot, whether it is whole or not; none if there is none.
+pub(super) fn newest(disk: &dyn Disk) -> io::Result<Option<Version>> {
+    Ok(versions(disk)?.last().copied())
+}
+
+fn load(disk: &dyn Disk, name: &str) -> io::Result<Result<Snapshot, Damage>> {
+    let file = disk.open_to_read(name)?;
     let length = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut bytes = vec![0; length];
     let count = read_full(&*file, &mut bytes, 0)?;
     bytes.truncate(count);
-    Ok(match Snapshot::from_bytes(Bytes::from(bytes)) {
-        Ok(snapshot) if snapshot.tip().version == version => Ok(snapshot),
-        Ok(snapshot) => Err(damage(format!("it holds the snapshot of version {}", snapshot.tip().version))),
-        Err(why) => Err(damage(why.to_string())),
-    })
+    let damage = |what: String| Damage { path: disk.path(name), offset: 0, what };
+    Ok(Snapshot::from_bytes(Bytes::from(bytes)).map_err(|why| damage(why.to_string())))
+}
+
+/// The snapshot of this version.
+fn load_version(disk: &dyn Disk, version: Version) -> io::Result<Result<Snapshot, Damage>> {
+    let name = name(version);
+    Ok(load(disk, &name)?.and_then(|snapshot| match snapshot.tip().version {
+        found if found == version => Ok(snapshot),
+        found => {
+            let what = format!("it holds the snapshot of version {found}");
+            Err(Damage { path: disk.path(&name), offset: 0, what })
+        }
+    }))
 }
 
 /// The versions that there are snapshots of, oldest first.
@@ -110,6 +178,41 @@ fn versions(disk: &dyn Disk) -> io::Result<Vec<Version>> {
     Ok(versions)
 }
 
-fn name(version: Version) -> String {
+/// The file of the snapshot of this version.
+pub(super) fn name(version: Version) -> String {
     format!("{DIR}/{:020}.snap", version.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FaultDisk;
+    use inventory_core::testing::Chain;
+
+    #[test]
+    fn a_snapshot_that_is_read_back_otherwise_than_it_was_written_never_counts() {
+        let mut chain = Chain::new(1);
+        chain.next(100);
+        let snapshot = chain.snapshot();
+        let digest = snapshot.restore(1).unwrap().digest();
+        for (at, byte) in (0..).zip(snapshot.bytes()) {
+            let disk = FaultDisk::new();
+            let mut spoil = || disk.open_to_write(UNFINISHED)?.write_at(&[byte ^ 1], at).map(drop);
+            save(&disk, &snapshot, Some(digest), &mut spoil).unwrap_err();
+            assert_eq!(disk.names(), Vec::<String>::new(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_another_state_than_was_replayed_never_counts() {
+        let (disk, mut chain) = (FaultDisk::new(), Chain::new(1));
+        chain.next(100);
+        let snapshot = chain.snapshot();
+        let another = Some(Hash([1; 32]));
+        save(&disk, &snapshot, another, &mut || Ok(())).unwrap_err();
+        assert_eq!(disk.names(), Vec::<String>::new());
+        let digest = snapshot.restore(1).unwrap().digest();
+        save(&disk, &snapshot, Some(digest), &mut || Ok(())).unwrap();
+        assert_eq!(find(&disk).unwrap().newest, Some(snapshot));
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use inventory_core::Version;
 use inventory_core::journal::{Group, Snapshot};
 
+use super::copy::{self, Copied, CopyError};
 use super::damage::{Damage, OpenError};
 use super::recovery::failed;
 use super::report::{Report, visit_on};
@@ -16,7 +17,7 @@ use crate::disk::{Disk, OsDisk};
 /// A data directory that is only looked at. It need not be that of a stopped server: reading ends at the last whole
 /// record that is there at that moment, whether it was acknowledged already or not.
 ///
-/// Segments must not be discarded meanwhile.
+/// A server may compress segments meanwhile; if it discards the one that is read, the answer is [`OpenError::Discarded`].
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -79,5 +80,29 @@ impl View {
         visit_on(&*self.disk, after, &mut |group| {
             if group.last() <= after { ControlFlow::Continue(()) } else { visit(group) }
         })
+    }
+
+    /// Copies the journal and its snapshots to a disk that holds neither, and makes them durable there. Needs no help of
+    /// whoever uses the directory, and takes no lock.
+    ///
+    /// The copy is a data directory. It ends at a whole record, and holds at least all that was acknowledged before the
+    /// call. Of the records only those of the last segment were looked at: damage in others is copied as it is, so
+    /// [`read`](Self::read) the copy before relying on it. On an error, what there is of the copy is of no use.
+    ///
+    /// ```
+    /// use inventory_core::{journal::Journal, testing::Chain};
+    /// use inventory_store::{FileJournal, FileJournalOptions, View, disk::OsDisk, inspect};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let (dir, backup) = (&parent.path().join("data"), &parent.path().join("backup"));
+    /// let journal = FileJournal::open(dir, FileJournalOptions::default())?;
+    /// let mut chain = Chain::new(1);
+    /// pollster::block_on(journal.append(chain.next(1_000)));
+    ///
+    /// let copied = View::new(dir).copy_to(&OsDisk::create(backup)?)?;
+    /// assert_eq!((copied.tip, inspect(backup)?.damage), (chain.tip(), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn copy_to(&self, to: &dyn Disk) -> Result<Copied, CopyError> {
+        copy::copy(&*self.disk, to)
     }
 }

@@ -32,8 +32,7 @@ const SEGMENT_STEP_BYTES: u64 = 4096;
 /// room for more.
 pub(super) const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
 
-/// The next segment is made when one part in this many of the last one is used: early, because filling it with zeros takes
-/// about as long as filling the last one with large groups.
+/// The next segment is begun when one part in this many of the last one is used: a journal that is hardly used needs none.
 const PREPARE_FRACTION: u64 = 8;
 
 /// One append, and where its answer goes.
@@ -172,6 +171,8 @@ impl Writer {
             Ok(offset) => {
                 self.tip = tip;
                 self.shared.index().advance(offset, tip);
+                self.shared.growth.add(self.buffer.len() as u64);
+                self.spares.appended(self.buffer.len() as u64);
                 Append::Done
             }
             Err(Failure::Definite(why)) => {
@@ -224,7 +225,7 @@ impl Writer {
         // A spare that could not be synced is thrown away: nothing is in doubt.
         self.spares.wait(bytes).map_err(definite)?;
         let file = disk.open_to_write(SPARE).map_err(definite)?;
-        let header = Header { number, base: self.tip, bytes };
+        let header = Header { number, base: self.tip, bytes, packed: None };
         write_full(&*file, &header.encode(), 0).map_err(definite)?;
         file.sync_data().map_err(unclear)?;
         disk.rename(SPARE, &name).map_err(definite)?;
@@ -234,15 +235,16 @@ impl Writer {
         self.spares.taken();
         self.last = Some(LastSegment { file, number, bytes, position: segment::FIRST_RECORD, marked: true });
         let positions = Some(Positions::default());
-        self.shared.index().segments.push(Entry { number, base: self.tip.version, bytes, positions });
+        let base = self.tip.version;
+        let entry = Entry { number, base, file_bytes: bytes, is_packed: false, positions };
+        self.shared.index().segments.push(entry);
         Ok(())
     }
 
     fn prepare_next_segment(&mut self) {
-        if self.prepare_ahead
-            && self.last.as_ref().is_some_and(|last| last.position > last.bytes / PREPARE_FRACTION)
-        {
-            self.spares.prepare(self.segment_bytes);
+        let Some(last) = self.last.as_ref().filter(|_| self.prepare_ahead) else { return };
+        if last.position > last.bytes / PREPARE_FRACTION {
+            self.spares.prepare(self.segment_bytes, last.bytes.saturating_sub(last.position));
         }
     }
 }
@@ -291,7 +293,7 @@ mod tests {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let index = Index { segments: Vec::new(), tip: Tip::default() };
         let mut writer = Writer {
-            shared: Arc::new(Shared::new(Arc::clone(&disk), index, None, None)),
+            shared: Arc::new(Shared::new(Arc::clone(&disk), index, None, 0, None)),
             spares: Spares::new(disk),
             tip: Tip::default(),
             last: None,

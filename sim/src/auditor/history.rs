@@ -8,8 +8,8 @@ use inventory_core::limits::SESSIONS_PER_USER_MAX;
 use inventory_core::machine::{apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
-    Event, Hash, Line, Money, OneOrMany, OrderDigest, OrderKey, OrderLine, Receipt, Record, Refusal, UserId,
-    Version,
+    BulkOutcome, BulkReceipt, Event, Hash, Line, Money, OneOrMany, OrderDigest, OrderKey, OrderLine, Receipt,
+    Record, Refusal, RowCodes, Units, UserId, Version,
 };
 use inventory_net::message::{Done, ReplyBody};
 
@@ -17,6 +17,7 @@ use inventory_store::defect::plant;
 
 use super::shop::Shop;
 use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
+use crate::order::AnyOrder;
 
 impl Auditor {
     /// The server takes this group for durable.
@@ -147,6 +148,30 @@ impl Auditor {
                 let reply = ReplyBody::Done(Done::Receipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
+            Event::BulkPurchased { key, user, digest, total, rows, .. } => {
+                let AnyOrder::Bulk(order) = self.undecided(version, *key, *user, *digest)? else {
+                    return Err(Violation("no batch was sent under this key".into()));
+                };
+                let (codes, price) = Rc::make_mut(&mut shop).sell_rows(order);
+                let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
+                ensure(found == codes && *total == price && rows.units() == order.units(), || {
+                    format!("the shop decides {codes:?} at {price:?}")
+                })?;
+                let bought = order.rows().zip(&codes).filter(|(_, code)| **code == 0);
+                let (count, units) =
+                    bought.fold((0, 0), |(count, sum), ((_, units), _)| (count + 1, sum + u64::from(units)));
+                let outcome = BulkOutcome {
+                    rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
+                    accepted_rows: count,
+                    units: Units::new(units).unwrap_or_default(),
+                    total: price,
+                    codes: RowCodes::new(codes).unwrap_or_default(),
+                };
+                let name = self.user(*user).map(|user| user.name.clone()).unwrap_or_default();
+                let receipt = BulkReceipt { key: *key, version, user: name, at: record.at, outcome };
+                let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
             Event::PurchaseRefused { key, user, digest, refusal } => {
                 self.decide(&shop, version, *key, *user, *digest, Err(refusal))?;
                 let reply = ReplyBody::Refused(refusal.clone());
@@ -168,12 +193,27 @@ impl Auditor {
         digest: OrderDigest,
         outcome: Result<&(Vec<OrderLine>, Option<Money>), &Refusal>,
     ) -> Check {
+        let AnyOrder::Lines(order) = self.undecided(version, key, user, digest)? else {
+            return Err(Violation("a batch was sent under this key".into()));
+        };
+        let right = shop.decide(&order.lines);
+        ensure(right.as_ref() == outcome, || format!("the shop decides {right:?}"))
+    }
+
+    /// What this user has sent under this key, if it may be decided now.
+    fn undecided(
+        &self,
+        version: Version,
+        key: OrderKey,
+        user: UserId,
+        digest: OrderDigest,
+    ) -> Result<&AnyOrder, Violation> {
         ensure(!self.decided.contains_key(&key), || "the order was decided before".into())?;
         ensure(!self.too_old.contains(&key), || "a client was told that this order never happens".into())?;
         let name = self.user(user).map(|user| &*user.name).unwrap_or_default();
         let mut sent = self.orders.get(&key).into_iter().flatten();
         let order = sent
-            .find(|sent| &*sent.user == name && OrderDigest::of(&sent.lines) == digest)
+            .find(|sent| &*sent.user == name && sent.order.digest() == digest)
             .ok_or_else(|| Violation("nobody sent this order".into()))?;
         ensure(order.refuted < order.attempts, || {
             "of every attempt at it the server said that nothing was done".into()
@@ -181,8 +221,7 @@ impl Auditor {
         ensure(version > order.floor, || {
             format!("it happened before it was asked for: {} was acknowledged then", order.floor)
         })?;
-        let right = shop.decide(&order.lines);
-        ensure(right.as_ref() == outcome, || format!("the shop decides {right:?}"))
+        Ok(&order.order)
     }
 
     fn user_mut(&mut self, id: UserId) -> Result<&mut UserRow, Violation> {

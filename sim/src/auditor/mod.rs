@@ -19,11 +19,11 @@ use std::rc::Rc;
 
 use inventory_core::journal::{Group, Tip};
 use inventory_core::{
-    LocationId, Money, OrderDigest, OrderKey, OrderLine, Record, Role, SessionId, Time, Units, Upc, UserId,
-    Version,
+    LocationId, Money, OrderDigest, OrderKey, Record, Role, SessionId, Time, Units, Upc, UserId, Version,
 };
 use inventory_net::message::{ReplyBody, RequestBody};
 
+use crate::order::AnyOrder;
 pub(crate) use replies::outcome_name;
 use shop::Shop;
 
@@ -58,7 +58,7 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 struct SentOrder {
     user: Box<str>,
-    lines: Vec<OrderLine>,
+    order: AnyOrder,
     attempts: u32,
     /// Attempts of which the server said that nothing was done.
     refuted: u32,
@@ -145,20 +145,16 @@ impl Auditor {
     ) -> Asked {
         // Another server may know less for a while; what happens, happens behind everything that was said.
         let floor = self.acknowledged.values().copied().max().unwrap_or_default();
-        match body {
-            RequestBody::Purchase(order) => {
-                let known = self.orders.entry(order.key).or_default();
-                match known.iter_mut().find(|sent| &*sent.user == user && *sent.lines == *order.lines) {
-                    Some(sent) => sent.attempts += 1,
-                    None => known.push(SentOrder {
-                        user: user.into(),
-                        lines: order.lines.to_vec(),
-                        attempts: 1,
-                        refuted: 0,
-                        floor,
-                    }),
+        if let Some(order) = AnyOrder::of(body) {
+            let known = self.orders.entry(order.key()).or_default();
+            match known.iter_mut().find(|sent| &*sent.user == user && sent.order == order) {
+                Some(sent) => sent.attempts += 1,
+                None => {
+                    known.push(SentOrder { user: user.into(), order, attempts: 1, refuted: 0, floor });
                 }
             }
+        }
+        match body {
             RequestBody::DefineItem { upc, name, price } => {
                 self.definitions.insert((*upc, name.clone(), *price));
             }

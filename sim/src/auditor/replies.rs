@@ -2,12 +2,13 @@
 
 use inventory_core::limits::ORDER_WINDOW_AGE_US;
 use inventory_core::{
-    Event, LevelsPage, Order, OrderDigest, OrderKey, Receipt, Refusal, SessionId, Upc, Version,
+    BulkReceipt, Event, LevelsPage, OrderKey, Receipt, Refusal, SessionId, Upc, UserId, Version,
 };
 use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody};
 
 use super::shop::Shop;
 use super::{Asked, Auditor, Check, Violation, ensure, password_hash};
+use crate::order::AnyOrder;
 
 impl Auditor {
     /// A client was answered this.
@@ -25,8 +26,8 @@ impl Auditor {
     fn check(&mut self, asked: &Asked, body: &ReplyBody) -> Check {
         match body {
             ReplyBody::Unavailable(reason) => {
-                if let (true, RequestBody::Purchase(order)) = (reason.nothing_was_done(), &asked.body) {
-                    self.refute(asked, order)?;
+                if let Some(order) = AnyOrder::of(&asked.body).filter(|_| reason.nothing_was_done()) {
+                    self.refute(asked, &order)?;
                 }
                 return Ok(());
             }
@@ -41,13 +42,13 @@ impl Auditor {
     }
 
     /// The server says of one attempt that nothing was done.
-    fn refute(&mut self, asked: &Asked, order: &Order) -> Check {
-        let sent = self.orders.get_mut(&order.key).into_iter().flatten();
+    fn refute(&mut self, asked: &Asked, order: &AnyOrder) -> Check {
+        let sent = self.orders.get_mut(&order.key()).into_iter().flatten();
         for sent in sent {
-            if sent.user == asked.user && *sent.lines == *order.lines {
+            if sent.user == asked.user && sent.order == *order {
                 sent.refuted += 1;
-                let digest = OrderDigest::of(&sent.lines);
-                let happened = self.decided.get(&order.key).is_some_and(|decided| decided.digest == digest);
+                let digest = order.digest();
+                let happened = self.decided.get(&order.key()).is_some_and(|decided| decided.digest == digest);
                 ensure(!happened || sent.refuted < sent.attempts, || "it happened all the same".into())?;
             }
         }
@@ -81,21 +82,14 @@ impl Auditor {
     fn check_refusal(&mut self, asked: &Asked, refusal: &Refusal, body: &ReplyBody) -> Check {
         let user = self.user_named(&asked.user).map(|(id, _)| id);
         let permitted = user.is_some_and(|user| self.is_administrator(user));
+        if let Some(order) = AnyOrder::of(&asked.body) {
+            return self.check_order_refusal(asked, user, &order, refusal, body);
+        }
         let holds = match (&asked.body, refusal) {
-            (RequestBody::Purchase(order), Refusal::KeyReused) => {
-                let digest = OrderDigest::of(&order.lines);
-                let decided = self.decided.get(&order.key);
-                decided.is_some_and(|decided| Some(decided.user) != user || decided.digest != digest)
+            (RequestBody::Receipt { key }, Refusal::KeyTooOld) => {
+                self.is_too_old(*key) && !self.is_known(asked, *key)
             }
-            (RequestBody::Purchase(Order { key, .. }) | RequestBody::Receipt { key }, Refusal::KeyTooOld) => {
-                if !self.decided.contains_key(key) && matches!(asked.body, RequestBody::Purchase(_)) {
-                    self.too_old.insert(*key);
-                }
-                let old = key.time().plus_micros(ORDER_WINDOW_AGE_US) <= self.latest.plus_micros(1_000_000);
-                old && !self.can_be_found(asked, *key)
-            }
-            (RequestBody::Purchase(_), Refusal::KeyFromFuture) => true,
-            (RequestBody::Purchase(order), _) => return self.check_outcome(asked, order, body),
+            (RequestBody::Receipt { key }, Refusal::OutcomeNotKept) => self.is_gone(*key),
             (RequestBody::Receipt { key }, Refusal::UnknownOrder) => {
                 let known = self.decided.get(key).filter(|decided| decided.version <= asked.floor);
                 known.is_none_or(|decided| Some(decided.user) != user && !permitted)
@@ -135,21 +129,70 @@ impl Auditor {
         ensure(holds, || "there is no reason for this refusal".into())
     }
 
-    /// Whether the journal surely holds the outcome of this order, and this user may see it.
-    fn can_be_found(&self, asked: &Asked, key: OrderKey) -> bool {
+    /// Whether this order surely has an outcome that this user may see.
+    fn is_known(&self, asked: &Asked, key: OrderKey) -> bool {
         let user = self.user_named(&asked.user).map(|(id, _)| id);
         let anybodys = matches!(asked.body, RequestBody::Receipt { .. })
             && user.is_some_and(|user| self.is_administrator(user));
         let decided = self.decided.get(&key).filter(|decided| Some(decided.user) == user || anybodys);
-        decided.is_some_and(|decided| decided.version > self.discarded && decided.version <= asked.floor)
+        decided.is_some_and(|decided| decided.version <= asked.floor)
+    }
+
+    /// Whether the journal need no longer hold the outcome of this order, if there is one.
+    fn is_gone(&self, key: OrderKey) -> bool {
+        let decided = self.decided.get(&key);
+        let is_gone = decided.is_none_or(|decided| decided.version <= self.discarded);
+        is_gone && self.discarded > Version::ZERO && self.is_too_old(key)
+    }
+
+    fn check_order_refusal(
+        &mut self,
+        asked: &Asked,
+        user: Option<UserId>,
+        order: &AnyOrder,
+        refusal: &Refusal,
+        body: &ReplyBody,
+    ) -> Check {
+        let decided = self.decided.get(&order.key());
+        let holds = match refusal {
+            Refusal::KeyReused => {
+                decided.is_some_and(|decided| Some(decided.user) != user || decided.digest != order.digest())
+            }
+            Refusal::KeyTooOld => {
+                if decided.is_none() {
+                    self.too_old.insert(order.key());
+                }
+                self.is_too_old(order.key()) && !self.is_known(asked, order.key())
+            }
+            Refusal::OutcomeNotKept => {
+                if decided.is_none() {
+                    self.too_old.insert(order.key());
+                }
+                self.is_gone(order.key())
+            }
+            Refusal::KeyFromFuture => true,
+            _ => return self.check_outcome(asked, order, body),
+        };
+        ensure(holds, || "there is no reason for this refusal".into())
+    }
+
+    fn is_too_old(&self, key: OrderKey) -> bool {
+        key.time().plus_micros(ORDER_WINDOW_AGE_US) <= self.latest.plus_micros(1_000_000)
     }
 
     fn check_done(&mut self, asked: &Asked, done: &Done, body: &ReplyBody) -> Check {
         match (&asked.body, done) {
-            (RequestBody::Purchase(order), Done::Receipt(_)) => self.check_outcome(asked, order, body),
-            (RequestBody::Receipt { key }, Done::Receipt(receipt)) => {
+            (RequestBody::Purchase(_), Done::Receipt(_))
+            | (RequestBody::PurchaseBulk(_), Done::BulkReceipt(_)) => {
+                let order = AnyOrder::of(&asked.body);
+                order.map_or(Ok(()), |order| self.check_outcome(asked, &order, body))
+            }
+            (
+                RequestBody::Receipt { key },
+                Done::Receipt(Receipt { user, .. }) | Done::BulkReceipt(BulkReceipt { user, .. }),
+            ) => {
                 self.check_told(asked, *key, body)?;
-                self.check_may_see(asked, receipt)
+                self.check_may_see(asked, user)
             }
             (RequestBody::Levels { after, limit }, Done::Levels(page)) => {
                 let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1_000).max(1);
@@ -189,14 +232,14 @@ impl Auditor {
     }
 
     /// A purchase's outcome: that of the history, and the same each time.
-    fn check_outcome(&mut self, asked: &Asked, order: &Order, body: &ReplyBody) -> Check {
-        let decided = self.decided.get(&order.key);
+    fn check_outcome(&mut self, asked: &Asked, order: &AnyOrder, body: &ReplyBody) -> Check {
+        let decided = self.decided.get(&order.key());
         let decided = decided.ok_or_else(|| Violation("its outcome is not durable".into()))?;
-        let digest = OrderDigest::of(&order.lines);
+        let digest = order.digest();
         let mine = self.user(decided.user).is_some_and(|user| user.name == asked.user);
         ensure(mine && decided.digest == digest, || "the key belongs to another order".into())?;
-        self.check_told(asked, order.key, body)?;
-        let first = self.answered.entry((order.key, asked.user.clone(), digest.0)).or_insert(body.clone());
+        self.check_told(asked, order.key(), body)?;
+        let first = self.answered.entry((order.key(), asked.user.clone(), digest.0)).or_insert(body.clone());
         ensure(first == body, || format!("it was answered {first:?} before"))
     }
 
@@ -208,9 +251,9 @@ impl Auditor {
         Ok(())
     }
 
-    fn check_may_see(&self, asked: &Asked, receipt: &Receipt) -> Check {
+    fn check_may_see(&self, asked: &Asked, owner: &str) -> Check {
         let user = self.user_named(&asked.user).map(|(id, _)| id);
-        let may = receipt.user == asked.user || user.is_some_and(|user| self.is_administrator(user));
+        let may = *owner == *asked.user || user.is_some_and(|user| self.is_administrator(user));
         ensure(may, || "the receipt is another user's".into())
     }
 

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use inventory_core::limits::ORDER_LINES_MAX;
-use inventory_core::{LevelRow, LocationId, Money, OrderLine, Refusal, Shortage, Units, Upc};
+use inventory_core::{BulkOrder, LevelRow, LocationId, Money, OrderLine, Refusal, Shortage, Units, Upc};
 
 /// What an accepted order takes, each item and location once, and what it costs.
 pub(super) type Sale = (Vec<OrderLine>, Option<Money>);
+
+/// The code of each row of a batch, and what the accepted ones cost.
+pub(super) type BulkSale = (Vec<u8>, Option<Money>);
 
 /// Items and levels at one version.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +93,33 @@ impl Shop {
         }
         let total = self.price_of(&wanted)?;
         Ok((wanted, total))
+    }
+
+    /// What becomes of the rows of a batch: a code each, and what the accepted ones cost. Takes what they take.
+    pub(super) fn sell_rows(&mut self, order: &BulkOrder) -> BulkSale {
+        let (mut codes, mut total) = (Vec::new(), Some(0i128));
+        for (upc, units) in order.rows() {
+            let price = self.items.get(&upc).map(|(_, price)| price.map(|price| i128::from(price.minor())));
+            let there = self.levels.get(&(upc, order.location())).copied().unwrap_or(0);
+            let so_far = price.flatten().zip(total).map(|(price, total)| total + price * i128::from(units));
+            let code = if units == 0 {
+                22
+            } else if price.is_none() {
+                20
+            } else if u64::from(units) > there {
+                21
+            } else if so_far.is_some_and(|total| total > i128::from(i64::MAX)) {
+                23
+            } else {
+                0
+            };
+            if code == 0 {
+                total = so_far;
+                self.take(&OrderLine { upc, location: order.location(), units: units.into() });
+            }
+            codes.push(code);
+        }
+        (codes, total.and_then(|total| i64::try_from(total).ok()).map(Money::from_minor))
     }
 
     fn shortage(&self, line: &OrderLine) -> Option<Shortage> {

@@ -53,6 +53,9 @@ impl Auditor {
                     (Outcome::Accepted { total, .. }, ReplyBody::Done(Done::Receipt(receipt))) => {
                         receipt.total == *total && receipt.at == row.at
                     }
+                    (Outcome::Bulk(bulk), ReplyBody::Done(Done::BulkReceipt(receipt))) => {
+                        receipt.outcome == **bulk && receipt.at == row.at
+                    }
                     (Outcome::Refused(found), ReplyBody::Refused(refusal)) => Refusal::eq(found, refusal),
                     _ => false,
                 };

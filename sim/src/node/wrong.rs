@@ -36,6 +36,10 @@ impl Node {
                 receipt.version = Version(receipt.version.0.saturating_sub(1));
                 ReplyBody::Done(Done::Receipt(receipt))
             }
+            (Some(Defect::VersionOffByOne), ReplyBody::Done(Done::BulkReceipt(mut receipt))) => {
+                receipt.version = Version(receipt.version.0.saturating_sub(1));
+                ReplyBody::Done(Done::BulkReceipt(receipt))
+            }
             (Some(Defect::StaleReads), ReplyBody::Done(Done::Levels(page))) => {
                 let upcs: Vec<_> = page.levels.iter().map(|row| (row.upc, row.location)).collect();
                 let body = ReplyBody::Done(Done::Levels(page));

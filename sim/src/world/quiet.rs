@@ -66,9 +66,11 @@ impl World {
     fn check_holdings(&self) -> Check {
         let intents = || self.clients.iter().flat_map(|client| &client.intents);
         for (key, reply) in self.auditor.purchases() {
-            let known = intents().filter(|intent| intent.order.key == key).any(|intent| {
-                matches!(intent.outcome, Some(ReplyBody::Refused(Refusal::KeyTooOld)))
-                    || intent.outcome.as_ref() == Some(reply)
+            let known = intents().filter(|intent| intent.order.key() == key).any(|intent| {
+                matches!(
+                    intent.outcome,
+                    Some(ReplyBody::Refused(Refusal::KeyTooOld | Refusal::OutcomeNotKept))
+                ) || intent.outcome.as_ref() == Some(reply)
             });
             ensure(known, || format!("order {key} ended as {reply:?}, and its client does not know"))?;
         }

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Breach, compare_level};
+use crate::bulk::{BulkRows, RowCodes};
 use crate::command::Role;
 use crate::event::{Event, Line, Record};
 use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId};
@@ -24,7 +25,7 @@ pub(super) struct Ledger {
     /// By user row; rows count from 1.
     roles: Vec<Role>,
     /// Keys with an outcome, as far back as a key may be decided. Their order is that of their times.
-    decided: BTreeSet<OrderKey>,
+    pub(super) decided: BTreeSet<OrderKey>,
 }
 
 impl Ledger {
@@ -69,6 +70,13 @@ impl Ledger {
                 self.decide(*key, record.at)?;
                 lines.iter().try_for_each(|line| self.take(line))?;
                 let should = self.total(lines);
+                if *total != should {
+                    return Err(Breach::Total { key: *key, is: *total, should });
+                }
+            }
+            Event::BulkPurchased { key, location, total, rows, .. } => {
+                self.decide(*key, record.at)?;
+                let should = self.enter_rows(*key, *location, rows)?;
                 if *total != should {
                     return Err(Breach::Total { key: *key, is: *total, should });
                 }
@@ -119,6 +127,45 @@ impl Ledger {
         let rest = rest.ok_or(Breach::Negative { item, location })?;
         self.levels.insert((item, location), rest);
         Ok(())
+    }
+
+    /// Enters the rows of a batch in their order, each judged by what those before it left and cost. Gives what they cost.
+    fn enter_rows(
+        &mut self,
+        key: OrderKey,
+        location: LocationId,
+        rows: &BulkRows,
+    ) -> Result<Option<Money>, Breach> {
+        let mut cost = Some(0i128);
+        let mut unknown = rows.unknown().iter();
+        for (place, item, units) in rows.rows() {
+            let is_named_right = if item == BulkRows::NO_ITEM {
+                unknown.next().is_some_and(|upc| !self.items.contains_key(upc))
+            } else {
+                self.prices.get(row(item.0)).is_some()
+            };
+            let is_short = u64::from(units) > self.level(item, location);
+            let price = self.price(item).map(|price| i128::from(price.minor()));
+            let with_row = cost
+                .zip(price)
+                .map(|(cost, price)| cost.saturating_add(price.saturating_mul(i128::from(units))));
+            let is_too_much = with_row.is_some_and(|cost| i64::try_from(cost).is_err());
+            let is_true = match rows.codes().get(place) {
+                RowCodes::ZERO_QUANTITY => units == 0,
+                RowCodes::UNKNOWN_ITEM => item == BulkRows::NO_ITEM,
+                RowCodes::INSUFFICIENT_STOCK => is_short,
+                RowCodes::OVERFLOW => is_too_much && !is_short,
+                _ => {
+                    self.take(&Line { item, location, units: units.into() })?;
+                    cost = with_row;
+                    units > 0 && !is_too_much
+                }
+            };
+            if !is_named_right || !is_true {
+                return Err(Breach::FalseRow { key, row: place });
+            }
+        }
+        Ok(cost.and_then(|cost| i64::try_from(cost).ok()).map(Money::from_minor))
     }
 
     /// One key, one outcome, in its time.

@@ -112,6 +112,10 @@ impl Auditor {
                 lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
                 self.compare_outcome(record, *key)
             }
+            Event::BulkPurchased { key, location, rows, .. } => {
+                rows.accepted().try_for_each(|(item, _)| self.compare_level(item, *location))?;
+                self.compare_outcome(record, *key)
+            }
             Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
             Event::ItemDefined { .. }
             | Event::UserAdded { .. }

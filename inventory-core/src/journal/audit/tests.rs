@@ -5,8 +5,10 @@ use crate::command::Role;
 use crate::event::{Line, OrderDigest};
 use crate::id::{AppendId, Upc, UserId};
 use crate::journal::GroupBuilder;
+use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::money::Money;
 use crate::quantity::Units;
+use crate::refusal::Refusal;
 use crate::time::Time;
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -84,12 +86,53 @@ fn a_window_that_forgot_an_outcome_is_found_when_the_order_comes_again() {
 }
 
 #[test]
+fn an_outcome_that_is_not_the_one_just_recorded_is_found() {
+    let mut auditor = shop();
+    let compare =
+        |auditor: &Auditor, key| auditor.compare_outcome(&Record { at: NOW, event: purchase(key) }, key);
+    assert_eq!(compare(&auditor, key(1)), Ok(()));
+    assert_eq!(compare(&auditor, key(2)), Err(Breach::OutcomeTwice(key(2))), "none was recorded");
+    follow(&mut auditor, &[purchase(key(2))]).unwrap();
+    assert_eq!(compare(&auditor, key(1)), Err(Breach::OutcomeTwice(key(1))), "an older one");
+}
+
+#[test]
+fn the_books_know_by_themselves_which_keys_are_in_time_and_which_were_decided() {
+    const SECOND_US: u64 = 1_000_000;
+    let ledger = || shop().ledger;
+    let refusal = |key| Event::PurchaseRefused {
+        key,
+        user: UserId(1),
+        digest: OrderDigest(0),
+        refusal: Refusal::EmptyOrder,
+    };
+    let enter = |ledger: &mut Ledger, at, key| ledger.enter(&Record { at, event: refusal(key) });
+    let of = |time| OrderKey::from_parts(time, 9 << 8);
+    let (oldest, latest) = (NOW.minus_micros(ORDER_WINDOW_AGE_US), NOW.plus_micros(ORDER_KEY_FUTURE_US_MAX));
+    for time in [oldest, latest] {
+        assert_eq!(enter(&mut ledger(), NOW, of(time)), Ok(()));
+    }
+    for time in [oldest.minus_micros(SECOND_US), latest.plus_micros(1_000)] {
+        assert_eq!(enter(&mut ledger(), NOW, of(time)), Err(Breach::KeyOutOfTime(of(time))));
+    }
+    // The key of the shop's purchase is remembered as long as it could come again.
+    let a_day_later = NOW.plus_micros(ORDER_WINDOW_AGE_US);
+    assert_eq!(enter(&mut ledger(), a_day_later, key(1)), Err(Breach::OutcomeTwice(key(1))));
+    let mut ledger = ledger();
+    enter(&mut ledger, a_day_later.plus_micros(SECOND_US), of(a_day_later)).unwrap();
+    assert_eq!(ledger.decided.len(), 1, "and no longer");
+}
+
+#[test]
 fn items_and_users_that_are_not_those_of_the_events_are_found() {
     let mut auditor = shop();
     auditor.state.catalogue.replace(SOUP, "soup", Some(Money::from_minor(1))).unwrap();
     assert_eq!(books(&auditor), Breach::Rows("items"));
     let mut auditor = shop();
     auditor.state.catalogue.add(Upc::new(2).unwrap(), "bread", None);
+    assert_eq!(books(&auditor), Breach::Rows("items"));
+    let mut auditor = shop();
+    auditor.state.catalogue = State::new(1).catalogue;
     assert_eq!(books(&auditor), Breach::Rows("items"));
     let mut auditor = shop();
     auditor.state.users.add("bob".into(), "".into(), Role::Buyer);

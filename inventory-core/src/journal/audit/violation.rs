@@ -85,6 +85,14 @@ pub enum Breach {
         /// The item it names.
         upc: Upc,
     },
+    /// A row of a batch has an outcome that it should not have: refused without reason, or accepted although there was one.
+    #[error("row {row} of bulk order {key} should not have the outcome that it has")]
+    FalseRow {
+        /// The order.
+        key: OrderKey,
+        /// The row, counted from 0.
+        row: usize,
+    },
     /// Somebody who is no administrator changed items, levels or users.
     #[error("user {} may not do that", .0.0)]
     NotPermitted(UserId),

@@ -17,6 +17,8 @@ enum Fault {
     DiscardsWithoutSnapshot,
     KeepsOldestSnapshot,
     ReadsNothingThatIsTooLarge,
+    PassesOverWhatHappenedThen,
+    KnowsNotWhatItDiscarded,
 }
 
 /// A journal that does what the memory journal does, but for one fault.
@@ -63,6 +65,21 @@ impl Journal for Faulty {
             page.push(group.clone());
         }
         Ok(page)
+    }
+
+    async fn position(&self, time: Time) -> Result<Version, JournalError> {
+        let start = *self.start.lock();
+        let groups = self.groups.lock();
+        let at_or_before = self.has(Fault::PassesOverWhatHappenedThen);
+        let in_front = |group: &&Group| {
+            let begins = group.begins_at().unwrap();
+            begins < time || (at_or_before && begins == time)
+        };
+        match groups.iter().take_while(in_front).last() {
+            Some(last) => Ok(last.base()),
+            None if start == Version::ZERO || self.has(Fault::KnowsNotWhatItDiscarded) => Ok(start),
+            None => Err(JournalError::Discarded { after: Version::ZERO, start }),
+        }
     }
 
     async fn append(&self, group: Group) -> Append {
@@ -131,6 +148,8 @@ fn a_journal_with_a_fault_is_caught_and_the_obligation_named() {
         (Fault::LosesLastGroupOnOpening, "opening again gives everything"),
         (Fault::DiscardsWithoutSnapshot, "nothing is discarded without a snapshot"),
         (Fault::KeepsOldestSnapshot, "the newest snapshot is loaded"),
+        (Fault::PassesOverWhatHappenedThen, "reading from a time on misses nothing"),
+        (Fault::KnowsNotWhatItDiscarded, "what was discarded is not passed over by time"),
         (Fault::ReadsNothingThatIsTooLarge, "what was appended is read back, byte for byte"),
     ] {
         assert_eq!(checked(Some(fault)), Some(obligation), "{fault:?}");

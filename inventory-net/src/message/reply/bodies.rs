@@ -4,10 +4,11 @@
 
 use bytes::BytesMut;
 use inventory_core::{
-    LevelRow, LevelsPage, LocationId, Money, OrderKey, Receipt, Role, Time, Units, Upc, Version,
+    BulkOutcome, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, OrderKey, Receipt, Role, RowCodes,
+    Time, Units, Upc, Version,
 };
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::limits::TEXT_BYTES_MAX;
 use crate::message::envelope;
@@ -58,6 +59,7 @@ fn encode_done(to: &mut BytesMut, id: u32, status: u32, done: &Done) -> Result<(
             envelope::seal(to, id, status, &LevelsOut { next, levels: LevelRows(levels) })
         }
         Done::Receipt(receipt) => envelope::seal(to, id, status, &ReceiptOut::from(receipt)),
+        Done::BulkReceipt(receipt) => envelope::seal(to, id, status, &BulkReceiptOut::from(receipt)),
         Done::Version(version) => envelope::seal(to, id, status, &VersionOut { version: version.0 }),
     }
 }
@@ -82,7 +84,7 @@ fn decode_done(op: Op, body: &[u8]) -> Result<Done, String> {
         Op::Resume | Op::WhoAmI => decode_body(body).map(AccountIn::get).map(Done::Account),
         Op::LogOut => decode_body(body).map(|EmptyIn {}| Done::LoggedOut),
         Op::Levels | Op::Item => decode_body(body).map(LevelsIn::get).map(Done::Levels),
-        Op::Purchase | Op::Receipt => decode_body(body).and_then(ReceiptIn::get).map(Done::Receipt),
+        Op::Purchase | Op::PurchaseBulk | Op::Receipt => decode_body(body).and_then(AnyReceiptIn::get),
         Op::DefineItem | Op::SetInitialLevel | Op::AddUser => {
             decode_body(body).map(|VersionIn { version }| Done::Version(version))
         }
@@ -107,6 +109,7 @@ struct EmptyIn {}
 struct HelloOut<'a> {
     server: &'a str,
     protocol: u32,
+    bulk_rows_max: u32,
     in_flight_max: u32,
     frame_bytes_max: u32,
     order_lines_max: u32,
@@ -114,10 +117,12 @@ struct HelloOut<'a> {
 
 impl<'a> From<&'a ServerHello> for HelloOut<'a> {
     fn from(hello: &'a ServerHello) -> Self {
-        let ServerHello { protocol, server, frame_bytes_max, in_flight_max, order_lines_max } = hello;
+        let ServerHello { protocol, server, .. } = hello;
+        let ServerHello { frame_bytes_max, in_flight_max, order_lines_max, bulk_rows_max, .. } = hello;
         Self {
             server: cut(server, TEXT_BYTES_MAX),
             protocol: *protocol,
+            bulk_rows_max: *bulk_rows_max,
             in_flight_max: *in_flight_max,
             frame_bytes_max: *frame_bytes_max,
             order_lines_max: *order_lines_max,
@@ -131,6 +136,8 @@ struct HelloIn {
     #[serde(deserialize_with = "valid")]
     protocol: u32,
     #[serde(deserialize_with = "valid")]
+    bulk_rows_max: u32,
+    #[serde(deserialize_with = "valid")]
     in_flight_max: u32,
     #[serde(deserialize_with = "valid")]
     frame_bytes_max: u32,
@@ -140,8 +147,8 @@ struct HelloIn {
 
 impl HelloIn {
     fn get(self) -> ServerHello {
-        let Self { server, protocol, in_flight_max, frame_bytes_max, order_lines_max } = self;
-        ServerHello { protocol, server, frame_bytes_max, in_flight_max, order_lines_max }
+        let Self { server, protocol, bulk_rows_max, in_flight_max, frame_bytes_max, order_lines_max } = self;
+        ServerHello { protocol, server, frame_bytes_max, in_flight_max, order_lines_max, bulk_rows_max }
     }
 }
 
@@ -256,26 +263,79 @@ impl<'a> From<&'a Receipt> for ReceiptOut<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct BulkReceiptOut<'a> {
+    at: u64,
+    key: ByteArray<16>,
+    rows: u32,
+    user: &'a str,
+    #[serde(skip_serializing_if = "<[u8]>::is_empty", with = "serde_bytes")]
+    codes: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<i64>,
+    units: u64,
+    version: u64,
+    accepted: u32,
+}
+
+impl<'a> From<&'a BulkReceipt> for BulkReceiptOut<'a> {
+    fn from(receipt: &'a BulkReceipt) -> Self {
+        let BulkReceipt { key, version, user, at, outcome } = receipt;
+        let BulkOutcome { rows, accepted_rows, units, total, codes } = outcome;
+        Self {
+            at: at.as_micros(),
+            key: ByteArray::new(key.to_bytes()),
+            rows: *rows,
+            user,
+            codes: codes.bytes(),
+            total: total.map(Money::minor),
+            units: units.get(),
+            version: version.0,
+            accepted: *accepted_rows,
+        }
+    }
+}
+
+/// The receipt of an order or, if it counts rows, of a batch.
 #[derive(Deserialize)]
-struct ReceiptIn {
+struct AnyReceiptIn {
     #[serde(deserialize_with = "valid")]
     at: Time,
     #[serde(deserialize_with = "valid")]
     key: OrderKey,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    rows: Option<u32>,
     user: Box<str>,
-    lines: Lines,
+    #[serde(default)]
+    codes: ByteBuf,
+    #[serde(default)]
+    lines: Option<Lines>,
     #[serde(default, deserialize_with = "valid_if_present")]
     total: Option<Money>,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    units: Option<Units>,
     #[serde(deserialize_with = "valid")]
     version: Version,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    accepted: Option<u32>,
 }
 
-impl ReceiptIn {
-    fn get(self) -> Result<Receipt, String> {
-        let Self { at, key, user, lines: Lines { lines, invalid }, total, version } = self;
-        match invalid {
-            Some(field) => Err(format!("{field} is out of range")),
-            None => Ok(Receipt { key, version, user, at, lines, total }),
+impl AnyReceiptIn {
+    fn get(self) -> Result<Done, String> {
+        let Self { at, key, rows, user, codes, lines, total, units, version, accepted } = self;
+        if let Some(rows) = rows {
+            let missing = || "the receipt of a batch lacks its units or its accepted rows";
+            let (units, accepted_rows) = units.zip(accepted).ok_or_else(missing)?;
+            let codes = RowCodes::new(codes.into_vec()).ok_or("a code of a row is unknown")?;
+            if !usize::try_from(rows).is_ok_and(|rows| codes.fit(rows)) {
+                return Err("there are more or fewer codes than rows".into());
+            }
+            let outcome = BulkOutcome { rows, accepted_rows, units, total, codes };
+            return Ok(Done::BulkReceipt(BulkReceipt { key, version, user, at, outcome }));
+        }
+        match lines.ok_or("the receipt lacks its lines")? {
+            Lines { invalid: Some(field), .. } => Err(format!("{field} is out of range")),
+            Lines { lines, .. } => Ok(Done::Receipt(Receipt { key, version, user, at, lines, total })),
         }
     }
 }

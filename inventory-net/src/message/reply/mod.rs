@@ -3,12 +3,12 @@
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{Answer, Identity, LevelsPage, Receipt, Refusal, Role, Version};
+use inventory_core::{Answer, BulkReceipt, Identity, LevelsPage, Receipt, Refusal, Role, Version};
 
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, Unavailable, Undecodable};
 use crate::message::refusal::UnknownRefusal;
-use crate::message::{Op, RequestId, Token};
+use crate::message::{Op, RequestId, Token, express};
 
 /// A reply and the request it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Done {
     Levels(LevelsPage),
     /// To purchase and receipt.
     Receipt(Receipt),
+    /// To purchase bulk, and to receipt of its key.
+    BulkReceipt(BulkReceipt),
     /// To commands that have nothing else to say: the version that holds their effect.
     Version(Version),
 }
@@ -80,6 +82,8 @@ pub struct ServerHello {
     pub in_flight_max: u32,
     /// Most lines of an order.
     pub order_lines_max: u32,
+    /// Most rows of a bulk purchase.
+    pub bulk_rows_max: u32,
 }
 
 /// How a request went. The numbers are permanent.
@@ -134,6 +138,7 @@ impl ReplyBody {
                 Answer::Identity(identity) => Done::Account(identity.into()),
                 Answer::Receipt(receipt) => Done::Receipt(receipt),
                 Answer::Levels(page) => Done::Levels(page),
+                Answer::BulkReceipt(receipt) => Done::BulkReceipt(receipt),
                 Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
@@ -150,7 +155,30 @@ impl From<Identity> for Account {
 
 /// Appends the payload of a reply.
 pub fn encode_reply(to: &mut BytesMut, id: Option<RequestId>, body: &ReplyBody) -> Result<(), EncodeError> {
-    bodies::encode(to, id.map_or(0, RequestId::get), body)
+    let id = id.map_or(0, RequestId::get);
+    if let ReplyBody::Done(Done::Receipt(receipt)) = body {
+        express::write_receipt(to, id, receipt);
+        return Ok(());
+    }
+    encode_generally(to, id, body)
+}
+
+/// Appends any reply.
+pub(super) fn encode_generally(to: &mut BytesMut, id: u32, body: &ReplyBody) -> Result<(), EncodeError> {
+    bodies::encode(to, id, body)
+}
+
+/// The request that a reply is to and how it went, without a look at the rest: for whoever has asked for so much that
+/// reading every answer costs too much. [`decode_reply`] checks all of it.
+pub fn reply_head(payload: &[u8]) -> Result<(Option<RequestId>, Status), Undecodable> {
+    let (id, kind) = envelope::head(payload)?;
+    let id = RequestId::new(id);
+    Ok((id, status_of(id, kind)?))
+}
+
+fn status_of(id: Option<RequestId>, kind: u64) -> Result<Status, Undecodable> {
+    let status = Status::ALL.into_iter().find(|status| u64::from(status.code()) == kind);
+    status.ok_or_else(|| Undecodable::malformed(id, format!("no status has number {kind}")))
 }
 
 /// Reads the reply that a payload is. `op_of` says what the request with this id asked for, none if there is no
@@ -159,12 +187,23 @@ pub fn decode_reply(
     payload: &[u8],
     op_of: impl FnOnce(RequestId) -> Option<Op>,
 ) -> Result<Reply, Undecodable> {
+    let Some((id, receipt)) = express::read_receipt(payload) else { return decode_generally(payload, op_of) };
+    match op_of(id) {
+        Some(Op::Purchase | Op::Receipt) => {
+            Ok(Reply { id: Some(id), body: ReplyBody::Done(Done::Receipt(receipt)) })
+        }
+        other => decode_generally(payload, |_| other),
+    }
+}
+
+/// Reads any reply.
+pub(super) fn decode_generally(
+    payload: &[u8],
+    op_of: impl FnOnce(RequestId) -> Option<Op>,
+) -> Result<Reply, Undecodable> {
     let Envelope { id, kind, body } = envelope::open(payload)?;
     let id = RequestId::new(id);
-    let status = Status::ALL
-        .into_iter()
-        .find(|status| u64::from(status.code()) == kind)
-        .ok_or_else(|| Undecodable::malformed(id, format!("no status has number {kind}")))?;
+    let status = status_of(id, kind)?;
     let op = id.and_then(op_of);
     if op.is_none() && (id.is_some() || status != Status::ProtocolError) {
         return Err(Undecodable::malformed(id, "a reply to a request that is not in flight"));
@@ -172,4 +211,27 @@ pub fn decode_reply(
     let decoded = bodies::decode(status, op, body);
     let body = decoded.map_err(|what| Undecodable::malformed(id, format!("{}: {what}", status.name())))?;
     Ok(Reply { id, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_what_the_whole_reply_tells() {
+        let refused = ReplyBody::Refused(Refusal::NotLoggedIn);
+        let done = ReplyBody::Done(Done::Version(Version(7)));
+        for (id, body) in [(RequestId::new(300), done), (RequestId::new(1), refused)] {
+            let mut payload = BytesMut::new();
+            encode_reply(&mut payload, id, &body).unwrap();
+            assert_eq!(reply_head(&payload), Ok((id, body.status())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_has_no_head() {
+        for bytes in [&[][..], &[0x83, 0x01], &[0x83, 0x01, 0x18, 0x63], &[0x82, 0x01, 0x00], b"text"] {
+            assert!(reply_head(bytes).is_err(), "{bytes:x?}");
+        }
+    }
 }

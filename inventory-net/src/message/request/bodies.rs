@@ -2,10 +2,13 @@
 //! deterministic CBOR: shorter names first, then by their bytes.
 
 use bytes::BytesMut;
-use inventory_core::{LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
+use inventory_core::{
+    BulkOrder, BulkOrderError, LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
 
+use crate::message::columns::{UnitsColumn, UpcColumn, units_of, units_to_column, upcs_of, upcs_to_column};
 use crate::message::envelope;
 use crate::message::error::EncodeError;
 use crate::message::lines::{Lines, Rows};
@@ -34,6 +37,16 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
         RequestBody::Purchase(Order { key, lines }) => {
             let key = ByteArray::new(key.to_bytes());
             envelope::seal(to, id, op, &PurchaseOut { key, lines: Rows(lines) })
+        }
+        RequestBody::PurchaseBulk(order) => {
+            let location = (order.location() != LocationId::MAIN).then_some(order.location().0);
+            let body = PurchaseBulkOut {
+                key: ByteArray::new(order.key().to_bytes()),
+                upc: upcs_to_column(order.upcs()),
+                units: units_to_column(order.units()),
+                location,
+            };
+            envelope::seal(to, id, op, &body)
         }
         RequestBody::Receipt { key } => {
             envelope::seal(to, id, op, &ReceiptOut { key: ByteArray::new(key.to_bytes()) })
@@ -64,6 +77,7 @@ pub(super) fn decode(op: Op, body: &[u8]) -> Result<Result<RequestBody, Refusal>
         Op::Levels => decode_body::<LevelsIn>(body).map(LevelsIn::check),
         Op::Item => decode_body::<ItemIn>(body).map(ItemIn::check),
         Op::Purchase => decode_body::<PurchaseIn>(body).map(PurchaseIn::check),
+        Op::PurchaseBulk => decode_body::<PurchaseBulkIn>(body).map(PurchaseBulkIn::check),
         Op::Receipt => decode_body::<ReceiptIn>(body).map(ReceiptIn::check),
         Op::DefineItem => decode_body::<DefineItemIn>(body).map(DefineItemIn::check),
         Op::SetInitialLevel => decode_body::<SetInitialLevelIn>(body).map(SetInitialLevelIn::check),
@@ -215,6 +229,40 @@ impl PurchaseIn {
 }
 
 #[derive(Serialize)]
+struct PurchaseBulkOut {
+    key: ByteArray<16>,
+    upc: UpcColumn,
+    units: UnitsColumn,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PurchaseBulkIn {
+    key: Checked<OrderKey>,
+    upc: UpcColumn,
+    units: UnitsColumn,
+    #[serde(default, deserialize_with = "present")]
+    location: Option<Checked<LocationId>>,
+}
+
+impl PurchaseBulkIn {
+    fn check(self) -> Result<RequestBody, Refusal> {
+        let refuse = |field| Refusal::InvalidValue { field };
+        let key = self.key.or_refuse("key")?;
+        let upcs = upcs_of(&self.upc).ok_or(refuse("upc"))?;
+        let units = units_of(&self.units).ok_or(refuse("units"))?;
+        let location = location_or_main(self.location)?;
+        let order = BulkOrder::new(key, location, upcs, units);
+        order.map(RequestBody::PurchaseBulk).map_err(|why| match why {
+            BulkOrderError::Uneven { .. } => refuse("units"),
+            _ => refuse("upc"),
+        })
+    }
+}
+
+#[derive(Serialize)]
 struct ReceiptOut {
     key: ByteArray<16>,
 }
@@ -277,10 +325,13 @@ impl SetInitialLevelIn {
     fn check(self) -> Result<RequestBody, Refusal> {
         let upc = self.upc.or_refuse("upc")?;
         let units = self.units.or_refuse("units")?;
-        let location =
-            self.location.map_or(Ok(LocationId::MAIN), |location| location.or_refuse("location"))?;
+        let location = location_or_main(self.location)?;
         Ok(RequestBody::SetInitialLevel { upc, location, units })
     }
+}
+
+fn location_or_main(location: Option<Checked<LocationId>>) -> Result<LocationId, Refusal> {
+    location.map_or(Ok(LocationId::MAIN), |location| location.or_refuse("location"))
 }
 
 #[derive(Serialize)]

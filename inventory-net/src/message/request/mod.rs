@@ -3,11 +3,11 @@
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
+use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
 
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, ProtocolErrorCode, Undecodable};
-use crate::message::{Op, Password, RequestId, Token};
+use crate::message::{Op, Password, RequestId, Token, express};
 
 /// A request and what its client calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub enum RequestBody {
     },
     /// Buys.
     Purchase(Order),
+    /// Buys a batch of independent rows.
+    PurchaseBulk(BulkOrder),
     /// The outcome of an order.
     Receipt {
         /// The order's key.
@@ -126,6 +128,7 @@ impl RequestBody {
             Self::Levels { .. } => Op::Levels,
             Self::Item { .. } => Op::Item,
             Self::Purchase(_) => Op::Purchase,
+            Self::PurchaseBulk(_) => Op::PurchaseBulk,
             Self::Receipt { .. } => Op::Receipt,
             Self::DefineItem { .. } => Op::DefineItem,
             Self::SetInitialLevel { .. } => Op::SetInitialLevel,
@@ -136,6 +139,11 @@ impl RequestBody {
 
 /// Reads the request that a payload is.
 pub fn decode_request(payload: &[u8]) -> Result<Request, RequestError> {
+    express::read_purchase(payload).map_or_else(|| decode_generally(payload), Ok)
+}
+
+/// Reads any request.
+pub(super) fn decode_generally(payload: &[u8]) -> Result<Request, RequestError> {
     let Envelope { id, kind, body } = envelope::open(payload)?;
     let id =
         RequestId::new(id).ok_or_else(|| Undecodable::malformed(None, "the id of a request is not 0"))?;
@@ -151,5 +159,14 @@ pub fn decode_request(payload: &[u8]) -> Result<Request, RequestError> {
 
 /// Appends the payload of a request.
 pub fn encode_request(to: &mut BytesMut, id: RequestId, body: &RequestBody) -> Result<(), EncodeError> {
-    bodies::encode(to, id.get(), body)
+    if let RequestBody::Purchase(order) = body {
+        express::write_purchase(to, id.get(), order);
+        return Ok(());
+    }
+    encode_generally(to, id.get(), body)
+}
+
+/// Appends any request.
+pub(super) fn encode_generally(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(), EncodeError> {
+    bodies::encode(to, id, body)
 }

@@ -1,0 +1,275 @@
+//! Instructions of the hot path, counted by valgrind's callgrind: no noise, so that a few percent show.
+//!
+//! `scripts/instructions` counts and compares with `benches/instructions.txt`; more than 5 % above it is an error.
+//! `scripts/instructions --renew` writes the counts there, to be committed with what changed them.
+//!
+//! Only what runs inside [`counted`] counts. The counts belong to a compiler and a target: with another one they are
+//! printed and not compared. The C library and BLAKE3 choose code by the processor's features, of which valgrind
+//! shows those up to AVX2.
+#![allow(missing_docs, reason = "the main function of a bench")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use bytes::BytesMut;
+use inventory_benches::{AnyError, BUYER, NOW, engine, order, receipt_of, settle, upc};
+use inventory_core::journal::GroupBuilder;
+use inventory_core::machine::{Decision, apply, decide};
+use inventory_core::{AppendId, Command as Wanted, Hash, Record, Time, Version};
+use inventory_net::frame;
+use inventory_net::limits::FRAME_BYTES_MAX;
+use inventory_net::message::{
+    Done, Op, ReplyBody, RequestBody, RequestId, decode_reply, decode_request, encode_reply, encode_request,
+};
+
+/// Purchases that each case makes.
+const PURCHASES: u64 = 1_024;
+/// Purchases that one group carries.
+const GROUP: usize = 64;
+/// Items of the shop.
+const ITEMS: u64 = 10_000;
+/// How much more may be counted than before.
+const TOLERANCE: f64 = 1.05;
+/// What a case is called and what it does once for each purchase.
+type Case = (&'static str, fn() -> Result<(), AnyError>);
+
+const CASES: [Case; 7] = [
+    ("decide_and_apply", decide_and_apply),
+    ("engine", through_the_engine),
+    ("encode_group", encode_group),
+    ("decode_group", decode_group),
+    ("decode_request", decode_a_request),
+    ("encode_receipt", encode_a_receipt),
+    ("decode_receipt", decode_a_receipt),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, AnyError> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let said = |option: &str| args.iter().any(|arg| arg == option);
+    if let Some(place) = args.iter().position(|arg| arg == "--count") {
+        let wanted = args.get(place + 1).ok_or("--count what?")?;
+        let case = CASES.iter().find(|case| case.0 == wanted).ok_or("there is no such case")?;
+        case.1()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !said("--bench") {
+        // Under `cargo test` each case runs once, to show that it runs at all.
+        CASES.iter().try_for_each(|case| case.1())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("instructions: skipped, valgrind is not installed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let counts: BTreeMap<&str, u64> =
+        CASES.iter().map(|case| Ok((case.0, count(case.0)?))).collect::<Result<_, AnyError>>()?;
+    let toolchain = toolchain()?;
+    if said("--renew") {
+        let mut text = format!("{toolchain}\n");
+        for (name, count) in &counts {
+            writeln!(text, "{name} {count}")?;
+        }
+        std::fs::write(figures(), text)?;
+    }
+    compare(&counts, &toolchain)
+}
+
+/// What is counted: everything that happens in it, whatever it is called from.
+#[inline(never)]
+fn counted<R>(work: impl FnOnce() -> R) -> R {
+    black_box(work())
+}
+
+/// Instructions of a case for each purchase.
+fn count(case: &str) -> Result<u64, AnyError> {
+    let output = Command::new("valgrind")
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=instructions::counted*",
+        ])
+        .arg(std::env::current_exe()?)
+        .args(["--count", case])
+        .output()?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{case}: {told}").into());
+    }
+    let total = told.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse::<u64>().ok());
+    match total {
+        Some(total) if total > PURCHASES => Ok(total / PURCHASES),
+        _ => Err(format!("{case}: nothing was counted: {told}").into()),
+    }
+}
+
+/// The compiler and the target, in one line.
+fn toolchain() -> Result<String, AnyError> {
+    let output = Command::new("rustc").arg("-vV").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    Ok(format!("rustc {} {}", value("release:").ok_or("rustc -vV")?, value("host:").ok_or("rustc -vV")?))
+}
+
+fn figures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("instructions.txt")
+}
+
+fn compare(counts: &BTreeMap<&str, u64>, toolchain: &str) -> Result<ExitCode, AnyError> {
+    let committed = std::fs::read_to_string(figures())?;
+    let (belongs_to, rows) = committed.split_once('\n').ok_or("instructions.txt is empty")?;
+    let before: BTreeMap<&str, u64> = rows
+        .lines()
+        .filter_map(|row| row.split_once(' '))
+        .map(|(name, count)| Ok((name, count.parse()?)))
+        .collect::<Result<_, AnyError>>()?;
+    let comparable = belongs_to == toolchain;
+    if !comparable {
+        println!("not compared: the committed counts are of {belongs_to}, this is {toolchain}");
+    }
+    println!("{:<18} {:>12} {:>12} {:>8}", "per purchase", "instructions", "committed", "change");
+    let mut worse = Vec::new();
+    for (name, count) in counts {
+        let Some(before) = before.get(name) else {
+            return Err(format!("{name} is not in instructions.txt: scripts/instructions --renew").into());
+        };
+        #[expect(clippy::cast_precision_loss, reason = "counts of instructions of one purchase")]
+        let change = *count as f64 / (*before).max(1) as f64;
+        println!("{name:<18} {count:>12} {before:>12} {:>+7.1}%", (change - 1.0) * 100.0);
+        if change > TOLERANCE {
+            worse.push(*name);
+        }
+    }
+    if comparable && !worse.is_empty() {
+        println!("more than 5 % worse: {}; if it has to be, scripts/instructions --renew", worse.join(", "));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One-line purchases of scattered items, each under its key.
+fn commands() -> Result<Vec<Wanted>, AnyError> {
+    let wanted = |sequence: u64| {
+        let item = upc(sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) % ITEMS)?;
+        Ok(Wanted::Purchase(order(sequence, item)))
+    };
+    (0..PURCHASES).map(wanted).collect()
+}
+
+fn time_at(sequence: u64) -> Time {
+    NOW.plus_micros(sequence * 10)
+}
+
+fn decide_and_apply() -> Result<(), AnyError> {
+    let mut state = engine(ITEMS)?.into_state();
+    let commands = commands()?;
+    counted(|| {
+        for (sequence, command) in (0..).zip(&commands) {
+            let at = time_at(sequence);
+            if let Decision::Happens(event) = decide(&state, at, BUYER, command) {
+                black_box(apply(&mut state, &Record { at, event }));
+            }
+        }
+    });
+    Ok(())
+}
+
+fn through_the_engine() -> Result<(), AnyError> {
+    let mut shop = engine(ITEMS)?;
+    let commands = commands()?;
+    counted(|| {
+        for (sequence, command) in (1..).zip(commands) {
+            shop.submit(time_at(sequence), sequence, BUYER, command.into());
+            if sequence % GROUP as u64 == 0 {
+                settle(&mut shop);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// What the purchases are in the journal.
+fn records() -> Result<Vec<Record>, AnyError> {
+    let state = engine(ITEMS)?.into_state();
+    let record = |(sequence, command)| {
+        let at = time_at(sequence);
+        match decide(&state, at, BUYER, &command) {
+            Decision::Happens(event) => Ok(Record { at, event }),
+            Decision::Stands(reply) => Err(format!("{reply:?}").into()),
+        }
+    };
+    (0..).zip(commands()?).map(record).collect()
+}
+
+fn encode_group() -> Result<(), AnyError> {
+    let records = records()?;
+    counted(|| {
+        for records in records.chunks(GROUP) {
+            let mut group = GroupBuilder::new(Version::ZERO);
+            for record in records {
+                group.push(record);
+            }
+            black_box(group.seal(AppendId(1), Hash::ZERO));
+        }
+    });
+    Ok(())
+}
+
+fn decode_group() -> Result<(), AnyError> {
+    let mut group = GroupBuilder::new(Version::ZERO);
+    for record in &records()? {
+        group.push(record);
+    }
+    let group = group.seal(AppendId(1), Hash::ZERO).ok_or("an empty group")?;
+    let decoded = counted(|| group.records().filter(|record| black_box(record).is_ok()).count());
+    if decoded as u64 == PURCHASES { Ok(()) } else { Err("a group that cannot be read".into()) }
+}
+
+fn decode_a_request() -> Result<(), AnyError> {
+    let id = RequestId::new(7).ok_or("an id")?;
+    let request = RequestBody::Purchase(order(1, upc(7)?));
+    let mut bytes = BytesMut::new();
+    frame::append(&mut bytes, FRAME_BYTES_MAX, |to| encode_request(to, id, &request))?;
+    let decoded = counted(|| {
+        let decode = || decode_request(frame::first_payload(black_box(&bytes), FRAME_BYTES_MAX).ok()??).ok();
+        (0..PURCHASES).filter(|_| black_box(decode()).is_some()).count()
+    });
+    if decoded as u64 == PURCHASES { Ok(()) } else { Err("a request that cannot be read".into()) }
+}
+
+fn encode_a_receipt() -> Result<(), AnyError> {
+    let id = RequestId::new(7).ok_or("an id")?;
+    let reply = ReplyBody::Done(Done::Receipt(receipt_of(&order(1, upc(7)?))));
+    let mut out = BytesMut::with_capacity(4 << 10);
+    counted(|| {
+        (0..PURCHASES).try_for_each(|_| {
+            out.clear();
+            frame::append(&mut out, FRAME_BYTES_MAX, |to| encode_reply(to, Some(id), black_box(&reply)))
+        })
+    })?;
+    Ok(())
+}
+
+fn decode_a_receipt() -> Result<(), AnyError> {
+    let id = RequestId::new(7).ok_or("an id")?;
+    let reply = ReplyBody::Done(Done::Receipt(receipt_of(&order(1, upc(7)?))));
+    let mut payload = BytesMut::new();
+    encode_reply(&mut payload, Some(id), &reply)?;
+    let decoded = counted(|| {
+        let decode = || decode_reply(black_box(&payload), |_| Some(Op::Purchase)).ok();
+        (0..PURCHASES).filter(|_| black_box(decode()).is_some()).count()
+    });
+    if decoded as u64 == PURCHASES { Ok(()) } else { Err("a receipt that cannot be read".into()) }
+}

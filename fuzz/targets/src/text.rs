@@ -1,0 +1,46 @@
+//! What people type: a value that is read is shown as a text that reads as the same value.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use inventory_cli::items::read_items;
+use inventory_cli::parse;
+use inventory_core::{LocationId, Money, OrderKey, Role, Time, Units, Upc};
+
+pub(crate) fn text(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    round_trip::<Upc>(text);
+    round_trip::<Units>(text);
+    round_trip::<Money>(text);
+    round_trip::<OrderKey>(text);
+    round_trip::<Time>(text);
+    round_trip::<Role>(text);
+    if let Ok(location) = parse::location(text) {
+        assert_eq!(parse::location(&location.to_string()), Ok::<LocationId, _>(location));
+    }
+    if let Ok(moment) = parse::moment(text) {
+        let shown = moment.to_string();
+        assert_eq!(parse::moment(shown.strip_prefix("version ").unwrap_or(&shown)), Ok(moment));
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if let Ok(lines) = parse::order_lines(&words) {
+        assert_eq!(lines.len().saturating_mul(2), words.len());
+    }
+}
+
+fn round_trip<T: FromStr<Err: Display> + Display + PartialEq>(text: &str) {
+    match text.parse::<T>() {
+        Ok(value) => {
+            let shown = value.to_string();
+            assert!(shown.parse::<T>().is_ok_and(|again| again == value), "{text:?} is shown as {shown:?}");
+        }
+        Err(why) => assert!(!why.to_string().is_empty()),
+    }
+}
+
+pub(crate) fn items(bytes: &[u8]) {
+    match read_items(bytes) {
+        Ok(items) => assert!(!items.is_empty()),
+        Err(why) => assert!(!why.to_string().is_empty()),
+    }
+}

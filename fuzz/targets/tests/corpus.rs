@@ -1,0 +1,145 @@
+//! The kept corpus (`fuzz/corpus/TARGET/`) through the same functions that the fuzzer calls, on the stable toolchain.
+//!
+//! `cargo test -p inventory-fuzz-targets --test corpus -- --ignored` writes the seeds that are made from golden bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use inventory_core::journal::Group;
+use inventory_fuzz_targets::{TARGETS, run};
+use inventory_net::message::Op;
+
+/// Most files and bytes that are kept of one target's corpus.
+const FILES_MAX: usize = 64;
+const BYTES_MAX: usize = 128 << 10;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn corpus(target: &str) -> PathBuf {
+    root().join("fuzz/corpus").join(target)
+}
+
+#[test]
+fn the_kept_corpus_breaks_no_promise_and_no_bound() {
+    for (target, _) in TARGETS {
+        let files: Vec<PathBuf> =
+            fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let inputs: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+        let bytes: usize = inputs.iter().map(Vec::len).sum();
+        println!("{target}: {} files, {bytes} bytes", files.len());
+        assert!((1..=FILES_MAX).contains(&files.len()) && bytes <= BYTES_MAX, "{target}: keep few and small");
+        for (path, input) in files.iter().zip(inputs) {
+            let told = std::panic::catch_unwind(|| run(target, &input));
+            assert!(told.is_ok(), "{} breaks a promise", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_target_has_its_program() {
+    let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    for (target, _) in TARGETS {
+        let program = fs::read_to_string(root().join(format!("fuzz/fuzz_targets/{target}.rs"))).unwrap();
+        assert!(program.contains(&format!("run(\"{target}\", data)")), "{target}");
+        assert!(manifest.contains(&format!("name = \"{target}\"")), "{target}");
+    }
+}
+
+#[test]
+#[ignore = "writes the seeds into the source tree"]
+fn write_the_seeds() {
+    let seed = |target: &str, name: &str, bytes: &[u8]| {
+        let dir = corpus(target);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(format!("seed-{}", name.replace([' ', '_'], "-"))), bytes).unwrap();
+    };
+    let with = |first: &[u8], bytes: &[u8]| [first, bytes].concat();
+    let examples = examples();
+    let mut conversation = vec![200];
+    for (name, rule, frame) in &examples {
+        if rule.ends_with("-request") {
+            seed("request", name, &frame[4..]);
+            conversation.extend_from_slice(frame);
+        } else {
+            seed("reply", name, &with(&[operation(rule)], &frame[4..]));
+        }
+    }
+    seed("frame", "conversation", &conversation);
+
+    let formats = root().join("inventory-store/tests/formats/1");
+    let first = fs::read(formats.join("journal/00000000000000000001.seg")).unwrap();
+    let records = &first[4096..=first.iter().rposition(|byte| *byte != 0).unwrap()];
+    seed("record", "sample", &with(&[0], records));
+    seed("record", "repaired", &with(&[1], &records[..600]));
+    let length = usize::try_from(u32::from_le_bytes(records[32..36].try_into().unwrap())).unwrap();
+    let group = &records[36..36 + length];
+    assert!(Group::from_bytes(group.to_vec().into()).is_ok());
+    seed("group", "sample", &with(&[0], group));
+    seed("group", "events", &with(&[1, group[4]], &group[64..]));
+    let snapshot = fs::read(formats.join("snapshots/00000000000000000084.snap")).unwrap();
+    seed("snapshot", "sample", &with(&[0], &snapshot));
+    seed("snapshot", "content", &with(&[1], &snapshot[10..snapshot.len() - 32]));
+    seed("segment", "nothing", &[]);
+    seed("history", "nothing", &[]);
+    for (name, text) in [
+        ("upc", "036000291452"),
+        ("units", "4611686018427387903"),
+        ("money", "-92233720368547758.08"),
+        ("key", "019a9d7c-6a00-7abc-8def-0123456789ab"),
+        ("time", "2026-11-21T00:00:00.000001Z"),
+        ("role", "administrator"),
+        ("location", "main"),
+        ("lines", "036000291452 2 12345678905 0"),
+    ] {
+        seed("text", name, text.as_bytes());
+    }
+    seed(
+        "items",
+        "two",
+        b"upc,name,price,units\n036000291452,\"Soup, \"\"best\"\"\",1.89,100\n96385074,Nothing,,0\n",
+    );
+}
+
+/// The examples of PROTOCOL.md: name, rule, frame.
+fn examples() -> Vec<(String, String, Vec<u8>)> {
+    let text = fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
+    let attribute = |info: &str, name: &str| {
+        info.split(&format!("{name}=\"")).nth(1)?.split('"').next().map(str::to_owned)
+    };
+    let blocks = text.split("\n```example ").skip(1).map(|block| block.split("\n```").next().unwrap());
+    let example = |block: &str| {
+        let (info, content) = block.split_once('\n').unwrap();
+        let hex = content.split_once("\n\n").unwrap().1.lines().filter_map(|line| line.split('#').next());
+        let digits: Vec<u8> = hex.flat_map(str::bytes).filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        (
+            attribute(info, "name").unwrap(),
+            attribute(info, "rule").unwrap(),
+            digits.chunks(2).map(byte).collect(),
+        )
+    };
+    blocks.map(example).collect()
+}
+
+/// An operation that this rule is the reply to.
+fn operation(rule: &str) -> u8 {
+    let op = match rule {
+        "hello-reply" => Op::Hello,
+        "log-in-reply" => Op::LogIn,
+        "log-out-reply" => Op::LogOut,
+        "account-reply" => Op::WhoAmI,
+        "levels-reply" => Op::Levels,
+        "version-reply" => Op::AddUser,
+        _ => Op::Purchase,
+    };
+    op as u8
+}

@@ -1,0 +1,143 @@
+//! A snapshot holds the whole state, and bytes whose hash is right are still not believed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use inventory_core::journal::{Malformed, Snapshot, SnapshotError};
+use inventory_core::limits::{ORDER_WINDOW_AGE_US, SESSIONS_PER_USER_MAX};
+use inventory_core::machine::apply;
+use inventory_core::state::{Lookup, State};
+use inventory_core::{
+    Event, Hash, ItemId, LocationId, OrderDigest, OrderKey, Record, Refusal, Role, SessionId, Time, Units,
+    Upc, UserId,
+};
+
+const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+const ALICE: UserId = UserId(1);
+/// Where the bytes of `shop` hold what the tests change.
+const ITEMS: usize = 58;
+const UPC: usize = ITEMS + 4;
+const SECOND_UPC: usize = UPC + 22;
+const SECOND_LEVEL: usize = SECOND_UPC + 23 + 8 + 22;
+const USERS: usize = SECOND_LEVEL + 22;
+const SESSION_COUNT: usize = USERS + 4 + 2 + 5 + 2 + 1;
+
+fn happen(state: &mut State, at: Time, event: Event) {
+    apply(state, &Record { at, event });
+}
+
+fn define(code: u64, name: &str) -> Event {
+    let upc = Upc::new(code).unwrap();
+    Event::ItemDefined { by: UserId::SYSTEM, upc, name: name.into(), price: None }
+}
+
+fn set_level(location: u16, number: u64) -> Event {
+    let (location, units) = (LocationId(location), Units::new(number).unwrap());
+    Event::InitialLevelSet { by: UserId::SYSTEM, item: ItemId(0), location, units }
+}
+
+fn refuse(key: OrderKey) -> Event {
+    Event::PurchaseRefused { key, user: ALICE, digest: OrderDigest(0), refusal: Refusal::EmptyOrder }
+}
+
+fn log_in(number: u8) -> Event {
+    Event::LoggedIn { user: ALICE, session: SessionId([number; 32]), displaced: None }
+}
+
+/// Soup, bread, soup in two places, and alice with this many sessions.
+fn shop(sessions: usize) -> State {
+    let mut state = State::new(1);
+    let (name, password_hash) = ("alice".into(), "".into());
+    let add_alice = Event::UserAdded { by: UserId::SYSTEM, name, password_hash, role: Role::Administrator };
+    for event in [define(1, "soup"), define(2, "bread"), set_level(0, 10), set_level(3, 10), add_alice] {
+        happen(&mut state, NOW, event);
+    }
+    for number in 0..sessions {
+        happen(&mut state, NOW, log_in(u8::try_from(number).unwrap()));
+    }
+    state
+}
+
+fn snapshot(state: &State) -> Snapshot {
+    Snapshot::of(state, Hash([9; 32]))
+}
+
+fn restored(state: &State) -> State {
+    Snapshot::from_bytes(snapshot(state).bytes().clone()).unwrap().restore(2).unwrap()
+}
+
+/// What restoring says once the bytes of a state's snapshot are changed and the hash made right again.
+fn refused(state: &State, change: impl Fn(&mut Vec<u8>)) -> Option<Malformed> {
+    let mut bytes = snapshot(state).bytes().to_vec();
+    bytes.truncate(bytes.len() - 32);
+    change(&mut bytes);
+    let hash = Hash::of(&bytes);
+    bytes.extend(hash.0);
+    match Snapshot::from_bytes(bytes.into()).unwrap().restore(1) {
+        Err(SnapshotError::Malformed(why)) => Some(why),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_snapshot_tells_its_version_and_its_time() {
+    let mut state = shop(1);
+    let later = NOW.plus_micros(5);
+    happen(&mut state, later, define(3, "butter"));
+    let snapshot = snapshot(&state);
+    assert_eq!((snapshot.tip().version, snapshot.tip().hash), (state.version(), Hash([9; 32])));
+    assert_eq!(snapshot.time(), later);
+    assert_eq!(restored(&state).now(), later);
+}
+
+#[test]
+fn a_user_may_have_as_many_sessions_as_the_bound_says_in_a_snapshot_too() {
+    let state = shop(SESSIONS_PER_USER_MAX);
+    assert_eq!(restored(&state).digest(), state.digest());
+    for count in [SESSIONS_PER_USER_MAX + 1, SESSIONS_PER_USER_MAX + 2] {
+        let count = u8::try_from(count).unwrap();
+        let why = refused(&state, |bytes| bytes[SESSION_COUNT] = count);
+        assert_eq!(why, Some(Malformed::OutOfRange("number of sessions")));
+    }
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_named() {
+    let state = shop(2);
+    let change = |at: usize, byte: u8| refused(&state, move |bytes| bytes[at] = byte);
+    let named = |what| Some(Malformed::OutOfRange(what));
+    assert_eq!(change(SECOND_UPC, 1), named("UPC"), "two items of one code");
+    assert_eq!(change(SECOND_LEVEL, 7), named("level"), "of no item");
+    assert_eq!(change(SECOND_LEVEL + 4, 0), named("level"), "two levels of one item and location");
+    assert_eq!(change(SECOND_LEVEL + 14, 11), named("level"), "more reserved than on hand");
+    let twice =
+        |bytes: &mut Vec<u8>| bytes.copy_within(SESSION_COUNT + 1..SESSION_COUNT + 33, SESSION_COUNT + 33);
+    assert_eq!(refused(&state, twice), named("session"), "one session twice");
+    assert_eq!(refused(&state, |bytes| bytes.push(0)), Some(Malformed::TrailingBytes));
+    assert_eq!(refused(&state, |bytes| bytes.truncate(bytes.len() - 1)), Some(Malformed::Truncated));
+}
+
+#[test]
+fn what_left_the_window_is_known_to_have_left_also_after_a_restart() {
+    let mut state = shop(0);
+    let key = |time| OrderKey::from_parts(time, 1);
+    let old = key(NOW);
+    happen(&mut state, NOW, refuse(old));
+    assert_eq!((state.orders().len(), state.orders().is_empty()), (1, false));
+    let later = NOW.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000);
+    happen(&mut state, later, refuse(key(later)));
+    // Asked as of an earlier time, only the floor tells.
+    assert_eq!(state.orders().look_up(old, NOW), Lookup::TooOld);
+    let restored = restored(&state);
+    assert_eq!(restored.orders().look_up(old, NOW), Lookup::TooOld);
+    let start = |now| restored.orders().start(now);
+    assert_eq!(start(NOW), NOW.plus_micros(1_000_000), "the second behind the last that left");
+    assert_eq!(start(later.plus_micros(9_000_000)), NOW.plus_micros(10_000_000), "a day back");
+}
+
+#[test]
+fn a_state_without_events_is_empty() {
+    let state = State::new(1);
+    assert!(state.catalogue().is_empty() && state.users().is_empty() && state.orders().is_empty());
+    let state = shop(0);
+    assert!(!state.catalogue().is_empty() && !state.users().is_empty() && state.orders().is_empty());
+    assert_eq!((state.catalogue().len(), state.users().len()), (2, 1));
+}
