@@ -16,8 +16,8 @@ use inventory_core::journal::{
 };
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::{
-    Inventory, InventoryError, Order, OrderKey, OrderLine, Receipt, Refusal, Role, Time, Units, Upc, UserId,
-    Version,
+    BulkOrder, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine, Receipt, Refusal, Role,
+    Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 
@@ -108,6 +108,23 @@ fn an_embedded_inventory_finds_the_outcome_of_an_order_however_old() {
         assert_eq!(shop.buy(later, &another), Err(Refusal::KeyReused));
     }
     assert_eq!(shop.on_hand(), 999_998);
+}
+
+#[test]
+fn a_batch_is_found_however_old() {
+    let mut shop = Shop::new();
+    let batch = |units| {
+        let key = OrderKey::from_parts(NOW, 1);
+        BulkOrder::new(key, LocationId::MAIN, vec![item(); 2], vec![units; 2]).unwrap()
+    };
+    let receipt = block_on(shop.inventory.purchase_bulk(NOW, shop.alice, batch(2))).unwrap();
+    let later = after_hours(25);
+    let again = block_on(shop.inventory.purchase_bulk(later, shop.alice, batch(2))).unwrap();
+    let asked = block_on(shop.inventory.bulk_receipt(later, shop.alice, receipt.key)).unwrap();
+    assert_eq!([&again, &asked], [&receipt; 2]);
+    let another = block_on(shop.inventory.purchase_bulk(later, shop.alice, batch(3)));
+    assert!(matches!(another, Err(InventoryError::Refused(Refusal::KeyReused))), "{another:?}");
+    assert_eq!(shop.on_hand(), 999_996);
 }
 
 /// Another writer decides the order and a day goes by before this one learns of either.

@@ -189,8 +189,14 @@ impl PastOrderSearch {
 
     fn is_outcome(&self, record: &Record) -> bool {
         match &record.event {
-            Event::Purchased { key, .. } | Event::PurchaseRefused { key, .. } => *key == self.key,
-            _ => false,
+            Event::Purchased { key, .. }
+            | Event::BulkPurchased { key, .. }
+            | Event::PurchaseRefused { key, .. } => *key == self.key,
+            Event::ItemDefined { .. }
+            | Event::InitialLevelSet { .. }
+            | Event::UserAdded { .. }
+            | Event::LoggedIn { .. }
+            | Event::LoggedOut { .. } => false,
         }
     }
 
