@@ -44,6 +44,11 @@ impl Line {
         }
     }
 
+    /// The journal itself, for what is done beside the servers.
+    pub(crate) const fn files(&self) -> &FileJournal {
+        &self.journal
+    }
+
     /// Lets the next appends lose this.
     pub(crate) fn lose(&self, losses: impl IntoIterator<Item = Loss>) {
         *lock(&self.losses) = losses.into_iter().collect();

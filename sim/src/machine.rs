@@ -2,6 +2,7 @@
 //! it starts, kills and starts again.
 
 mod rot;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -284,19 +285,6 @@ impl Machine {
             self.see_faults(watch.step);
             self.happens(watch.step, Fault::Restart);
         }
-    }
-
-    /// Lets a server save a snapshot now, and the journal let go of old segments.
-    pub(crate) fn snapshot(&mut self, watch: &mut Watch<'_>) {
-        let server = self.rng.usize(..self.options.servers);
-        if let Some(node) = self.nodes.get(server)
-            && let Some(covered) = node.save_snapshot()
-            && self.rng.bool()
-        {
-            watch.auditor.discarded(covered);
-            node.discard_through(covered);
-        }
-        self.see_faults(watch.step);
     }
 
     fn close(&mut self) {

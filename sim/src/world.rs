@@ -181,11 +181,12 @@ impl World {
             self.machine.probe(&self.auditor)?;
             self.catch_up()
         } else if is(snapshot) {
-            self.machine.snapshot(&mut Watch {
-                step: self.step,
-                auditor: &mut self.auditor,
-                trace: &mut self.trace,
-            });
+            let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
+            if self.rng.bool() {
+                self.machine.snapshot(&mut watch);
+            } else {
+                self.machine.keep_up(self.now, &mut watch)?;
+            }
             self.see_end()
         } else {
             let faults = self.rates.faults.clone();

@@ -63,6 +63,9 @@ impl Auditor {
     pub(crate) fn holds(&self, groups: &[Group]) -> Check {
         let found: Vec<Tip> = groups.iter().map(tip_of).collect();
         let start = groups.first().map_or(Version(u64::MAX), Group::base);
+        ensure(groups.is_empty() || start <= self.discarded, || {
+            format!("the journal begins at {start}, and all behind {} must be kept", self.discarded)
+        })?;
         let known = self.groups.iter().filter(|group| group.base() >= start);
         ensure(found.starts_with(&known.map(tip_of).collect::<Vec<_>>()), || {
             let tip = found.last().copied().unwrap_or_default();

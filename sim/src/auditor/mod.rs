@@ -182,6 +182,12 @@ impl Auditor {
         self.discarded = self.discarded.max(version);
     }
 
+    /// The version in front of the first event at this time or later; none if there is no such event.
+    pub(crate) fn begin_of(&self, time: Time) -> Option<Version> {
+        let before = self.records.partition_point(|record| record.at < time);
+        Some(Version(before as u64)).filter(|version| *version < self.version())
+    }
+
     /// Every durable purchase: its key, and what a client must know of it.
     pub(crate) fn purchases(&self) -> impl Iterator<Item = (OrderKey, &ReplyBody)> {
         self.decided.iter().map(|(key, decided)| (*key, &decided.reply))
