@@ -80,6 +80,10 @@ defects! {
     DiscardsUncovered,
     /// Of several snapshots the oldest is loaded.
     OldestSnapshotLoaded,
+    /// A compressed segment takes the place of the other before it is durable.
+    CompressedNotSynced,
+    /// Of the segments that are kept for their age the oldest is discarded.
+    YoungSegmentDiscarded,
 }
 
 /// Whether this defect is planted here and now.

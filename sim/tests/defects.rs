@@ -60,6 +60,8 @@ const FOUND_WITHIN: &[(Defect, u64)] = &[
     (Defect::Inside(In::FailedSyncForgotten), 100),
     (Defect::Inside(In::ShortWriteLeft), 300),
     (Defect::Inside(In::PreviousHashIgnored), 300),
+    (Defect::Inside(In::CompressedNotSynced), 300),
+    (Defect::Inside(In::YoungSegmentDiscarded), 600),
 ];
 
 /// Defects that the conformance kit finds.

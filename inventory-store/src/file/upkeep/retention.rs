@@ -75,6 +75,7 @@ fn ended_before(shared: &Shared, segments: &[Kept], time: Time) -> Result<Option
         let first = first_time(&*shared.disk, next.number);
         match first.map_err(|why| failed(shared, &segment::name(next.number), why))? {
             Some(first) if first < time => end = Some(next.base),
+            Some(_) if defect::is(Defect::YoungSegmentDiscarded) => return Ok(Some(next.base)),
             _ => break,
         }
     }
