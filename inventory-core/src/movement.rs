@@ -1,7 +1,7 @@
 //! Movements: every change of a quantity, with who, when and why, read off an event.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::event::{Event, Line, Record};
@@ -48,7 +48,7 @@ pub struct Movement {
     /// Units on hand after it.
     pub on_hand: Units,
     /// Who; none if it was the system itself.
-    pub user: Option<Box<str>>,
+    pub user: Option<Arc<str>>,
     /// The order it belongs to.
     pub order: Option<OrderKey>,
 }

@@ -1,6 +1,6 @@
 //! Pure reads.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::bulk::BulkOutcome;
@@ -150,6 +150,6 @@ pub(crate) fn build_bulk_receipt(
     BulkReceipt { key, version, user: name_of(state, user), at, outcome }
 }
 
-fn name_of(state: &State, user: UserId) -> Box<str> {
+fn name_of(state: &State, user: UserId) -> Arc<str> {
     state.users.user(user).map(|user| user.name.clone()).unwrap_or_default()
 }

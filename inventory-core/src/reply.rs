@@ -1,6 +1,7 @@
 //! What the engine answers.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -21,7 +22,7 @@ pub struct Receipt {
     /// The version the purchase made.
     pub version: Version,
     /// Who bought.
-    pub user: Box<str>,
+    pub user: Arc<str>,
     /// When.
     pub at: Time,
     /// What was bought, each item and location once.
@@ -38,7 +39,7 @@ pub struct BulkReceipt {
     /// The version the batch made.
     pub version: Version,
     /// Who bought.
-    pub user: Box<str>,
+    pub user: Arc<str>,
     /// When.
     pub at: Time,
     /// What became of the rows.
@@ -84,7 +85,7 @@ pub struct Identity {
     /// The user's row number.
     pub user: UserId,
     /// The user's name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// What the user may do.
     pub role: Role,
 }

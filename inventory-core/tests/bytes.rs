@@ -2,7 +2,7 @@
 //! with the reason.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use inventory_core::journal::{Group, GroupBuilder, GroupError, Malformed};
+use inventory_core::journal::{GROUP_FORMAT, Group, GroupBuilder, GroupError, Malformed};
 use inventory_core::limits::{GROUP_BYTES_MAX, ORDER_LINES_MAX, UNITS_MAX, UPC_MAX};
 use inventory_core::{
     AppendId, Event, Hash, ItemId, Line, LocationId, Money, OrderDigest, OrderKey, Record, Refusal, Role,
@@ -123,7 +123,7 @@ fn a_value_out_of_its_range_is_named() {
 
 #[test]
 fn an_event_of_an_unknown_kind_or_length_is_named() {
-    assert_eq!(why(&define(None), EVENT, &[8]), Some(Malformed::UnknownKind(8)));
+    assert_eq!(why(&define(None), EVENT, &[255]), Some(Malformed::UnknownKind(255)));
     assert_eq!(why(&define(None), EVENT, &[0]), Some(Malformed::UnknownKind(0)));
     assert_eq!(why(&define(None), FIELDS + 12, &[200]), Some(Malformed::Truncated));
 }
@@ -162,7 +162,10 @@ fn a_group_has_a_header_at_least_one_event_and_at_most_so_many_bytes() {
     for (number, change) in no_group.into_iter().enumerate() {
         assert!(matches!(read(change), Err((true, _))), "{number}");
     }
-    assert_eq!(read(&|bytes| bytes[0] = 2), Err((false, GroupError::UnknownFormat(2))));
+    for format in [0, GROUP_FORMAT + 1] {
+        let other = read(&|bytes| bytes[..2].copy_from_slice(&format.to_le_bytes()));
+        assert_eq!(other, Err((false, GroupError::UnknownFormat(format))));
+    }
 }
 
 #[test]

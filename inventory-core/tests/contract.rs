@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use inventory_core::limits;
-use inventory_core::{LocationId, Reason, Refusal, Role, RoleError, Shortage, Unavailable, Units, Upc};
+use inventory_core::{
+    LocationId, Reason, Refusal, Role, RoleError, RowCodes, Shortage, Unavailable, Units, Upc,
+};
 
 fn upc(code: u64) -> Upc {
     Upc::new(code).unwrap()
@@ -39,6 +41,14 @@ fn refusals_have_permanent_codes_and_names() {
     ] {
         assert_eq!((refusal.code(), refusal.name()), (code, name));
     }
+}
+
+#[test]
+fn rows_of_a_batch_have_the_codes_and_names_of_refusals() {
+    let codes = RowCodes::new(vec![0, 20, 21, 22, 23]).unwrap();
+    let names = ["accepted", "unknown_item", "insufficient_stock", "zero_quantity", "overflow"];
+    assert_eq!([0, 1, 2, 3, 4].map(|row| codes.name(row)), names);
+    assert!([1, 19, 24].iter().all(|code| RowCodes::new(vec![*code]).is_none()));
 }
 
 #[test]
@@ -97,6 +107,6 @@ fn bounds_are_those_of_the_contract() {
     assert_eq!((limits::ORDER_LINES_MAX, limits::LEVELS_PAGE_MAX), (1_024, 1_000));
     assert_eq!(limits::INBOX_REQUESTS_MAX, 65_536);
     assert_eq!((limits::UNDURABLE_BYTES_MAX, limits::WAITING_BYTES_MAX), (67_108_864, 67_108_864));
-    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 65_536));
-    assert_eq!(limits::GROUP_BYTES_MAX, 1_114_112);
+    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 163_840));
+    assert_eq!(limits::GROUP_BYTES_MAX, 1_212_416);
 }

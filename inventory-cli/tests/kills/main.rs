@@ -135,7 +135,7 @@ fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: 
         let recorded = ledger.outcomes.get(key).unwrap_or_else(|| panic!("order {key} is lost"));
         match outcome {
             Outcome::Bought(receipt) => {
-                assert_eq!((receipt.version, &receipt.user), (recorded.version, &recorded.user), "{key}");
+                assert_eq!((receipt.version, &*receipt.user), (recorded.version, &*recorded.user), "{key}");
                 assert!(versions.insert(receipt.version), "two receipts of version {}", receipt.version);
                 let lines: BTreeMap<Upc, u64> =
                     receipt.lines.iter().map(|line| (line.upc, line.units.get())).collect();

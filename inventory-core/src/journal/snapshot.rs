@@ -248,7 +248,7 @@ fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     if state.users.id(&name).is_some() {
         return Err(Malformed::OutOfRange("user"));
     }
-    state.users.add(name.clone(), password_hash, role);
+    state.users.add(&name, password_hash, role);
     let user = state.users.id(&name).ok_or(Malformed::OutOfRange("user"))?;
     let sessions = from.try_get_u8()?;
     if usize::from(sessions) > SESSIONS_PER_USER_MAX {

@@ -34,7 +34,7 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             state.undo.push(Change::Level { item: *item, location: *location, before });
         }
         Event::UserAdded { by: _, name, password_hash, role } => {
-            state.users.add(name.clone(), password_hash.clone(), *role);
+            state.users.add(name, password_hash.clone(), *role);
             state.undo.push(Change::UserAdded);
         }
         Event::LoggedIn { user, session, displaced } => {

@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
@@ -19,7 +20,7 @@ use crate::limits::USERS_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Unique among users.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The password's hash, a PHC string.
     pub password_hash: Box<str>,
     /// What the user may do.
@@ -109,13 +110,13 @@ impl Users {
     }
 
     /// Adds a user. The caller has made sure that there is none of this name.
-    pub(crate) fn add(&mut self, name: Box<str>, password_hash: Box<str>, role: Role) {
+    pub(crate) fn add(&mut self, name: &str, password_hash: Box<str>, role: Role) {
         let Some(id) = u32::try_from(self.rows.len()).ok().and_then(|len| len.checked_add(1)) else {
             debug_assert!(false, "the bound on users was checked");
             return;
         };
-        let hash = self.hasher.hash_one(&*name);
-        self.rows.push(User { name, password_hash, role, sessions: VecDeque::new() });
+        let hash = self.hasher.hash_one(name);
+        self.rows.push(User { name: name.into(), password_hash, role, sessions: VecDeque::new() });
         let Self { rows, by_name, hasher, .. } = self;
         by_name.insert_unique(hash, UserId(id), |id| {
             index(*id).and_then(|row| rows.get(row)).map_or(0, |user| hasher.hash_one(&*user.name))
@@ -186,7 +187,7 @@ mod tests {
     fn a_user_that_is_taken_back_leaves_nothing_behind() {
         let mut users = Users::new(1);
         for name in ["alice", "bob"] {
-            users.add(name.into(), "".into(), Role::Buyer);
+            users.add(name, "".into(), Role::Buyer);
         }
         users.undo_add();
         assert_eq!((users.len(), users.by_name.len()), (1, 1));

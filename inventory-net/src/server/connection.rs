@@ -22,7 +22,7 @@ use super::requests::Turn;
 use super::{Phase, Shared};
 use crate::connection::ServerConnection;
 use crate::limits::BUFFER_BYTES_MIN;
-use crate::message::{Done, Op, ReplyBody, Request, Unavailable};
+use crate::message::{Done, Op, ReplyBody, Unavailable};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::transport::{Incoming, Stream};
 
@@ -216,17 +216,15 @@ impl Connection {
 
     /// Starts the requests that have arrived; says whether there was any.
     fn start_requests(&mut self, now_us: u64) -> bool {
-        let mut any = false;
+        // What was read at once came at one time.
+        let mut came = None;
         while !self.awaits_actor {
             let Some(request) = self.wire.poll_request(now_us) else { break };
-            self.start(request);
-            any = true;
+            let came = *came.get_or_insert_with(|| self.shared.service.now());
+            let turn = self.shared.start(came, self.actor, &self.origin, &self.outbox, request);
+            self.awaits_actor = turn == Turn::Wait;
         }
-        any
-    }
-
-    fn start(&mut self, request: Request) {
-        self.awaits_actor = self.shared.start(self.actor, &self.origin, &self.outbox, request) == Turn::Wait;
+        came.is_some()
     }
 
     /// Writes as much as the stream takes.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use inventory_core::limits::LEVELS_PAGE_MAX;
-use inventory_core::{Action, Actor, Command, Query};
+use inventory_core::{Action, Actor, Command, Query, Time};
 
 use super::Shared;
 use crate::message::{Op, Request, RequestBody, RequestId};
@@ -24,9 +24,10 @@ pub(super) enum Turn {
 }
 
 impl Shared {
-    /// Starts a request; its reply comes through the outbox.
+    /// Starts a request that came at this time; its reply comes through the outbox.
     pub(super) fn start(
         self: &Arc<Self>,
+        came: Time,
         actor: Actor,
         origin: &Arc<str>,
         outbox: &Arc<Outbox>,
@@ -48,7 +49,7 @@ impl Shared {
                         tokio::spawn(async move {
                             // The engine looks at once.
                             let _turn = shared.long_reads.turn().await;
-                            shared.service.submit(actor, query, reply_to);
+                            shared.service.submit(shared.service.now(), actor, query, reply_to);
                         });
                         return Turn::Next;
                     }
@@ -85,7 +86,7 @@ impl Shared {
                 // Answered by the connection's protocol machine, which never gives it out.
                 RequestBody::Hello(_) => return Turn::Next,
             };
-        self.service.submit(actor, action, reply_to);
+        self.service.submit(came, actor, action, reply_to);
         turn
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inventory_core::journal::{Journal, JournalError, PastOrder, ReplayError, Tip, replay};
 use inventory_core::state::State;
-use inventory_core::{Action, Actor, Engine, EngineConfig, Reply, Unavailable, Version};
+use inventory_core::{Action, Actor, Engine, EngineConfig, Reply, Time, Unavailable, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -154,8 +154,7 @@ impl Service {
     }
 
     /// Takes a request; the reply goes to `reply_to` when it may leave. Never blocks.
-    pub(crate) fn submit(&self, actor: Actor, action: Action, reply_to: ReplyTo) {
-        let now = self.shared.clock.now();
+    pub(crate) fn submit(&self, now: Time, actor: Actor, action: Action, reply_to: ReplyTo) {
         let mut desk = lock(&self.shared.desk);
         if desk.closing {
             drop(desk);
@@ -170,9 +169,14 @@ impl Service {
     /// Makes a request and waits for its reply.
     pub async fn call(&self, actor: Actor, action: impl Into<Action>) -> Reply {
         let (caller, reply) = oneshot::channel();
-        self.submit(actor, action.into(), ReplyTo::Caller(caller));
+        self.submit(self.now(), actor, action.into(), ReplyTo::Caller(caller));
         // The committer answers every ticket before it ends; only a runtime that was shut down drops one.
         reply.await.unwrap_or(Reply::Unavailable(Unavailable::Poisoned))
+    }
+
+    /// The time, as the service's clock tells it.
+    pub(crate) fn now(&self) -> Time {
+        self.shared.clock.now()
     }
 
     /// The number of durable events.

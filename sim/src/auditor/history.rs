@@ -139,7 +139,7 @@ impl Auditor {
                 for line in &taken {
                     ensure(changed.take(line), || format!("{line:?}: sold more than there was"))?;
                 }
-                let name = self.user(*user).map(|user| user.name.clone()).unwrap_or_default();
+                let name = self.user(*user).map(|user| user.name.clone().into()).unwrap_or_default();
                 let receipt = Receipt {
                     key: *key,
                     version,
@@ -170,7 +170,7 @@ impl Auditor {
                     total: price,
                     codes: RowCodes::new(codes).unwrap_or_default(),
                 };
-                let name = self.user(*user).map(|user| user.name.clone()).unwrap_or_default();
+                let name = self.user(*user).map(|user| user.name.clone().into()).unwrap_or_default();
                 let receipt = BulkReceipt { key: *key, version, user: name, at: record.at, outcome };
                 let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });

@@ -35,7 +35,7 @@ impl Auditor {
     fn same_users(&self, state: &State) -> Check {
         ensure(state.users().len() == self.users.len(), || "the number of users differs".into())?;
         for ((_, found), row) in state.users().iter().zip(&self.users) {
-            let same = found.name == row.name
+            let same = *found.name == *row.name
                 && found.password_hash == row.password_hash
                 && found.role == row.role
                 && found.sessions.iter().eq(&row.sessions);

@@ -323,6 +323,7 @@ struct AnyReceiptIn {
 impl AnyReceiptIn {
     fn get(self) -> Result<Done, String> {
         let Self { at, key, rows, user, codes, lines, total, units, version, accepted } = self;
+        let user = user.into();
         if let Some(rows) = rows {
             let missing = || "the receipt of a batch lacks its units or its accepted rows";
             let (units, accepted_rows) = units.zip(accepted).ok_or_else(missing)?;

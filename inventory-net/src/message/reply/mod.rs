@@ -149,7 +149,7 @@ impl ReplyBody {
 
 impl From<Identity> for Account {
     fn from(identity: Identity) -> Self {
-        Self { user: identity.name, role: identity.role }
+        Self { user: (&*identity.name).into(), role: identity.role }
     }
 }
 
