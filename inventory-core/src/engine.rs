@@ -5,6 +5,7 @@ use core::mem;
 
 use crate::bulk::BulkOutcome;
 use crate::command::{Action, Actor, Command, OrderLine};
+use crate::defect::{self, Defect};
 use crate::event::{Event, Record};
 use crate::id::{AppendId, Upc, Version};
 use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
@@ -184,7 +185,9 @@ impl<T> Engine<T> {
     /// An error says that their groups make no sense; the engine is poisoned then.
     pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {
         self.release_durable();
-        self.roll_back();
+        if !defect::is(Defect::ConflictKeepsEffects) {
+            self.roll_back();
+        }
         for group in theirs {
             if let Err(error) = apply_group(&mut self.state, &mut self.durable, group) {
                 self.poison();
@@ -193,7 +196,14 @@ impl<T> Engine<T> {
         }
         self.state.forget_undo_through(self.durable.version);
         self.open = VecDeque::from([GroupBuilder::new(self.durable.version)]);
-        for Waiting { ticket, actor, action, .. } in self.take_waiting() {
+        for Waiting { ticket, actor, action, reply, .. } in self.take_waiting() {
+            if defect::is(Defect::ConflictDropsWaiting) {
+                continue;
+            }
+            if defect::is(Defect::ConflictKeepsReplies) {
+                self.ready.push_back((ticket, reply));
+                continue;
+            }
             self.process(now, ticket, actor, action);
         }
         Ok(())
@@ -262,7 +272,7 @@ impl<T> Engine<T> {
     }
 
     fn process(&mut self, now: Time, ticket: T, actor: Actor, action: Action) {
-        let now = now.max(self.state.now);
+        let now = if defect::is(Defect::TimeGoesBack) { now } else { now.max(self.state.now) };
         let reply = match &action {
             Action::Query(query) => query::answer(&self.state, now, actor, query),
             Action::Command(command) => match decide(&self.state, now, actor, command) {
@@ -271,7 +281,9 @@ impl<T> Engine<T> {
             },
         };
         let rests_on = self.state.version;
-        if rests_on <= self.durable.version {
+        let early = defect::is(Defect::RepliesBeforeDurable)
+            || (matches!(action, Action::Query(_)) && defect::is(Defect::ReadsUndurable));
+        if rests_on <= self.durable.version || early {
             self.ready.push_back((ticket, reply));
         } else {
             let waiting = Waiting { ticket, actor, action, reply, rests_on };

@@ -12,6 +12,8 @@
 extern crate alloc;
 
 pub mod column;
+#[doc(hidden)]
+pub mod defect;
 pub mod journal;
 pub mod limits;
 pub mod machine;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of the core in the order in which they may look at each other: each only at those before it.
 const ROOMS: [&[&str]; 6] = [
-    &["limits", "id", "quantity", "money", "time", "one_or_many", "column"],
+    &["defect", "limits", "id", "quantity", "money", "time", "one_or_many", "column"],
     &["bulk", "command", "event", "refusal", "reply"],
     &["state"],
     &["query", "movement"],

@@ -4,6 +4,7 @@
 mod scripted;
 
 use inventory_core::journal::{Commit, Group, GroupBuilder, Journal, commit_again};
+use inventory_core::testing::Chain;
 use inventory_core::{AppendId, Event, Hash, Record, SessionId, Time, Version};
 use pollster::block_on;
 
@@ -65,6 +66,17 @@ fn another_writers_group_in_its_place_is_a_conflict() {
     let journal = Scripted::new(&[], 0);
     block_on(journal.journal.append(group(2)));
     assert_eq!(journal.commit(&group(1)), Commit::Conflict(vec![group(2)]));
+}
+
+#[test]
+fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
+    let journal = Scripted::new(&[], 0);
+    let mut theirs = Chain::new(1);
+    block_on(journal.journal.append(theirs.next(200)));
+    block_on(journal.save_snapshot(theirs.snapshot())).unwrap();
+    block_on(journal.discard_through(theirs.tip().version)).unwrap();
+    // To fail would be to fail for ever: no later attempt finds those groups.
+    assert!(matches!(journal.commit(&group(1)), Commit::Unknown(why) if why.contains("restart")));
 }
 
 #[test]

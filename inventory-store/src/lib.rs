@@ -2,6 +2,8 @@
 //!
 //! [`FileJournal`] keeps it in files of one directory. [`disk`] is the seam between it and the operating system.
 
+#[doc(hidden)]
+pub mod defect;
 pub mod disk;
 mod file;
 

@@ -71,10 +71,13 @@ fn content(disk: &FaultDisk) -> Content {
     Content { start: report.start, tip: report.tip, groups, snapshots }
 }
 
-/// Bits of a file of this size that are flipped.
-fn bits(bytes: usize) -> impl Iterator<Item = usize> {
+/// Bits of a file of this size that are flipped: one in every so many bytes.
+fn bits(bytes: usize, one_in: usize) -> impl Iterator<Item = usize> {
     let all = std::env::var("INVENTORY_BIT_FLIPS").is_ok_and(|wanted| wanted == "all");
-    (0..bytes * 8).filter(move |bit| all || bit % 8 == bit / 8 % 8)
+    (0..bytes * 8).filter(move |bit| {
+        let byte = bit / 8;
+        all || (byte % one_in == 0 && bit % 8 == byte / one_in % 8)
+    })
 }
 
 fn flip(file: &dyn DiskFile, bit: usize) {
@@ -95,13 +98,13 @@ struct Seen {
 }
 
 /// Flips each bit of a closed journal.
-fn flip_each(disk: &FaultDisk) -> Seen {
+fn flip_each(disk: &FaultDisk, one_in: usize) -> Seen {
     let written = content(disk);
     let mut seen = Seen::default();
     for name in disk.names() {
         let places = Places::of(disk, &name);
         let file = disk.open_to_write(&name).unwrap();
-        for bit in bits(disk.bytes(&name).unwrap().len()) {
+        for bit in bits(disk.bytes(&name).unwrap().len(), one_in) {
             flip(&*file, bit);
             let context = format!("{name}, byte {}, bit {}", bit / 8, bit % 8);
             let outcome = look(disk, &name, &written, &context);
@@ -185,8 +188,13 @@ fn look(disk: &FaultDisk, name: &str, written: &Content, context: &str) -> Outco
 }
 
 /// The bytes of a segment behind its last record. In the last segment, its mark is among them: with or without it, all groups
-/// are there.
+/// are there. A compressed segment has none.
 fn unused_end(bytes: &[u8], is_last: bool) -> Range<usize> {
+    const FORMAT_AT: usize = 8;
+    const COMPRESSED: u8 = 2;
+    if bytes[FORMAT_AT] == COMPRESSED {
+        return 0..0;
+    }
     let mut at = SEGMENT_HEADER;
     let mut last = at;
     loop {
@@ -203,16 +211,17 @@ fn unused_end(bytes: &[u8], is_last: bool) -> Range<usize> {
 
 #[test]
 fn no_flipped_bit_of_a_closed_journal_is_served_or_makes_it_shorter() {
-    let seen = flip_each(&sample());
+    let seen = flip_each(&sample(), 1);
     println!("{seen:?}");
     assert!(seen.refused > 3_000 && seen.named > 3_000 && seen.nothing > 500, "{seen:?}");
 }
 
 #[test]
 fn no_flipped_bit_of_the_files_of_the_newest_format_is_served_or_makes_them_shorter() {
-    let seen = flip_each(&kept_files());
+    // Compressed segments among them take long.
+    let seen = flip_each(&kept_files(), 5);
     println!("{seen:?}");
-    assert!(seen.refused > 3_000 && seen.named > 3_000 && seen.nothing > 500, "{seen:?}");
+    assert!(seen.refused > 3_000 && seen.named > 2_000 && seen.nothing > 300, "{seen:?}");
 }
 
 /// The limit of what can be seen: until the journal is opened again, a changed bit in the last write before a crash is like

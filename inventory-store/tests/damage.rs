@@ -13,9 +13,9 @@ use common::{
     SEGMENT_HEADER, append, append_all, inspected, open, read_after, read_all, record_bytes, segment_name,
     tip,
 };
-use inventory_core::Version;
-use inventory_core::journal::{Append, Group, Journal, JournalError};
+use inventory_core::journal::{Append, Group, GroupBuilder, Journal, JournalError};
 use inventory_core::testing::Chain;
+use inventory_core::{AppendId, Event, ItemId, LocationId, Record, Time, Units, UserId, Version};
 use inventory_store::OpenError;
 use inventory_store::disk::{FaultDisk, Survives};
 use pollster::block_on;
@@ -75,6 +75,23 @@ fn a_torn_tail_is_cut_at_every_byte_and_everything_acknowledged_stays() {
         assert_eq!(inspected(&torn).torn_tail, None);
         assert_eq!(read_after(&open(&torn).unwrap(), groups[1].last()), next);
     }
+}
+
+#[test]
+fn a_changed_record_is_refused_also_if_the_one_behind_it_ends_with_zeros() {
+    let disk = FaultDisk::new();
+    let journal = open(&disk).unwrap();
+    let mut chain = Chain::new(1);
+    append_all(&journal, &mut chain, &[200]);
+    let (by, item, location, units) = (UserId::SYSTEM, ItemId(0), LocationId::MAIN, Units::ZERO);
+    let event = Event::InitialLevelSet { by, item, location, units };
+    let mut zeros = GroupBuilder::new(chain.tip().version);
+    zeros.push(&Record { at: Time::ZERO, event });
+    let zeros = zeros.seal(AppendId(9), chain.tip().hash).unwrap();
+    assert_eq!(append(&journal, zeros), Append::Done);
+    let crashed = disk.after_power_loss(Survives::Nothing);
+    let flipped = with_bytes(&crashed, &segment_name(1), |bytes| bytes[SEGMENT_HEADER + 100] ^= 1);
+    assert!(refusal(&flipped).contains("a whole one follows it"));
 }
 
 #[test]

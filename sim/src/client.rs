@@ -9,10 +9,13 @@ use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody
 
 use crate::auditor::{Asked, Auditor, Check, Violation, ensure};
 use crate::coverage::{Coverage, Fault};
+use crate::defect::Defect;
 use crate::network::{LinkId, Network, take};
 use crate::order::AnyOrder;
 use crate::workload::{Workload, password, user_name, wrong_password};
 
+/// A client that has waited for a reply this long may try another connection, in microseconds.
+const PATIENCE_US: u64 = 10_000_000;
 /// Most requests that a client has in flight.
 const IN_FLIGHT: usize = 6;
 
@@ -37,6 +40,8 @@ pub(crate) struct Client {
     token: Option<Token>,
     pub(crate) intents: Vec<Intent>,
     in_flight: BTreeMap<RequestId, Asked>,
+    /// When it began to wait for the next reply.
+    waits_since: Option<Time>,
     /// Whether this connection was bound to the session of `token`.
     bound: bool,
     rng: fastrand::Rng,
@@ -52,6 +57,9 @@ pub(crate) struct Around<'a> {
     pub(crate) workload: &'a Workload,
     /// The last step at which each fault was about.
     pub(crate) faults: &'a BTreeMap<Fault, u64>,
+    /// How many servers there are.
+    pub(crate) servers: usize,
+    pub(crate) defect: Option<Defect>,
     /// Nothing new is begun.
     pub(crate) closing: bool,
 }
@@ -65,6 +73,7 @@ impl Client {
             token: None,
             intents: Vec::new(),
             in_flight: BTreeMap::new(),
+            waits_since: None,
             bound: false,
             rng,
         }
@@ -81,7 +90,10 @@ impl Client {
 
     /// Does one thing.
     pub(crate) fn act(&mut self, around: &mut Around<'_>) {
-        let Some(link) = self.link else { return self.connect(around.network) };
+        if !around.closing && self.has_waited_too_long(around.now) && self.rng.bool() {
+            self.give_up(around.network);
+        }
+        let Some(link) = self.link else { return self.connect(around) };
         if self.wire.server().is_some()
             && self.in_flight.len() < IN_FLIGHT
             && let Some(body) = self.next_request(around)
@@ -91,13 +103,21 @@ impl Client {
         self.flush(link, around.network);
     }
 
-    fn connect(&mut self, network: &mut Network) {
-        let link = network.open();
+    fn has_waited_too_long(&self, now: Time) -> bool {
+        self.waits_since.is_some_and(|since| now > since.plus_micros(PATIENCE_US))
+    }
+
+    fn connect(&mut self, around: &mut Around<'_>) {
+        if around.defect == Some(Defect::ClientForgetsOrders) {
+            self.intents.retain(|intent| intent.outcome.is_some());
+        }
+        let link = around.network.open(self.rng.usize(..around.servers));
         self.link = Some(link);
         self.wire = ClientConnection::new("sim");
         self.bound = false;
         self.in_flight.clear();
-        self.flush(link, network);
+        self.waits_since = None;
+        self.flush(link, around.network);
     }
 
     /// Leaves the connection; what was sent may still arrive. The replies to it are lost.
@@ -107,6 +127,7 @@ impl Client {
             link.to_client.clear();
         }
         self.in_flight.clear();
+        self.waits_since = None;
         self.bound = false;
     }
 
@@ -128,7 +149,10 @@ impl Client {
             return Some(self.binding(around));
         }
         if around.closing || self.rng.u8(..3) == 0 {
-            if let Some(order) = self.unsettled() {
+            if let Some(mut order) = self.unsettled() {
+                if around.defect == Some(Defect::ClientRenamesRetries) {
+                    order = order.under(OrderKey::from_parts(around.now, self.rng.u128(..)));
+                }
                 return Some(order.request());
             }
             if around.closing {
@@ -202,7 +226,9 @@ impl Client {
         // What is not sent was not asked: an order that is too long for now stays an intent.
         let Ok(id) = self.wire.request(body) else { return };
         let session = self.token.as_ref().filter(|_| self.bound).map(Token::session);
-        let mut asked = around.auditor.sent(around.step, &user_name(self.number), session, body);
+        let server = self.link.map_or(0, |link| around.network.server(link));
+        self.waits_since.get_or_insert(around.now);
+        let mut asked = around.auditor.sent(around.step, server, &user_name(self.number), session, body);
         if let Some(order) = AnyOrder::of(body)
             && let Some(intent) = self.intents.iter().find(|intent| intent.order == order)
         {
@@ -226,6 +252,7 @@ impl Client {
                 Ok(Some(reply)) => {
                     let asked = reply.id.and_then(|id| self.in_flight.remove(&id));
                     let asked = asked.ok_or_else(|| Violation("a reply to no request".into()))?;
+                    self.waits_since = Some(around.now).filter(|_| !self.in_flight.is_empty());
                     self.take_reply(around, &asked, reply.body)?;
                 }
                 Ok(None) => break,
@@ -296,8 +323,10 @@ impl Client {
             return Ok(());
         }
         // What a refusal of the key says depends on the clock; the outcome of an order does not.
-        let is_about_key =
-            |body: &ReplyBody| matches!(body, ReplyBody::Refused(Refusal::KeyTooOld | Refusal::KeyReused));
+        let is_about_key = |body: &ReplyBody| {
+            use Refusal::{KeyReused, KeyTooOld, OutcomeNotKept};
+            matches!(body, ReplyBody::Refused(KeyTooOld | KeyReused | OutcomeNotKept))
+        };
         if let Some(outcome) =
             intent.outcome.as_ref().filter(|known| !is_about_key(known) && !is_about_key(&body))
         {

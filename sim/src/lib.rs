@@ -23,6 +23,7 @@ mod client;
 mod coverage;
 mod defect;
 mod disk;
+mod journal;
 mod machine;
 mod network;
 mod node;

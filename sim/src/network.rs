@@ -9,6 +9,8 @@ pub(crate) type LinkId = u32;
 /// One connection between a client and the server.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
+    /// The number of the server at its end.
+    pub(crate) server: usize,
     pub(crate) to_server: VecDeque<u8>,
     pub(crate) to_client: VecDeque<u8>,
     /// The client sends and takes nothing more.
@@ -25,14 +27,19 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn open(&mut self) -> LinkId {
+    pub(crate) fn open(&mut self, server: usize) -> LinkId {
         self.last += 1;
-        self.links.insert(self.last, Link::default());
+        self.links.insert(self.last, Link { server, ..Link::default() });
         self.last
     }
 
     pub(crate) fn link(&mut self, id: LinkId) -> Option<&mut Link> {
         self.links.get_mut(&id)
+    }
+
+    /// The server at the end of this connection.
+    pub(crate) fn server(&self, id: LinkId) -> usize {
+        self.links.get(&id).map_or(0, |link| link.server)
     }
 
     pub(crate) fn ids(&self) -> Vec<LinkId> {
@@ -44,9 +51,13 @@ impl Network {
         self.links.retain(|_, link| !(link.client_gone && link.server_gone));
     }
 
-    /// The server is gone from all connections; of what it has sent, this much arrives on each.
-    pub(crate) fn server_vanishes(&mut self, mut arrives: impl FnMut(usize) -> usize) {
-        for link in self.links.values_mut() {
+    /// These servers are gone from all their connections; of what they have sent, this much arrives on each.
+    pub(crate) fn servers_vanish(
+        &mut self,
+        which: impl Fn(usize) -> bool,
+        mut arrives: impl FnMut(usize) -> usize,
+    ) {
+        for link in self.links.values_mut().filter(|link| which(link.server)) {
             link.server_gone = true;
             link.to_server.clear();
             link.to_client.truncate(arrives(link.to_client.len()));

@@ -1,13 +1,12 @@
 //! The simulated server process: the real engine, journal and connections, driven by hand. It does what the server of
-//! `inventory-net` does (see its `server` and `service`), without its runtime: passwords are compared instead of hashed,
-//! and orders that left the window are not looked for in the journal.
+//! `inventory-net` does (see its `server` and `service`), without its runtime; passwords are compared instead of hashed.
 
 mod wrong;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use inventory_core::journal::{Commit, Group, Journal, Tip, commit, commit_again};
+use inventory_core::journal::{Commit, Group, Journal, JournalError, PastOrder, Tip, commit, commit_again};
 use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{
@@ -21,9 +20,13 @@ use inventory_net::message::{
 use pollster::block_on;
 
 use crate::auditor::password_hash;
-use crate::defect::{Defect, DefectiveJournal};
+use crate::defect::Defect;
+use crate::journal::Line;
 use crate::network::LinkId;
 use crate::order::AnyOrder;
+
+/// How much of other servers' groups is read at once, in bytes.
+const READ_BYTES: usize = 1 << 20;
 
 /// What comes back from the engine with a reply.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ struct Ticket {
     id: RequestId,
     op: Op,
     stage: Stage,
+    /// Where to look further if the engine no longer knows the order.
+    past_order: Option<PastOrder>,
     /// The client's key, where [`Defect::ForgetKeys`] has put another in its place.
     renamed: Option<OrderKey>,
 }
@@ -71,26 +76,30 @@ pub(crate) enum Committed {
     Nothing,
     /// These groups are durable.
     Durable(Vec<Group>),
-    /// As `Durable`, and then one was not.
-    NotWritten(Vec<Group>, Commit),
+    /// As `Durable`, and then these were not, for this reason.
+    NotWritten { durable: Vec<Group>, lost: Vec<Group>, why: Commit },
 }
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    journal: Arc<DefectiveJournal>,
+    journal: Arc<Line>,
     engine: Engine<Option<Ticket>>,
     /// Groups that were taken from the engine, oldest first, and are not written yet.
     under_way: VecDeque<Group>,
+    /// Groups older than those, of which the journal's answer has not come yet: the disk is slow.
+    unanswered: VecDeque<(Group, Commit)>,
     ends: BTreeMap<LinkId, End>,
     append_id: u128,
     rng: fastrand::Rng,
     defect: Option<Defect>,
     stale: HashMap<String, (ReplyBody, u32)>,
+    /// Under [`Defect::KeepsCutBytes`]: what a connection that was cut had received.
+    kept: Vec<u8>,
 }
 
 impl Node {
     pub(crate) fn new(
-        journal: Arc<DefectiveJournal>,
+        journal: Arc<Line>,
         state: State,
         tip: Tip,
         config: EngineConfig,
@@ -101,11 +110,13 @@ impl Node {
             journal,
             engine: Engine::new(state, tip, config),
             under_way: VecDeque::new(),
+            unanswered: VecDeque::new(),
             ends: BTreeMap::new(),
             append_id: rng.u128(..),
             rng,
             defect,
             stale: HashMap::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -120,7 +131,13 @@ impl Node {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.under_way.is_empty()
+        !self.under_way.is_empty() || !self.unanswered.is_empty()
+    }
+
+    /// Whether a request is neither under way nor answered.
+    pub(crate) fn has_forgotten_a_request(&self) -> bool {
+        let is_asked = |end: &End| end.wire.in_flight() > 0 && !end.wire.is_closing();
+        self.engine.is_idle() && self.ends.values().any(is_asked)
     }
 
     /// What the operator does before the shop opens.
@@ -128,10 +145,11 @@ impl Node {
         self.engine.submit(now, None, Actor::System, command.into());
     }
 
-    /// Saves a snapshot if everything is durable; whether it was saved.
-    pub(crate) fn save_snapshot(&self) -> bool {
-        let snapshot = self.engine.snapshot();
-        snapshot.is_some_and(|snapshot| block_on(self.journal.save_snapshot(snapshot)).is_ok())
+    /// Saves a snapshot if everything is durable; gives its version if it was saved.
+    pub(crate) fn save_snapshot(&self) -> Option<Version> {
+        let snapshot = self.engine.snapshot()?;
+        let version = snapshot.tip().version;
+        block_on(self.journal.save_snapshot(snapshot)).ok().map(|()| version)
     }
 
     /// Lets go of the journal's oldest segments; the snapshot must cover them.
@@ -142,7 +160,12 @@ impl Node {
 
     pub(crate) fn accept(&mut self, link: LinkId, now_us: u64) {
         let wire = ServerConnection::new(ServerConfig::default(), now_us);
-        self.ends.entry(link).or_insert(End { wire, actor: Actor::Anonymous, awaited: Awaited::Nothing });
+        let kept = &mut self.kept;
+        self.ends.entry(link).or_insert_with(|| {
+            let mut end = End { wire, actor: Actor::Anonymous, awaited: Awaited::Nothing };
+            end.wire.read_buffer().extend_from_slice(&std::mem::take(kept));
+            end
+        });
     }
 
     pub(crate) fn wants_read(&self, link: LinkId) -> bool {
@@ -161,7 +184,10 @@ impl Node {
 
     /// The connection is gone without a word.
     pub(crate) fn drop_link(&mut self, link: LinkId) {
-        self.ends.remove(&link);
+        let end = self.ends.remove(&link);
+        if self.defect == Some(Defect::KeepsCutBytes) {
+            self.kept = end.map(|mut end| end.wire.read_buffer().to_vec()).unwrap_or_default();
+        }
     }
 
     /// Lets every connection notice that it has waited too long.
@@ -204,11 +230,25 @@ impl Node {
         Some((bytes, finished))
     }
 
+    /// Writes the oldest group under way that was not written. Its answer stays away until [`commit`](Self::commit).
+    pub(crate) fn write_slowly(&mut self) {
+        let written = self.write_next();
+        self.unanswered.extend(written);
+    }
+
+    fn write_next(&mut self) -> Option<(Group, Commit)> {
+        let group = self.under_way.pop_front()?;
+        let committed = block_on(commit(&*self.journal, &group));
+        Some((group, committed))
+    }
+
     /// Writes the oldest group under way, finds out what became of it, and tells the engine. Replies leave at the next
     /// [`turn`](Self::turn).
-    pub(crate) fn commit(&mut self) -> Committed {
-        let Some(group) = self.under_way.pop_front() else { return Committed::Nothing };
-        let committed = match (self.defect, block_on(commit(&*self.journal, &group))) {
+    pub(crate) fn commit(&mut self, now: Time) -> Committed {
+        let Some((group, committed)) = self.unanswered.pop_front().or_else(|| self.write_next()) else {
+            return Committed::Nothing;
+        };
+        let committed = match (self.defect, committed) {
             (Some(Defect::FailureIsSuccess), Commit::Failed(_)) => Commit::Done,
             (Some(Defect::UnknownIsFailure), Commit::Unknown(why)) => Commit::Failed(why),
             (Some(Defect::SuccessIsFailure), Commit::Done) if self.rng.u8(..16) == 0 => {
@@ -220,24 +260,51 @@ impl Node {
             self.engine.appended();
             return Committed::Durable(vec![group]);
         }
-        let behind: Vec<(Group, Commit)> = std::mem::take(&mut self.under_way)
-            .into_iter()
-            .map(|group| (group.clone(), block_on(commit(&*self.journal, &group))))
-            .collect();
-        let (durable, verdict) = match committed {
+        let mut behind: Vec<(Group, Commit)> = self.unanswered.drain(..).collect();
+        behind.extend(std::iter::from_fn(|| self.write_next()));
+        let mut lost: Vec<Group> =
+            std::iter::once(&group).chain(behind.iter().map(|(group, _)| group)).cloned().collect();
+        let (durable, why) = match committed {
             Commit::Unknown(_) => self.find_out(group, behind),
             definite if behind.iter().all(|(_, committed)| *committed != Commit::Done) => {
                 (Vec::new(), definite)
             }
             _ => (Vec::new(), Commit::Unknown("a group was taken behind one that was refused".into())),
         };
-        match &verdict {
+        lost.drain(..durable.len());
+        match &why {
             Commit::Done => {}
             Commit::Failed(_) => self.engine.append_failed(),
-            // There is one writer: a conflict is as bad as not knowing.
-            Commit::Conflict(_) | Commit::Unknown(_) => self.engine.poison(),
+            Commit::Conflict(theirs) => self.follow(now, theirs),
+            Commit::Unknown(_) => self.engine.poison(),
         }
-        Committed::NotWritten(durable, verdict)
+        Committed::NotWritten { durable, lost, why }
+    }
+
+    fn follow(&mut self, now: Time, theirs: &[Group]) {
+        // An error poisons the engine; what it is about, the auditor sees too.
+        let _poisoned = self.engine.conflicted(now, theirs);
+    }
+
+    /// Takes in what other servers have written, if this one has nothing under way; gives it.
+    pub(crate) fn catch_up(&mut self, now: Time) -> Vec<Group> {
+        if self.has_work() || self.is_poisoned() {
+            return Vec::new();
+        }
+        let theirs = match block_on(self.journal.read(self.engine.durable().version, READ_BYTES)) {
+            Ok(theirs) => theirs,
+            // It must start anew, from the snapshot.
+            Err(JournalError::Discarded { .. }) => {
+                self.engine.poison();
+                return Vec::new();
+            }
+            // It is read another time.
+            Err(_) => return Vec::new(),
+        };
+        if !theirs.is_empty() {
+            self.follow(now, &theirs);
+        }
+        theirs
     }
 
     fn find_out(&mut self, group: Group, behind: Vec<(Group, Commit)>) -> (Vec<Group>, Commit) {
@@ -306,15 +373,18 @@ impl Node {
             }
             RequestBody::Hello(_) => return,
         };
-        self.engine.submit(now, Some(Ticket { link, id, op, stage, renamed }), actor, action);
+        let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
+        let ticket = Ticket { link, id, op, stage, past_order, renamed };
+        self.engine.submit(now, Some(ticket), actor, action);
     }
 
     /// The next step of a request that takes several, or its reply.
     fn settle(&mut self, now: Time, now_us: u64, ticket: Ticket, reply: Reply) {
-        let Ticket { link, id, op, stage, renamed } = ticket;
+        let Ticket { link, id, op, stage, past_order, renamed } = ticket;
         let actor = self.ends.get(&link).map_or(Actor::Anonymous, |end| end.actor);
         let mut next = |actor, action: Action, stage| {
-            self.engine.submit(now, Some(Ticket { link, id, op, stage, renamed }), actor, action);
+            let ticket = Ticket { link, id, op, stage, past_order: None, renamed };
+            self.engine.submit(now, Some(ticket), actor, action);
         };
         let body = match (stage, reply) {
             (Stage::LogInWhoAmI(..), Reply::Answered(Answer::Identity(_))) => {
@@ -331,7 +401,8 @@ impl Node {
                 };
                 let token = Token::new(std::array::from_fn(|_| self.rng.u8(..)));
                 let command = Command::LogIn { user: found.user, session: token.session() };
-                let ticket = Ticket { link, id, op, stage: Stage::LogInSession(token), renamed };
+                let stage = Stage::LogInSession(token);
+                let ticket = Ticket { link, id, op, stage, past_order: None, renamed };
                 return self.engine.submit(now, Some(ticket), Actor::System, command.into());
             }
             (Stage::LogInSession(token), Reply::Answered(Answer::Identity(identity))) => {
@@ -349,15 +420,27 @@ impl Node {
                 ReplyBody::Refused(Refusal::NotPermitted)
             }
             (_, reply) => {
+                let reply = match (past_order, reply) {
+                    (Some(order), Reply::Refused(Refusal::KeyTooOld)) => self.look_in_history(order),
+                    (_, reply) => reply,
+                };
                 ReplyBody::from_engine(reply).unwrap_or(ReplyBody::Unavailable(Unavailable::Poisoned))
             }
         };
         self.reply(now_us, link, id, op, name_back(body, renamed));
     }
 
+    fn look_in_history(&self, order: PastOrder) -> Reply {
+        match block_on(order.look_up(&*self.journal)) {
+            Ok(outcome) => order.reply(self.engine.state(), &outcome),
+            Err(_) => Reply::Unavailable(inventory_core::Unavailable::Overloaded),
+        }
+    }
+
     /// Follows what a reply says about who is at the other end, and gives it to the connection.
     fn reply(&mut self, now_us: u64, link: LinkId, id: RequestId, op: Op, body: ReplyBody) {
         let mut body = self.distort(op, body);
+        let link = self.misdirect(link);
         let Some(end) = self.ends.get_mut(&link) else { return };
         if op == Op::LogOut && matches!(body, ReplyBody::Done(_)) {
             end.actor = Actor::Anonymous;

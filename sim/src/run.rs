@@ -1,5 +1,7 @@
 //! One run: a world drawn from a seed, and what is said about it.
 
+use inventory_store::defect::plant;
+
 use crate::auditor::Violation;
 use crate::coverage::Coverage;
 use crate::defect::Defect;
@@ -39,6 +41,7 @@ pub struct Failure {
 
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Result<Report, Failure> {
+    let _planted = plant(options.defect.and_then(Defect::inside));
     let mut world = World::new(seed, options.defect);
     match world.run(options.steps) {
         Ok(()) => {

@@ -94,8 +94,8 @@ impl Workload {
             6..11 => RequestBody::Item { upc: self.any_upc(rng) },
             11..13 => RequestBody::WhoAmI,
             13..16 => {
-                let age_us = if rng.u8(..4) == 0 { rng.u64(20..40) * 3_600_000_000 } else { 0 };
-                let other = OrderKey::from_parts(now.minus_micros(age_us), rng.u128(..));
+                let ago_us = if rng.bool() { rng.u64(..30) * 3_600_000_000 } else { 0 };
+                let other = OrderKey::from_parts(now.minus_micros(ago_us), rng.u128(..));
                 let known = rng.choice(keys.iter().copied()).filter(|_| rng.u8(..6) > 0);
                 RequestBody::Receipt { key: known.unwrap_or(other) }
             }

@@ -8,7 +8,7 @@ use inventory_core::{Command, EngineConfig, LocationId, Money, Role, Time, Units
 use inventory_net::message::RequestBody;
 use inventory_store::FileJournalOptions;
 
-use crate::auditor::{Auditor, Check, password_hash};
+use crate::auditor::{Auditor, Check, ensure, password_hash};
 use crate::client::{Around, Client};
 use crate::coverage::{Coverage, Fault};
 use crate::defect::Defect;
@@ -34,7 +34,10 @@ pub(crate) struct World {
     clients: Vec<Client>,
     auditor: Auditor,
     trace: Trace,
+    defect: Option<Defect>,
     closing: bool,
+    /// The step in which the machine falls over what went wrong before.
+    falls_at: Option<u64>,
 }
 
 impl World {
@@ -43,12 +46,16 @@ impl World {
         let rates = Rates::draw(&mut rng);
         let workload = Workload { items: rng.u64(1..6), locations: rng.u16(1..3), users: rng.u64(1..5) };
         let options = MachineOptions {
-            journal: FileJournalOptions { segment_bytes: 8 << (10 + rng.u32(..3)), prepare_ahead: false },
+            journal: FileJournalOptions {
+                segment_bytes: 8 << (10 + rng.u32(..4).saturating_sub(1)),
+                prepare_ahead: false,
+            },
             engine: EngineConfig {
                 groups_in_flight_max: rng.usize(1..4),
                 inbox_requests_max: if rng.u8(..4) == 0 { rng.usize(2..6) } else { 1 << 16 },
                 ..EngineConfig::default()
             },
+            servers: if rng.u8(..3) == 0 { rng.usize(2..4) } else { 1 },
             recovery_fault_one_in: if rng.bool() { rng.u32(2..6) } else { 0 },
             defect,
         };
@@ -65,7 +72,9 @@ impl World {
             clients,
             auditor: Auditor::new(),
             trace: Trace::default(),
+            defect,
             closing: false,
+            falls_at: None,
         }
     }
 
@@ -114,7 +123,7 @@ impl World {
             }
         }
         for request in requests {
-            self.auditor.sent(0, "the operator", None, &request);
+            self.auditor.sent(0, 0, "the operator", None, &request);
             let command = match request {
                 RequestBody::AddUser { name, password, role } => {
                     Command::AddUser { name, password_hash: password_hash(password.reveal()), role }
@@ -125,7 +134,7 @@ impl World {
                 }
                 _ => continue,
             };
-            if let Some(node) = &mut self.machine.node {
+            if let Some(node) = self.machine.nodes.first_mut() {
                 node.submit_as_system(self.now, command);
             }
             // With a bounded inbox one at a time gets in.
@@ -133,14 +142,18 @@ impl World {
             self.commit()?;
             self.turn();
         }
-        Ok(())
+        self.catch_up()
     }
 
     fn one_step(&mut self) -> Check {
-        let us = self.rng.u64(..5_000);
+        // Time passes faster while everybody waits.
+        let us = self.rng.u64(..if self.machine.is_slow(self.step) { 500_000 } else { 5_000 });
         self.pass_time(us);
-        if self.machine.node.as_ref().is_none_or(Node::is_poisoned) && self.rng.u8(..24) == 0 {
-            self.kill()?;
+        if self.falls_at.take_if(|step| *step <= self.step).is_some() {
+            if self.rng.bool() { self.lose_power()? } else { self.kill()? }
+        }
+        if self.is_ill() && self.rng.u8(..24) == 0 {
+            self.end_ill_server()?;
         }
         let faults: u32 = self.rates.faults.iter().map(|(_, rate)| rate).sum();
         let Rates { act, to_server, to_client, commit, probe, snapshot, .. } = self.rates;
@@ -163,15 +176,17 @@ impl World {
         } else if is(commit) {
             self.commit()?;
             self.turn();
-            Ok(())
+            self.check_nothing_forgotten()
         } else if is(probe) {
-            self.machine.probe(&self.auditor)
+            self.machine.probe(&self.auditor)?;
+            self.catch_up()
         } else if is(snapshot) {
-            self.machine.snapshot(&mut Watch {
-                step: self.step,
-                auditor: &mut self.auditor,
-                trace: &mut self.trace,
-            });
+            let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
+            if self.rng.bool() {
+                self.machine.snapshot(&mut watch);
+            } else {
+                self.machine.keep_up(self.now, &mut watch)?;
+            }
             self.see_end()
         } else {
             let faults = self.rates.faults.clone();
@@ -184,7 +199,7 @@ impl World {
 
     fn inject(&mut self, fault: Fault) -> Check {
         match fault {
-            Fault::None | Fault::Sync | Fault::PowerLossInRecovery => Ok(()),
+            Fault::None | Fault::Sync | Fault::PowerLossInRecovery | Fault::Conflict => Ok(()),
             Fault::Cut => {
                 self.cut();
                 Ok(())
@@ -200,14 +215,32 @@ impl World {
             Fault::PowerLoss if self.rng.bool() => self.lose_power(),
             Fault::PowerLoss | Fault::Io | Fault::Short => {
                 self.machine.plan_fault(fault);
+                if self.rng.u8(..4) == 0 {
+                    self.falls_at = Some(self.step + self.rng.u64(5..60));
+                }
                 Ok(())
             }
-            Fault::Kill if self.rng.bool() => self.kill(),
+            Fault::Kill if self.rng.bool() => {
+                let server = self.rng.usize(..self.machine.servers());
+                self.end_server(Some(server).filter(|_| self.machine.servers() > 1))
+            }
             Fault::Kill => {
                 self.machine.plan_kill();
                 Ok(())
             }
             Fault::Restart => self.restart(),
+            Fault::Flip => {
+                self.machine.flip(self.step);
+                if self.rng.bool() { self.kill() } else { self.machine.read_rotten(&self.auditor) }
+            }
+            Fault::Slow => {
+                self.machine.slow_down(self.step);
+                Ok(())
+            }
+            Fault::Lost => {
+                self.machine.lose(self.step);
+                Ok(())
+            }
             Fault::Full => {
                 self.machine.set_full(self.step, self.machine.has_room());
                 Ok(())
@@ -229,17 +262,21 @@ impl World {
     fn pass_time(&mut self, us: u64) {
         self.now = self.now.plus_micros(us);
         self.auditor.see_time(self.now);
-        self.auditor.see_time(self.machine.server_time(self.now));
-        let now_us = self.now.as_micros();
-        if let Some(node) = &mut self.machine.node {
-            node.handle_timeouts(now_us);
+        for server in 0..self.machine.servers() {
+            self.auditor.see_time(self.machine.server_time(server, self.now));
         }
+        let now_us = self.now.as_micros();
+        self.machine.nodes.iter_mut().for_each(|node| node.handle_timeouts(now_us));
     }
 
-    /// The server does what it can without the disk.
+    /// The servers do what they can without the disk.
     fn turn(&mut self) {
-        let (time, now_us) = (self.machine.server_time(self.now), self.now.as_micros());
-        let Some(node) = &mut self.machine.node else { return };
+        (0..self.machine.servers()).for_each(|server| self.turn_of(server));
+    }
+
+    fn turn_of(&mut self, server: usize) {
+        let (time, now_us) = (self.machine.server_time(server, self.now), self.now.as_micros());
+        let Some(node) = self.machine.nodes.get_mut(server) else { return };
         node.turn(time, now_us);
         // An answer may be what the next request of its connection waits for.
         node.turn(time, now_us);
@@ -251,6 +288,12 @@ impl World {
                 link.to_client.extend(bytes);
             }
         }
+    }
+
+    /// Every request that a server took is answered or under way.
+    fn check_nothing_forgotten(&self) -> Check {
+        let forgotten = self.machine.nodes.iter().any(Node::has_forgotten_a_request);
+        ensure(!forgotten, || "a request is neither answered nor under way".into())
     }
 
     fn act(&mut self, client: usize) {
@@ -269,6 +312,8 @@ impl World {
             coverage: &mut self.machine.coverage,
             workload: &self.workload,
             faults: &self.machine.about,
+            servers: self.machine.nodes.len().max(1),
+            defect: self.defect,
             closing: self.closing,
         };
         (around, self.clients.get_mut(client))
@@ -289,7 +334,8 @@ impl World {
 
     fn deliver_on(&mut self, id: LinkId, all: bool) {
         let now_us = self.now.as_micros();
-        let Some(node) = &mut self.machine.node else { return };
+        let server = self.network.server(id);
+        let Some(node) = self.machine.nodes.get_mut(server) else { return };
         let Some(link) = self.network.link(id).filter(|link| !link.server_gone) else { return };
         node.accept(id, now_us);
         if !node.wants_read(id) {
@@ -323,7 +369,8 @@ impl World {
     /// A connection breaks: what was under way is lost, to the middle of a message.
     fn cut(&mut self) {
         let Some(id) = self.rng.choice(self.network.ids()) else { return };
-        if let Some(node) = &mut self.machine.node {
+        let server = self.network.server(id);
+        if let Some(node) = self.machine.nodes.get_mut(server) {
             node.drop_link(id);
         }
         if let Some(link) = self.network.link(id) {
@@ -336,16 +383,29 @@ impl World {
         self.network.sweep();
     }
 
-    /// Writes the oldest group under way.
+    /// Writes the oldest group under way at one of the servers.
     fn commit(&mut self) -> Check {
+        let busy = (0..).zip(&self.machine.nodes).filter(|(_, node)| node.has_work());
+        let busy: Vec<usize> = busy.map(|(server, _)| server).collect();
+        let Some(server) = self.rng.choice(busy) else { return Ok(()) };
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
-        if self.machine.commit(&mut watch)? { self.see_end() } else { Ok(()) }
+        if self.machine.commit(server, self.now, &mut watch)? { self.see_end() } else { Ok(()) }
+    }
+
+    /// The servers read what others have written.
+    fn catch_up(&mut self) -> Check {
+        for server in 0..self.machine.servers() {
+            let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
+            self.machine.catch_up(server, self.now, &mut watch)?;
+        }
+        Ok(())
     }
 
     /// Writes until there is nothing to write.
     fn write_all(&mut self) -> Check {
+        self.machine.speed_up();
         self.turn();
-        while self.machine.node.as_ref().is_some_and(Node::has_work) {
+        while self.machine.nodes.iter().any(Node::has_work) {
             self.commit()?;
             self.turn();
         }
@@ -364,14 +424,37 @@ impl World {
     fn lose_power(&mut self) -> Check {
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
         self.machine.lose_power(&mut watch, Fault::PowerLoss);
-        self.server_vanishes();
+        self.servers_vanish(None);
         self.start_server()
+    }
+
+    fn is_ill(&self) -> bool {
+        self.machine.nodes.is_empty() || self.machine.nodes.iter().any(Node::is_poisoned)
+    }
+
+    /// What an operator does who sees that a server acknowledges nothing more.
+    fn end_ill_server(&mut self) -> Check {
+        let ill = self.machine.nodes.iter().position(Node::is_poisoned);
+        self.end_server(ill)
+    }
+
+    /// Ends one server, or all.
+    fn end_server(&mut self, server: Option<usize>) -> Check {
+        let Some(server) = server else { return self.kill() };
+        self.servers_vanish(Some(server));
+        let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
+        let replaced = self.machine.replace(server, &mut watch)?;
+        match replaced {
+            true => Ok(()),
+            false if self.machine.is_dark() => self.lose_power(),
+            false => self.kill(),
+        }
     }
 
     fn kill(&mut self) -> Check {
         let mut watch = Watch { step: self.step, auditor: &mut self.auditor, trace: &mut self.trace };
         self.machine.kill(&mut watch);
-        self.server_vanishes();
+        self.servers_vanish(None);
         self.start_server()
     }
 
@@ -383,13 +466,15 @@ impl World {
         if self.machine.is_dark() {
             return self.lose_power();
         }
-        self.network.server_vanishes(|sent| sent);
+        self.network.servers_vanish(|_| true, |sent| sent);
         self.start_server()
     }
 
-    fn server_vanishes(&mut self) {
+    /// One server is gone, or all.
+    fn servers_vanish(&mut self, which: Option<usize>) {
         let rng = &mut self.rng;
-        self.network.server_vanishes(|sent| rng.usize(..=sent));
+        self.network
+            .servers_vanish(|server| which.is_none_or(|which| which == server), |sent| rng.usize(..=sent));
         self.network.sweep();
     }
 

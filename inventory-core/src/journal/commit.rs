@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Append, Group, Journal};
+use super::{Append, Group, Journal, JournalError};
 
 /// How often an append whose outcome is unknown is looked up and sent again.
 const ATTEMPTS: usize = 3;
@@ -61,6 +61,10 @@ async fn resolve(journal: &(impl Journal + ?Sized), group: &Group, mut unknown: 
                 }
                 None => {}
             },
+            // It stays so until the snapshot is read: to say that this group failed would be to say it of all that follow.
+            Err(error @ JournalError::Discarded { .. }) if conflict => {
+                return Commit::Unknown(alloc::format!("another writer is far ahead, restart: {error}"));
+            }
             Err(error) if conflict && unknown.is_none() => {
                 let why = alloc::format!("another writer was first, and its groups cannot be read: {error}");
                 return Commit::Failed(why);

@@ -27,6 +27,7 @@ use super::bytes::{
     get_session, get_str, get_text, get_units, get_upc, put_bulk_outcome, put_lines, put_money, put_order,
     put_refusal, put_role, put_text,
 };
+use crate::defect::{self, Defect};
 use crate::id::{Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
@@ -91,7 +92,8 @@ impl Snapshot {
 
     /// The snapshot of a state; `hash` is that of the group that made its version.
     pub fn of(state: &State, hash: Hash) -> Self {
-        let tip = Tip { version: state.version, hash };
+        let back = u64::from(defect::is(Defect::SnapshotNamesOtherVersion));
+        let tip = Tip { version: Version(state.version.0.saturating_sub(back)), hash };
         let mut to = Vec::new();
         to.put_slice(&MAGIC);
         to.put_u16_le(SNAPSHOT_FORMAT);
@@ -199,6 +201,9 @@ fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     state.orders.set_floor(from.try_get_u64_le()?);
     for _ in 0..from.try_get_u64_le()? {
         let row = get_outcome(from)?;
+        if defect::is(Defect::SnapshotLosesOutcomes) {
+            continue;
+        }
         // Asked at time zero, the window goes by its floor alone: outcomes too old by now may not have left yet.
         if state.orders.look_up(row.key, Time::ZERO) != Lookup::Undecided {
             return Err(Malformed::OutOfRange("key"));

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crate::defect::{self, Defect};
 use crate::event::{Event, Line, Record};
 use crate::id::Version;
 use crate::state::{Change, Level, OutcomeRow, State};
@@ -43,6 +44,7 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             state.users.start_session(*user, *session);
             state.undo.push(Change::SessionStarted(*user));
         }
+        Event::LoggedOut { .. } if defect::is(Defect::LogoutKeepsSession) => {}
         Event::LoggedOut { session } => {
             if let Some(ended) = state.users.end_session(*session) {
                 state.undo.push(Change::SessionEnded(Box::new(ended)));

@@ -4,6 +4,7 @@
 
 use super::Decision;
 use crate::command::Actor;
+use crate::defect::{self, Defect};
 use crate::event::{Event, OrderDigest};
 use crate::id::{OrderKey, UserId};
 use crate::limits::ORDER_KEY_FUTURE_US_MAX;
@@ -30,14 +31,19 @@ pub(super) fn once(
     }
     match state.orders.look_up(key, now) {
         Lookup::TooOld => Err(Refusal::KeyTooOld),
-        Lookup::Decided(row) if row.user == user && row.digest == digest => {
+        Lookup::Decided(row)
+            if row.user == user && (row.digest == digest || defect::is(Defect::DigestIgnored)) =>
+        {
             Ok(Decision::Stands(query::outcome(state, row)))
         }
         Lookup::Decided(_) => Err(Refusal::KeyReused),
         Lookup::Undecided if !state.orders.has_room(now) => {
             Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
         }
-        Lookup::Undecided => Ok(Decision::Happens(decide(user))),
+        Lookup::Undecided => match decide(user) {
+            Event::PurchaseRefused { refusal, .. } if defect::is(Defect::RefusalNotRecorded) => Err(refusal),
+            event => Ok(Decision::Happens(event)),
+        },
     }
 }
 

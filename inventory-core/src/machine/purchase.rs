@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{Decision, once::once};
 use crate::command::{Actor, Order, OrderLine};
+use crate::defect::{self, Defect};
 use crate::event::{Event, Line, OrderDigest};
 use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
@@ -77,7 +78,7 @@ fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
 }
 
 fn fill_many(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
-    let summed = sum_same(lines)?;
+    let summed = if defect::is(Defect::LinesNotSummed) { lines.into() } else { sum_same(lines)? };
     let taken: Vec<Line> = summed.iter().map(|line| resolve(state, line)).collect::<Result<_, _>>()?;
     let shortages: Box<[Shortage]> =
         summed.iter().zip(&taken).filter_map(|(line, taken)| shortage(state, line, *taken)).collect();
@@ -114,7 +115,8 @@ fn resolve(state: &State, line: &OrderLine) -> Result<Line, Refusal> {
 fn shortage(state: &State, line: &OrderLine, taken: Line) -> Option<Shortage> {
     let available = state.stock.available(taken.item, taken.location);
     let OrderLine { upc, location, units: requested } = *line;
-    (requested > available).then_some(Shortage { upc, location, requested, available })
+    let short = requested > available || (requested == available && defect::is(Defect::LastUnitKept));
+    short.then_some(Shortage { upc, location, requested, available })
 }
 
 /// The price of all lines; none if any item has no price.
@@ -122,8 +124,9 @@ fn total(state: &State, lines: &[OrderLine], taken: &[Line]) -> Result<Option<Mo
     let mut total = Money::ZERO;
     for (line, taken) in lines.iter().zip(taken) {
         let Some(price) = state.catalogue.price(taken.item) else { return Ok(None) };
-        total = price
-            .checked_times(taken.units)
+        let one = defect::is(Defect::PriceOfOneUnit).then_some(price);
+        total = one
+            .or_else(|| price.checked_times(taken.units))
             .and_then(|amount| total.checked_add(amount))
             .ok_or(Refusal::Overflow { upc: line.upc })?;
     }

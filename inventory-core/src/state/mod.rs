@@ -15,6 +15,7 @@ pub use users::{Session, User, Users};
 
 pub(crate) use undo::{Change, UndoLog};
 
+use crate::defect::{self, Defect};
 use crate::id::Version;
 use crate::time::Time;
 
@@ -107,6 +108,7 @@ impl State {
                     self.stock.undo_add_item();
                 }
                 Change::ItemReplaced(before) => self.catalogue.undo_replace(&before),
+                Change::Level { .. } if defect::is(Defect::UndoKeepsLevels) => {}
                 Change::Level { item, location, before } => {
                     self.stock.undo_level(item, location, before);
                 }
@@ -114,6 +116,7 @@ impl State {
                 Change::UserAdded => self.users.undo_add(),
                 Change::SessionStarted(user) => self.users.undo_start_session(user),
                 Change::SessionEnded(before) => self.users.undo_end_session(&before),
+                Change::OrderRecorded(_) if defect::is(Defect::UndoKeepsOutcomes) => {}
                 Change::OrderRecorded(key) => self.orders.undo_record(key),
                 Change::WindowAdvanced(before) => self.orders.undo_advance(*before),
             }

@@ -16,6 +16,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::bulk::BulkOutcome;
+use crate::defect::{self, Defect};
 use crate::event::{Event, Line, OrderDigest, Record};
 use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{
@@ -263,7 +264,8 @@ impl Orders {
     pub(crate) fn advance(&mut self, now: Time) -> Option<WindowBefore> {
         let before_floor = self.floor;
         let mut evicted = Vec::new();
-        let start = self.floor_at(now);
+        let early = defect::is(Defect::OutcomesLeaveEarly);
+        let start = if early { second_of(now).saturating_sub(1) } else { self.floor_at(now) };
         while let Some(oldest) = self.buckets.first_entry() {
             let second = *oldest.key();
             let too_old = second < start && evicted.len() < SECONDS_LEAVING_MAX;
@@ -273,7 +275,7 @@ impl Orders {
                 break;
             }
             // Not further: what is too old and has not left yet lies above the floor.
-            self.floor = second.saturating_add(1);
+            self.floor = if early { self.floor } else { second.saturating_add(1) };
             let bucket = oldest.remove();
             self.count = self.count.saturating_sub(bucket.rows.len());
             self.bytes = self.bytes.saturating_sub(bucket.bytes);

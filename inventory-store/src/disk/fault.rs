@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,6 +56,8 @@ struct World {
     full: bool,
     /// Most bytes that the files with names may have together.
     capacity: Option<usize>,
+    /// Bits that were changed at rest, by file and byte.
+    flips: BTreeMap<(usize, usize), u8>,
     off: bool,
 }
 
@@ -129,8 +132,8 @@ impl FaultDisk {
             let changes = world.changes.iter().filter(|change| change.dir() == dir);
             changes.take_while(|_| coin.survives()).for_each(|change| change.apply(&mut names));
         }
-        let (durable_names, dirs) = (names.clone(), world.dirs.clone());
-        let world = World { files, names, durable_names, dirs, ..World::default() };
+        let (durable_names, dirs, flips) = (names.clone(), world.dirs.clone(), world.flips.clone());
+        let world = World { files, names, durable_names, dirs, flips, ..World::default() };
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -140,6 +143,35 @@ impl FaultDisk {
     pub fn after_kill(&self) -> Self {
         let world = World { faults: BTreeMap::new(), off: false, ..self.world().clone() };
         Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// Changes these bits of a byte at rest: in what is read, and in what a power loss leaves. Gives whether it did: there must
+    /// be such a byte, in a sector that is not on its way to the disk. A later write to the sector puts it right.
+    pub fn flip(&self, name: &str, offset: usize, bits: u8) -> bool {
+        let mut world = self.world();
+        let World { names, files, flips, .. } = &mut *world;
+        let Some(number) = names.get(name).copied() else { return false };
+        let flipped = files.get_mut(number).is_some_and(|file| file.flip(offset, bits));
+        if flipped {
+            *flips.entry((number, offset)).or_default() ^= bits;
+        }
+        flipped
+    }
+
+    /// Puts right all bits that were changed at rest.
+    pub fn unflip(&self) {
+        let mut world = self.world();
+        for number in 0..world.files.len() {
+            world.unflip(number, 0..usize::MAX);
+        }
+    }
+
+    /// The names of the files that have bits changed at rest.
+    pub fn flipped(&self) -> Vec<String> {
+        let world = self.world();
+        let is_flipped = |file: usize| world.flips.range((file, 0)..=(file, usize::MAX)).next().is_some();
+        let names = world.names.iter().filter(|(_, file)| is_flipped(**file));
+        names.map(|(name, _)| name.clone()).collect()
     }
 
     /// The bytes of a file; none if there is none.
@@ -208,6 +240,18 @@ impl World {
         bytes > 0 && (self.full || self.capacity.is_some_and(|capacity| used + bytes > capacity))
     }
 
+    /// Puts right what was changed at rest in these bytes of a file.
+    fn unflip(&mut self, number: usize, bytes: Range<usize>) {
+        let within = self.flips.range((number, bytes.start)..(number, bytes.end));
+        let offsets: Vec<usize> = within.map(|((_, offset), _)| *offset).collect();
+        for offset in offsets {
+            let bits = self.flips.remove(&(number, offset)).unwrap_or_default();
+            if let Some(file) = self.files.get_mut(number) {
+                file.flip(offset, bits);
+            }
+        }
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.names);
         self.changes.push(change);
@@ -232,6 +276,19 @@ impl Inode {
             into.copy_from_slice(from);
         }
         self.dirty.extend(offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
+    }
+
+    /// Changes these bits; false if there is no such byte, or it is not at rest.
+    fn flip(&mut self, offset: usize, bits: u8) -> bool {
+        let at_rest = !self.dirty.contains(&(offset / SECTOR_BYTES));
+        match (self.live.get_mut(offset), self.durable.get_mut(offset)) {
+            (Some(live), Some(durable)) if at_rest => {
+                *live ^= bits;
+                *durable ^= bits;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn sync(&mut self) {
@@ -404,6 +461,8 @@ impl DiskFile for FaultFile {
         if world.lacks(growth) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let sectors = start / SECTOR_BYTES..(start + from.len()).div_ceil(SECTOR_BYTES);
+        world.unflip(self.number, sectors.start * SECTOR_BYTES..sectors.end * SECTOR_BYTES);
         let file = world.file(self.number)?;
         match fault {
             None => {

@@ -47,6 +47,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Append, Group, Journal, JournalError, Snapshot, Tip};
 use inventory_core::{Time, Version};
 use tokio::sync::oneshot;
@@ -54,11 +55,12 @@ use tokio::sync::oneshot;
 use self::index::{Entry, Index};
 use self::lock::{Lock, LockError};
 use self::reader::unreachable;
-use self::recovery::{Scope, Survey, failed};
+use self::recovery::{Scope, Survey, Torn, failed};
 use self::shared::Shared;
 use self::spare::Spares;
 use self::upkeep::Keeper;
 use self::writer::{Failure, LastSegment, Request, SMALL_SEGMENT_BYTES, Writer};
+use crate::defect::inherited;
 use crate::disk::{Disk, OsDisk};
 
 /// The smallest segment.
@@ -200,7 +202,7 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
     let name = segment::name(header.number);
     let io = |why| failed(disk, &name, why);
     let file = disk.open_to_write(&name).map_err(io)?;
-    if let Some(offset) = survey.last_record {
+    if let Some(offset) = survey.last_record.filter(|_| !defect::is(Defect::LastRecordNotRewritten)) {
         recovery::write_again(&*file, offset, survey.position).map_err(io)?;
     }
     if let Some(torn) = survey.torn {
@@ -209,6 +211,9 @@ fn open_last(disk: &dyn Disk, survey: &Survey) -> Result<Option<LastSegment>, Op
             "cut the torn end of a write that was never acknowledged"
         );
         recovery::cut(&*file, torn).map_err(io)?;
+        if let Some(offset) = survey.last_record.filter(|_| defect::is(Defect::TornEndCutTooFar)) {
+            recovery::cut(&*file, Torn { offset, bytes: torn.offset - offset }).map_err(io)?;
+        }
     }
     let (number, bytes) = (header.number, header.bytes);
     Ok(Some(LastSegment { file, number, bytes, position: survey.position, marked: survey.marked }))
@@ -226,8 +231,9 @@ fn start_writer(mut writer: Writer) -> io::Result<(Sender<Request>, JoinHandle<(
         Err(why @ Failure::Unclear(_)) => return Err(io::Error::other(why)),
     }
     let (requests, received) = channel();
-    let thread =
-        thread::Builder::new().name("journal-writer".to_owned()).spawn(move || writer.run(&received))?;
+    let thread = thread::Builder::new()
+        .name("journal-writer".to_owned())
+        .spawn(inherited(move || writer.run(&received)))?;
     Ok((requests, thread))
 }
 
@@ -327,7 +333,8 @@ impl FileJournal {
         let (shared, segment_bytes) = (Arc::clone(&self.shared), self.segment_bytes);
         let thread = thread::Builder::new().name("journal-keeper".to_owned());
         // Nobody waits for an answer that is not received.
-        let spawned = thread.spawn(move || drop(answer.send(work(&shared, segment_bytes))));
+        let work = inherited(move || drop(answer.send(work(&shared, segment_bytes))));
+        let spawned = thread.spawn(work);
         spawned.map_err(|why| JournalError::Unreachable(format!("cannot start a thread: {why}")))?;
         Ok(answered)
     }

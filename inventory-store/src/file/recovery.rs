@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use inventory_core::Version;
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Group, Snapshot, Tip};
 
 use super::cursor::Cursor;
@@ -402,14 +403,14 @@ impl Surveyor<'_> {
         let name = segment::name(header.number);
         let (offset, tip) = (self.survey.position, self.survey.tip);
         let read = || read_up_to_zeros(file, offset).map_err(|why| failed(self.disk, &name, why));
-        let is_whole = |bytes: &[u8]| record::parse(bytes, header.number).is_some();
+        let whole_at = |bytes: &[u8]| whole_record(bytes, header.number);
         let rest = read()?;
         if rest.is_empty() {
             return Ok(false);
         }
         let whole = (0..rest.len()).step_by(ALIGNMENT_BYTES).find(|at| {
-            let record = rest.get(*at..).and_then(|bytes| record::parse(bytes, header.number));
-            record.is_some_and(|record| record.base >= tip.version)
+            let base = rest.get(*at..).and_then(whole_at);
+            base.is_some_and(|base| base >= tip.version) && !defect::is(Defect::DamageTakenForTornEnd)
         });
         match whole {
             None => {
@@ -419,7 +420,7 @@ impl Surveyor<'_> {
             Some(0) => Ok(true),
             // A record is begun only when the one in front of it is durable: looked at again, that one is whole, unless it
             // was changed.
-            Some(_) if is_whole(&read()?) => Ok(true),
+            Some(_) if whole_at(&read()?).is_some() => Ok(true),
             Some(at) => {
                 let what = format!(
                     "the record after version {} cannot be read, and a whole one follows it at byte {}",
@@ -455,6 +456,15 @@ impl Surveyor<'_> {
     fn damage(&self, name: &str, offset: u64, what: String) -> Stop {
         Stop::Damage(Damage { path: self.disk.path(name), offset, what })
     }
+}
+
+/// The base of the whole record of this segment that these bytes begin with. Behind them the file holds zeros only, and a
+/// record may end with some.
+fn whole_record(bytes: &[u8], segment: u64) -> Option<Version> {
+    let size = record::size(bytes, segment)?;
+    let mut record = bytes.get(..size.min(bytes.len()))?.to_vec();
+    record.resize(size, 0);
+    record::parse(&record, segment).map(|record| record.base)
 }
 
 /// The file's bytes from `offset` to the last one that is not zero, rounded up to whole alignment.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use inventory_core::Version;
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Append, Group, Tip};
 use inventory_core::limits::GROUP_BYTES_MAX;
 use tokio::sync::oneshot;
@@ -126,7 +127,8 @@ impl Writer {
         record::begin(&mut self.buffer);
         while let Some(request) = waiting.pop_front() {
             let group = &request.group;
-            let follows = group.base() == tip.version && group.previous() == tip.hash;
+            let follows = group.base() == tip.version
+                && (group.previous() == tip.hash || defect::is(Defect::PreviousHashIgnored));
             let full = !answers.is_empty() && !self.takes(group);
             let too_large = group.bytes().len() > GROUP_BYTES_MAX;
             if (!follows || too_large) && answers.is_empty() {
@@ -227,7 +229,9 @@ impl Writer {
         write_full(&*file, &header.encode(), 0).map_err(definite)?;
         file.sync_data().map_err(unclear)?;
         disk.rename(SPARE, &name).map_err(definite)?;
-        disk.sync_dir(segment::DIR).map_err(unclear)?;
+        if !defect::is(Defect::SegmentNameNotSynced) {
+            disk.sync_dir(segment::DIR).map_err(unclear)?;
+        }
         self.spares.taken();
         self.last = Some(LastSegment { file, number, bytes, position: segment::FIRST_RECORD, marked: true });
         let positions = Some(Positions::default());
@@ -248,6 +252,9 @@ impl Writer {
 /// Writes a record behind the others, durably; takes it back if it cannot be written.
 fn write(last: &LastSegment, record: &[u8]) -> Result<(), Failure> {
     if let Err(why) = write_full(&*last.file, record, last.position) {
+        if defect::is(Defect::ShortWriteLeft) {
+            return Err(Failure::Definite(why.to_string()));
+        }
         let taken_back = write_full(&*last.file, &[0; record::HEADER_BYTES], last.position)
             .and_then(|()| last.file.sync_data());
         return Err(match taken_back {
@@ -257,7 +264,16 @@ fn write(last: &LastSegment, record: &[u8]) -> Result<(), Failure> {
             }
         });
     }
-    let synced = last.file.sync_data();
+    if defect::is(Defect::GroupNotSynced) {
+        return Ok(());
+    }
+    let mut synced = last.file.sync_data();
+    if synced.is_err() && defect::is(Defect::FailedSyncRetried) {
+        synced = last.file.sync_data();
+    }
+    if defect::is(Defect::FailedSyncForgotten) {
+        return synced.map_err(|why| Failure::Definite(why.to_string()));
+    }
     synced.map_err(|why| Failure::Unclear(format!("making a write to the journal durable: {why}")))
 }
 

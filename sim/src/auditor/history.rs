@@ -13,13 +13,15 @@ use inventory_core::{
 };
 use inventory_net::message::{Done, ReplyBody};
 
+use inventory_store::defect::plant;
+
 use super::shop::Shop;
 use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
 use crate::order::AnyOrder;
 
 impl Auditor {
     /// The server takes this group for durable.
-    pub(crate) fn durable(&mut self, group: &Group) -> Check {
+    fn durable(&mut self, group: &Group) -> Check {
         let tip = self.tip();
         ensure(group.base() == tip.version && group.previous() == tip.hash, || {
             format!("the group after version {} does not follow {tip:?}", group.base())
@@ -35,23 +37,42 @@ impl Auditor {
         Ok(())
     }
 
+    /// A server takes these groups for durable, its own or another's: they are those that are known, or follow them.
+    pub(crate) fn learned(&mut self, groups: &[Group]) -> Check {
+        for group in groups {
+            if self.groups.iter().any(|known| tip_of(known) == tip_of(group)) {
+                continue;
+            }
+            self.durable(group)?;
+        }
+        Ok(())
+    }
+
     /// A recovery has found these groups, the last of which ends at `end`: everything durable is among them, or, if they do
     /// not begin with the first, in front of them.
     pub(crate) fn recovered(&mut self, groups: &[Group], end: Tip) -> Check {
-        let start = groups.first().map_or(end.version, Group::base);
-        let known = self.groups.iter().filter(|group| group.base() >= start);
-        let found: Vec<Tip> = groups.iter().map(tip_of).collect();
-        let kept: Vec<Tip> = known.map(tip_of).collect();
-        ensure(found.starts_with(&kept), || {
-            let tip = found.last().copied().unwrap_or_default();
-            format!(
-                "durable groups are lost: the journal was acknowledged up to {:?} and is recovered up to {tip:?}",
-                self.tip()
-            )
-        })?;
-        groups.iter().skip(kept.len()).try_for_each(|group| self.durable(group))?;
+        self.holds(groups)?;
+        let known = self.version();
+        groups.iter().skip_while(|group| group.base() < known).try_for_each(|group| self.durable(group))?;
         ensure(self.tip() == end, || {
             format!("the recovered journal ends at {end:?}, not at {:?}", self.tip())
+        })
+    }
+
+    /// These are the groups of a journal from some version on: everything durable behind that is among them.
+    pub(crate) fn holds(&self, groups: &[Group]) -> Check {
+        let found: Vec<Tip> = groups.iter().map(tip_of).collect();
+        let start = groups.first().map_or(Version(u64::MAX), Group::base);
+        ensure(groups.is_empty() || start <= self.discarded, || {
+            format!("the journal begins at {start}, and all behind {} must be kept", self.discarded)
+        })?;
+        let known = self.groups.iter().filter(|group| group.base() >= start);
+        ensure(found.starts_with(&known.map(tip_of).collect::<Vec<_>>()), || {
+            let tip = found.last().copied().unwrap_or_default();
+            format!(
+                "durable groups are lost: the journal was acknowledged up to {:?} and is there up to {tip:?}",
+                self.tip()
+            )
         })
     }
 
@@ -65,6 +86,7 @@ impl Auditor {
 
     /// The digest of the state that all events make, from the first one on.
     pub(crate) fn replayed_digest(&self) -> Result<Hash, Violation> {
+        let _right = plant(None);
         let mut state = State::new(0);
         for record in &self.records {
             verify(&state, record).map_err(|why| Violation(format!("{:?}: {why}", record.event)))?;

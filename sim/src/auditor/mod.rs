@@ -47,7 +47,8 @@ pub(crate) struct Asked {
     /// Whose request it is; the session is that of the connection, none if it was not logged in.
     pub(crate) user: Box<str>,
     pub(crate) session: Option<SessionId>,
-    /// The last version acknowledged to anybody before it was sent.
+    /// The server that it was sent to, and the last version that it had acknowledged to anybody before.
+    pub(crate) server: usize,
     pub(crate) floor: Version,
     /// The step in which it, or the first attempt at the same order, was sent.
     pub(crate) step: u64,
@@ -108,10 +109,12 @@ pub(crate) struct Auditor {
     decided: BTreeMap<OrderKey, Decided>,
     now: Time,
     /// What was answered.
-    acknowledged: Version,
+    acknowledged: BTreeMap<usize, Version>,
     answered: BTreeMap<(OrderKey, Box<str>, u64), ReplyBody>,
     /// Orders of which a client was told that they will never be carried out.
     too_old: BTreeSet<OrderKey>,
+    /// What happened up to here may be gone from the journal.
+    discarded: Version,
     /// The latest time that any clock has shown.
     latest: Time,
 }
@@ -135,11 +138,13 @@ impl Auditor {
     pub(crate) fn sent(
         &mut self,
         step: u64,
+        server: usize,
         user: &str,
         session: Option<SessionId>,
         body: &RequestBody,
     ) -> Asked {
-        let floor = self.acknowledged;
+        // Another server may know less for a while; what happens, happens behind everything that was said.
+        let floor = self.acknowledged.values().copied().max().unwrap_or_default();
         if let Some(order) = AnyOrder::of(body) {
             let known = self.orders.entry(order.key()).or_default();
             match known.iter_mut().find(|sent| &*sent.user == user && sent.order == order) {
@@ -161,7 +166,8 @@ impl Auditor {
             }
             _ => {}
         }
-        Asked { body: body.clone(), user: user.into(), session, floor, step }
+        let floor = self.acknowledged.get(&server).copied().unwrap_or_default();
+        Asked { body: body.clone(), user: user.into(), session, server, floor, step }
     }
 
     /// The end of what is durable, as far as the server has said.
@@ -169,6 +175,17 @@ impl Auditor {
         self.groups
             .last()
             .map_or_else(Tip::default, |group| Tip { version: group.last(), hash: group.hash() })
+    }
+
+    /// The journal need no longer hold what happened up to this version.
+    pub(crate) fn discarded(&mut self, version: Version) {
+        self.discarded = self.discarded.max(version);
+    }
+
+    /// The version in front of the first event at this time or later; none if there is no such event.
+    pub(crate) fn begin_of(&self, time: Time) -> Option<Version> {
+        let before = self.records.partition_point(|record| record.at < time);
+        Some(Version(before as u64)).filter(|version| *version < self.version())
     }
 
     /// Every durable purchase: its key, and what a client must know of it.

@@ -62,7 +62,9 @@ impl Auditor {
         };
         let Some(session) = session else { return Ok(()) };
         let row = self.sessions.get(&session);
-        ensure(row.is_some_and(|row| row.ended.is_some()), || "its session was not ended".into())
+        // A server need not know of a session before it has acknowledged anything that happened since.
+        let gone = row.is_some_and(|row| row.ended.is_some() || row.started > asked.floor);
+        ensure(gone, || "its session was not ended".into())
     }
 
     /// Nothing is done for a session whose end was acknowledged before.
@@ -84,12 +86,15 @@ impl Auditor {
             return self.check_order_refusal(asked, user, &order, refusal, body);
         }
         let holds = match (&asked.body, refusal) {
-            (RequestBody::Receipt { key }, Refusal::KeyTooOld) => self.is_too_old(*key),
+            (RequestBody::Receipt { key }, Refusal::KeyTooOld) => {
+                self.is_too_old(*key) && !self.is_known(asked, *key)
+            }
+            (RequestBody::Receipt { key }, Refusal::OutcomeNotKept) => self.is_gone(*key),
             (RequestBody::Receipt { key }, Refusal::UnknownOrder) => {
                 let known = self.decided.get(key).filter(|decided| decided.version <= asked.floor);
                 known.is_none_or(|decided| Some(decided.user) != user && !permitted)
             }
-            (RequestBody::Receipt { key }, _) => return self.check_told(*key, body),
+            (RequestBody::Receipt { key }, _) => return self.check_told(asked, *key, body),
             (RequestBody::Item { upc }, Refusal::UnknownItem { upc: unknown }) => {
                 return self.check_read(asked, |shop| shop.item(*upc).is_none() && upc == unknown);
             }
@@ -124,6 +129,22 @@ impl Auditor {
         ensure(holds, || "there is no reason for this refusal".into())
     }
 
+    /// Whether this order surely has an outcome that this user may see.
+    fn is_known(&self, asked: &Asked, key: OrderKey) -> bool {
+        let user = self.user_named(&asked.user).map(|(id, _)| id);
+        let anybodys = matches!(asked.body, RequestBody::Receipt { .. })
+            && user.is_some_and(|user| self.is_administrator(user));
+        let decided = self.decided.get(&key).filter(|decided| Some(decided.user) == user || anybodys);
+        decided.is_some_and(|decided| decided.version <= asked.floor)
+    }
+
+    /// Whether the journal need no longer hold the outcome of this order, if there is one.
+    fn is_gone(&self, key: OrderKey) -> bool {
+        let decided = self.decided.get(&key);
+        let is_gone = decided.is_none_or(|decided| decided.version <= self.discarded);
+        is_gone && self.discarded > Version::ZERO && self.is_too_old(key)
+    }
+
     fn check_order_refusal(
         &mut self,
         asked: &Asked,
@@ -141,7 +162,13 @@ impl Auditor {
                 if decided.is_none() {
                     self.too_old.insert(order.key());
                 }
-                self.is_too_old(order.key())
+                self.is_too_old(order.key()) && !self.is_known(asked, order.key())
+            }
+            Refusal::OutcomeNotKept => {
+                if decided.is_none() {
+                    self.too_old.insert(order.key());
+                }
+                self.is_gone(order.key())
             }
             Refusal::KeyFromFuture => true,
             _ => return self.check_outcome(asked, order, body),
@@ -164,7 +191,7 @@ impl Auditor {
                 RequestBody::Receipt { key },
                 Done::Receipt(Receipt { user, .. }) | Done::BulkReceipt(BulkReceipt { user, .. }),
             ) => {
-                self.check_told(*key, body)?;
+                self.check_told(asked, *key, body)?;
                 self.check_may_see(asked, user)
             }
             (RequestBody::Levels { after, limit }, Done::Levels(page)) => {
@@ -189,14 +216,14 @@ impl Auditor {
                 let started = self.sessions.get(&session).map(|row| row.started);
                 let started = started.ok_or_else(|| Violation("the session is not durable".into()))?;
                 ensure(started > asked.floor, || "the session is an old one".into())?;
-                self.acknowledge(started);
+                self.acknowledge(asked, started);
                 self.check_account(Some(session), account)
             }
             (RequestBody::LogOut, Done::LoggedOut) => {
                 let row = asked.session.and_then(|session| self.sessions.get(&session));
                 let ended = row.and_then(|row| row.ended);
                 let ended = ended.ok_or_else(|| Violation("the logout is not durable".into()))?;
-                self.acknowledge(ended);
+                self.acknowledge(asked, ended);
                 Ok(())
             }
             (_, Done::Version(version)) => self.check_version(asked, *version),
@@ -211,16 +238,16 @@ impl Auditor {
         let digest = order.digest();
         let mine = self.user(decided.user).is_some_and(|user| user.name == asked.user);
         ensure(mine && decided.digest == digest, || "the key belongs to another order".into())?;
-        self.check_told(order.key(), body)?;
+        self.check_told(asked, order.key(), body)?;
         let first = self.answered.entry((order.key(), asked.user.clone(), digest.0)).or_insert(body.clone());
         ensure(first == body, || format!("it was answered {first:?} before"))
     }
 
     /// The outcome of this key is this.
-    fn check_told(&mut self, key: OrderKey, body: &ReplyBody) -> Check {
+    fn check_told(&mut self, asked: &Asked, key: OrderKey, body: &ReplyBody) -> Check {
         let decided = self.decided.get(&key).ok_or_else(|| Violation("its outcome is not durable".into()))?;
         ensure(decided.reply == *body, || format!("its durable outcome is {:?}", decided.reply))?;
-        self.acknowledge(decided.version);
+        self.acknowledge(asked, decided.version);
         Ok(())
     }
 
@@ -246,7 +273,7 @@ impl Auditor {
             Violation(format!("the shop looked like this at no version from {} to {last}", asked.floor))
         })?;
         // Whoever reads later sees at least as much.
-        self.acknowledge(seen);
+        self.acknowledge(asked, seen);
         Ok(())
     }
 
@@ -268,7 +295,7 @@ impl Auditor {
             _ => false,
         };
         ensure(holds, || format!("version {version} holds {event:?}"))?;
-        self.acknowledge(version);
+        self.acknowledge(asked, version);
         Ok(())
     }
 
@@ -276,8 +303,9 @@ impl Auditor {
         self.shop().and_then(|shop| shop.upc(row))
     }
 
-    fn acknowledge(&mut self, version: Version) {
-        self.acknowledged = self.acknowledged.max(version);
+    fn acknowledge(&mut self, asked: &Asked, version: Version) {
+        let acknowledged = self.acknowledged.entry(asked.server).or_default();
+        *acknowledged = version.max(*acknowledged);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The server's planted defects: what it answers without asking the engine, and what it makes of the engine's answers.
 
-use inventory_core::{Actor, Refusal, Shortage, Version};
+use inventory_core::{Actor, Version};
 use inventory_net::message::{Done, Op, ReplyBody, RequestBody};
 
 use super::Node;
 use crate::defect::Defect;
+use crate::network::LinkId;
 
 /// How often a stale read is shown before it is refreshed, under [`Defect::StaleReads`].
 const STALE_READS: u32 = 3;
@@ -16,17 +17,16 @@ impl Node {
         self.engine.state().users().session(session)?;
         match (self.defect?, body) {
             (Defect::ForgetLogout, RequestBody::LogOut) => Some(ReplyBody::Done(Done::LoggedOut)),
-            (Defect::RefusalNotRecorded, RequestBody::Purchase(order)) => {
-                let [line] = &*order.lines else { return None };
-                let state = self.engine.state();
-                let available = state.stock().available(state.catalogue().id(line.upc)?, line.location);
-                let short =
-                    Shortage { upc: line.upc, location: line.location, requested: line.units, available };
-                let refusal = Refusal::InsufficientStock { shortages: Box::new([short]) };
-                (line.units > available).then_some(ReplyBody::Refused(refusal))
-            }
             _ => None,
         }
+    }
+
+    /// The connection that a reply goes to.
+    pub(super) fn misdirect(&mut self, link: LinkId) -> LinkId {
+        if self.defect != Some(Defect::CrossesReplies) || self.rng.u8(..8) > 0 {
+            return link;
+        }
+        self.rng.choice(self.ends.keys().copied()).unwrap_or(link)
     }
 
     /// What a defect makes of a reply.

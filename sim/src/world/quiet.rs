@@ -33,6 +33,10 @@ impl World {
     fn quiet_round(&mut self) -> Check {
         self.step += 1;
         self.pass_time(QUIET_ROUND_US);
+        self.catch_up()?;
+        if self.is_ill() {
+            self.end_ill_server()?;
+        }
         // One after the other: clients in step with each other could turn each other away from a small inbox for ever.
         for client in 0..self.clients.len() {
             self.act(client);
@@ -47,7 +51,9 @@ impl World {
 
     fn final_checks(&mut self) -> Check {
         self.check_holdings()?;
-        let state = self.machine.node.as_ref().and_then(Node::durable_state);
+        self.catch_up()?;
+        let states = self.machine.nodes.iter().filter_map(Node::durable_state);
+        let state = states.max_by_key(|state| state.version());
         let digest = state.map(State::digest);
         let replayed = self.auditor.replayed_digest()?;
         ensure(digest == Some(replayed), || {
@@ -61,8 +67,10 @@ impl World {
         let intents = || self.clients.iter().flat_map(|client| &client.intents);
         for (key, reply) in self.auditor.purchases() {
             let known = intents().filter(|intent| intent.order.key() == key).any(|intent| {
-                matches!(intent.outcome, Some(ReplyBody::Refused(Refusal::KeyTooOld)))
-                    || intent.outcome.as_ref() == Some(reply)
+                matches!(
+                    intent.outcome,
+                    Some(ReplyBody::Refused(Refusal::KeyTooOld | Refusal::OutcomeNotKept))
+                ) || intent.outcome.as_ref() == Some(reply)
             });
             ensure(known, || format!("order {key} ended as {reply:?}, and its client does not know"))?;
         }

@@ -16,9 +16,7 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Self {
-        let faults = Fault::ALL
-            .into_iter()
-            .filter(|fault| !matches!(fault, Fault::None | Fault::Sync | Fault::PowerLossInRecovery));
+        let faults = Fault::ALL.into_iter().filter(|fault| fault.is_drawn());
         let faults = faults.filter(|_| rng.bool()).collect::<Vec<_>>();
         let faults = faults.into_iter().map(|fault| (fault, rng.u32(1..8))).collect();
         Self {
@@ -27,7 +25,7 @@ impl Rates {
             to_client: rng.u32(100..400),
             commit: rng.u32(60..400),
             probe: 4,
-            snapshot: rng.u32(..6),
+            snapshot: if rng.u8(..4) == 0 { rng.u32(20..80) } else { rng.u32(..8) },
             faults,
         }
     }

@@ -64,3 +64,31 @@ fn without_power_nothing_goes() {
     disk.open_to_read("dir/file").unwrap_err();
     disk.list("dir").unwrap_err();
 }
+
+#[test]
+fn bits_that_flip_at_rest_stay_until_they_are_put_right() {
+    let disk = FaultDisk::new();
+    let file = written(&disk);
+    assert!(!disk.flip("dir/file", 700, 4), "these bytes are on their way to the disk");
+    file.sync_data().unwrap();
+    assert!(disk.flip("dir/file", 700, 4) && !disk.flip("dir/file", 2_000, 4));
+    let mut flipped = vec![1; 2_000];
+    flipped[700] = 5;
+    for disk in [disk.clone(), disk.after_power_loss(Survives::Nothing), disk.after_kill()] {
+        assert_eq!(disk.bytes("dir/file").as_ref(), Some(&flipped));
+        assert_eq!(disk.flipped(), ["dir/file"]);
+        disk.unflip();
+        assert_eq!(disk.bytes("dir/file"), Some(vec![1; 2_000]));
+        assert_eq!(disk.after_power_loss(Survives::Nothing).bytes("dir/file"), Some(vec![1; 2_000]));
+    }
+}
+
+#[test]
+fn a_write_to_the_sector_puts_flipped_bits_right() {
+    let disk = FaultDisk::new();
+    let file = written(&disk);
+    file.sync_data().unwrap();
+    disk.flip("dir/file", 700, 4);
+    file.write_at(&[1], 1_000).unwrap();
+    assert_eq!((disk.bytes("dir/file"), disk.flipped()), (Some(vec![1; 2_000]), vec![]));
+}

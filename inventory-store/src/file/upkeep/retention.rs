@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use inventory_core::defect::{self, Defect};
 use inventory_core::journal::{Group, JournalError};
 use inventory_core::{Time, Version};
 
@@ -74,6 +75,7 @@ fn ended_before(shared: &Shared, segments: &[Kept], time: Time) -> Result<Option
         let first = first_time(&*shared.disk, next.number);
         match first.map_err(|why| failed(shared, &segment::name(next.number), why))? {
             Some(first) if first < time => end = Some(next.base),
+            Some(_) if defect::is(Defect::YoungSegmentDiscarded) => return Ok(Some(next.base)),
             _ => break,
         }
     }
@@ -113,11 +115,12 @@ pub(in crate::file) fn discard_through(
     let disk = &*shared.disk;
     let covered = version.min(known.newest.unwrap_or_default());
     let is_nothing = |covered| shared.index().segments.get(1).is_none_or(|second| second.base > covered);
-    if is_nothing(covered) {
+    if is_nothing(covered) && !defect::is(Defect::DiscardsUncovered) {
         return Ok(());
     }
     let kept = snapshots::oldest_kept(disk).map_err(|why| unreachable(disk, snapshots::DIR, &why))?;
     let covered = covered.min(kept.unwrap_or_default());
+    let covered = if defect::is(Defect::DiscardsUncovered) { version } else { covered };
     if is_nothing(covered) {
         return Ok(());
     }
