@@ -114,6 +114,18 @@ fn not_whole(source: &View, from: &Path) -> anyhow::Result<anyhow::Error> {
 /// The file in a backup that says what the backup holds.
 const MANIFEST: &str = "backup.json";
 
+/// That a directory is no backup: whoever wrote into one would make its description false.
+pub(crate) fn expect_no_backup(dir: &Path) -> Result<(), UsageError> {
+    if !dir.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    let dir = dir.display();
+    Err(UsageError::new(format!(
+        "{dir} is a backup, and a server would write into it: make a data directory of it first, with \
+         `inventory restore {dir} --data DIR`"
+    )))
+}
+
 /// Completes a backup: says in it what it holds.
 pub(super) fn write_manifest(dir: &Path, backup: &BackupRow) -> anyhow::Result<()> {
     let path = dir.join(MANIFEST);

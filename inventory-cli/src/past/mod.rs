@@ -9,6 +9,7 @@ mod stock;
 mod verify;
 
 pub(crate) use backup::{backup, restore};
+pub(crate) use copy::expect_no_backup;
 pub(crate) use history::history;
 pub(crate) use snapshot::snapshot;
 pub(crate) use stock::stock;

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::first_start;
 use super::memory::Memory;
+use crate::past::expect_no_backup;
 
 /// The runtime of servers and clients alike: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
@@ -43,6 +44,7 @@ impl Node {
         allow_plain_tcp: bool,
         upkeep: Upkeep,
     ) -> anyhow::Result<Self> {
+        expect_no_backup(data)?;
         let passwords = PasswordOptions::default();
         let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
         let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);

@@ -195,6 +195,19 @@ fn neither_writes_where_something_is() {
 }
 
 #[test]
+fn a_server_does_not_write_into_a_backup() {
+    let place = Place::new();
+    let data = closed_shop(&place);
+    let dest = place.path().join("b");
+    backup(place.path(), &data, &dest).exits(0);
+    run(place.path(), &["serve", "--data", text(&dest)])
+        .exits(2)
+        .tells("is a backup")
+        .tells("inventory restore");
+    restore(place.path(), &dest, &place.path().join("r")).exits(0);
+}
+
+#[test]
 fn damage_in_the_source_is_found_wherever_it_is_and_nothing_is_left_behind() {
     let place = Place::new();
     let data = closed_shop(&place);

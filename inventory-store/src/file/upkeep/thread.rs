@@ -80,10 +80,7 @@ impl Keeping {
                     }
                     Err(UpkeepError::Closing) => return,
                     Err(why) => {
-                        tracing::error!(
-                            "looking after the journal failed, nothing is lost and it is tried again in a minute; \
-                             if it goes on, look at the disk and at `inventory verify`: {why}"
-                        );
+                        tell(&why);
                         retry_at = Some(Instant::now() + RETRY);
                     }
                 }
@@ -117,6 +114,17 @@ impl Keeping {
         }
         self.snapshot_at = grown.saturating_add(self.upkeep.snapshot_every_bytes);
         Ok(())
+    }
+}
+
+fn tell(why: &UpkeepError) {
+    if let UpkeepError::Busy { .. } = why {
+        tracing::info!("the next snapshot waits for a minute: {why}");
+    } else {
+        tracing::error!(
+            "looking after the journal failed, nothing is lost and it is tried again in a minute; if it goes on, look at \
+             the disk and at `inventory verify`: {why}"
+        );
     }
 }
 
