@@ -23,6 +23,10 @@ pub enum Until {
     Count(u64),
 }
 
+/// An open loop still sends what was due before the end for so long after it: the last requests are never on time to
+/// the nanosecond.
+const LAST_CALL: Duration = Duration::from_millis(10);
+
 /// What a connection does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -67,14 +71,14 @@ impl Pace {
     pub(crate) fn next(&self, lane: u64, sent: u64, now: Instant) -> Next {
         if self.interval_ns.is_some() {
             return match self.due(self.ticket(lane, sent)) {
-                Some(_) if self.is_over(now) => Next::End,
+                Some(_) if self.is_over(now, LAST_CALL) => Next::End,
                 Some(due) if due <= now => Next::Send(due),
                 Some(_) => Next::Wait,
                 None => Next::End,
             };
         }
         let may_send = match self.until {
-            Until::Elapsed(_) => !self.is_over(now),
+            Until::Elapsed(_) => !self.is_over(now, Duration::ZERO),
             Until::Count(count) => self.sent.fetch_add(1, Ordering::Relaxed) < count,
         };
         if may_send { Next::Send(now) } else { Next::End }
@@ -119,9 +123,12 @@ impl Pace {
         sent.saturating_mul(self.lanes).saturating_add(lane)
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    /// Whether the end was so long ago.
+    fn is_over(&self, now: Instant, since: Duration) -> bool {
         match self.until {
-            Until::Elapsed(length) => now.saturating_duration_since(self.start) >= length,
+            Until::Elapsed(length) => {
+                now.saturating_duration_since(self.start) >= length.saturating_add(since)
+            }
             Until::Count(_) => false,
         }
     }
@@ -216,7 +223,15 @@ mod tests {
         assert_eq!(pace.next(1, 0, start), Next::Wait);
         // The server stalled for half a second: the second request of lane 1 was due at 3 ms, and still is.
         assert_eq!(pace.next(1, 1, start + ms(500)), Next::Send(start + ms(3)));
-        assert_eq!(pace.next(1, 1, start + ms(1_000)), Next::End);
+        assert_eq!(pace.next(1, 1, start + ms(1_010)), Next::End);
+    }
+
+    #[test]
+    fn the_last_request_of_an_open_loop_goes_although_its_time_is_the_end() {
+        let (pace, start) = pace(Until::Elapsed(Duration::from_secs(1)), Some(1_000.0));
+        let ms = Duration::from_millis;
+        assert_eq!(pace.next(1, 499, start + ms(1_001)), Next::Send(start + ms(999)));
+        assert_eq!(pace.next(0, 500, start + ms(1_001)), Next::End, "it was due at the end, not before");
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) fn verified(row: &VerifiedRow) -> String {
     let from: Vec<String> = row.replayed_from.iter().map(ToString::to_string).collect();
     let _ = writeln!(
         text,
-        "checked       {} events in {} groups and {} segments, replayed from version {}",
+        "checked       events {}, groups {}, segments {}; replayed from version {}",
         row.events,
         row.groups,
         row.segments,

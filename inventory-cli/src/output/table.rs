@@ -118,7 +118,7 @@ pub(super) fn imported(imported: &Imported) -> String {
     }
     let _ = writeln!(
         text,
-        "{} items defined, {} levels set, {} levels kept as they were",
+        "items defined: {}, levels set: {}, levels kept as they were: {}",
         imported.items,
         imported.levels_set,
         imported.levels_left.len()

@@ -199,7 +199,7 @@ fn a_full_disk_refuses_writes_and_loses_nothing() {
     fs::remove_file(format!("/proc/{}/root{}", server.pid(), place.data().join("ballast").display()))
         .unwrap();
     alice.run(&["buy", TISSUES, "1"]).exits(0);
-    admin.run(&import).exits(0).shows("20000 items defined");
+    admin.run(&import).exits(0).shows("items defined: 20000");
     assert_eq!((alice.available(TISSUES), alice.held(TISSUES)), (99 - bought, bought + 1));
     server.stop().exits(0);
 }
