@@ -222,16 +222,21 @@ async fn purchases(clients: [&Client; 2], upc: Upc) -> Times {
 }
 
 impl Times {
+    /// In seconds, here and elsewhere.
+    fn slowest_hundredth(&self) -> [f64; 2] {
+        self.0.each_ref().map(|times| at(times, 99).as_secs_f64())
+    }
+
     /// How the slowest hundredth compares with quiet times, here and elsewhere, and whether that is within the aim.
     fn beside(&self, quiet: &Self) -> String {
-        let [here, there] = self.0.each_ref().map(|times| at(times, 99).as_secs_f64());
-        let [quiet_here, quiet_there] = quiet.0.each_ref().map(|times| at(times, 99).as_secs_f64());
-        let (of_quiet, of_control) = (here / quiet_here, here / there);
+        let [here, there] = self.slowest_hundredth();
+        let [usual, usual_control] = quiet.slowest_hundredth();
+        let (of_quiet, of_control) = (here / usual, here / there);
         let verdict =
             if of_quiet <= OF_QUIET_MAX || of_control <= OF_CONTROL_MAX { "within" } else { "MISSED" };
         format!(
             "p99 {of_quiet:.1} x quiet (the control {:.1} x), {of_control:.1} x the control: {verdict}",
-            there / quiet_there
+            there / usual_control
         )
     }
 }
