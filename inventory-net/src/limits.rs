@@ -2,7 +2,9 @@
 //!
 //! They are part of the contract: PROTOCOL.md lists them, and a test holds both together.
 
-use inventory_core::limits::{BULK_ROWS_MAX, ITEM_NAME_BYTES_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX};
+use inventory_core::limits::{
+    BULK_ROWS_MAX, ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX,
+};
 
 /// The protocol version that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -44,8 +46,12 @@ pub const GUESS_PAUSE_US_MAX: u64 = 30 * 1_000_000;
 /// The longest pause that wrong passwords for a user make for an address that has none on record, in microseconds.
 pub const NEWCOMER_PAUSE_US_MAX: u64 = 5 * 1_000_000;
 /// Unsent bytes of replies, with those still to come to reads, above which a server reads no further requests of a
-/// connection.
-pub const OUTPUT_BYTES_TARGET: usize = 256 << 10;
+/// connection: a full page is more, so none is made for a peer that has not taken the one before.
+pub const OUTPUT_BYTES_TARGET: usize = 32 << 10;
+/// Most items on a page of levels. Making a page takes as long as dozens of purchases, and is not interrupted.
+pub const LEVELS_PAGE_ITEMS_MAX: u32 = 128;
+/// Upper bound of a row of a page, in bytes.
+pub(crate) const LEVEL_BYTES_MAX: usize = 64 + ITEM_NAME_BYTES_MAX;
 
 /// What the two buffers of a connection may come to without being counted one by one, in bytes: any frame of a client
 /// without a session fits.
@@ -68,6 +74,10 @@ const _: () = {
     assert!(BULK_ROWS_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
     assert!(PASSWORD_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= ANONYMOUS_FRAME_BYTES_MAX);
     assert!(ITEM_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    // A page of items at one location each need not be cut for any client.
+    assert!(LEVELS_PAGE_ITEMS_MAX as usize * LEVEL_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(LEVELS_PAGE_ITEMS_MAX as usize * LEVEL_BYTES_MAX > OUTPUT_BYTES_TARGET);
+    assert!(LEVELS_PAGE_ITEMS_MAX as usize <= LEVELS_PAGE_MAX);
     assert!(ANONYMOUS_FRAME_BYTES_MAX + FRAME_HEADER_BYTES < BUFFER_BYTES_MIN);
     assert!(ANONYMOUS_FRAME_BYTES_MAX <= FRAME_BYTES_MIN && FRAME_BYTES_MIN <= FRAME_BYTES_MAX);
     assert!(FRAME_BYTES_MAX <= u32::MAX as usize);

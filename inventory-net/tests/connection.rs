@@ -15,7 +15,7 @@ use inventory_core::{
 use inventory_net::connection::{ClientConnection, ClientError, SendError, ServerConfig, ServerConnection};
 use inventory_net::frame::{self, FrameError};
 use inventory_net::limits::{
-    ANONYMOUS_DEADLINE_US, ANONYMOUS_IN_FLIGHT_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
+    ANONYMOUS_DEADLINE_US, ANONYMOUS_IN_FLIGHT_MAX, BUFFER_BYTES_MIN, FRAME_BYTES_MIN, FRAME_DEADLINE_US,
 };
 use inventory_net::message::{
     Account, ClientHello, Done, Op, Password, ProtocolError, ProtocolErrorCode, Reply, ReplyBody, Request,
@@ -225,6 +225,60 @@ fn no_more_is_read_while_many_rows_are_still_to_come() {
     let rows: Vec<u8> = (11..111).flat_map(|id| request_frame(id, &levels(Some(1)))).collect();
     ends.server.read_buffer().extend_from_slice(&rows);
     assert_eq!(std::iter::from_fn(|| ends.server.poll_request(0)).count(), 100, "short pages are cheap");
+}
+
+#[test]
+fn no_page_is_made_for_a_peer_that_has_not_taken_the_one_before() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let page = |id| request_frame(id, &RequestBody::Levels { after: None, limit: None });
+    ends.server.read_buffer().extend_from_slice(&[page(11), page(12)].concat());
+    let first = ends.server.poll_request(0).unwrap();
+    let levels = (1..=128).map(|code| long_row(code, 0)).collect();
+    ends.server.reply(first.id, &ReplyBody::Done(Done::Levels(LevelsPage { levels, next: None })), 0);
+    ends.server.sent(ends.server.output().len() / 10, 0);
+    assert!(ends.server.poll_request(0).is_none() && !ends.server.wants_read());
+    ends.server.sent(ends.server.output().len(), 0);
+    assert_eq!(ends.server.poll_request(0).map(|request| request.id), RequestId::new(12));
+}
+
+#[test]
+fn a_turn_gives_only_so_many_requests_answered_inside_or_not_and_the_next_turn_gives_the_rest() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    let mut given = Vec::new();
+    let bytes: Vec<u8> = (11..511).flat_map(|id| request_frame(id, &RequestBody::WhoAmI)).collect();
+    ends.server.read_buffer().extend_from_slice(&bytes);
+    while given.last() != Some(&0) {
+        ends.server.begin_turn();
+        given.push(std::iter::from_fn(|| ends.server.poll_request(0)).count());
+        assert_eq!(ends.server.turn_is_over(), ends.server.in_flight() < 500);
+    }
+    assert_eq!(given.iter().sum::<usize>(), 500);
+    assert!(given.iter().all(|requests| *requests < 250), "{given:?}");
+
+    // What is turned away is answered inside, and counts as well.
+    let config = ServerConfig { output_bytes_target: 1 << 20, ..ServerConfig::default() };
+    let mut ends = Ends::with_session(config);
+    ends.server.set_reply_bytes_max(0);
+    let page = RequestBody::Levels { after: None, limit: None };
+    let turned_away: Vec<u8> = (11..511).flat_map(|id| request_frame(id, &page)).collect();
+    ends.server.read_buffer().extend_from_slice(&turned_away);
+    ends.server.begin_turn();
+    assert!(ends.server.poll_request(0).is_none() && ends.server.turn_is_over());
+    let answered = ends.server.output().len();
+    ends.server.begin_turn();
+    assert!(ends.server.poll_request(0).is_none() && ends.server.output().len() > answered);
+}
+
+#[test]
+fn one_read_brings_the_rest_of_a_frame_or_a_few_small_ones() {
+    let mut ends = Ends::with_session(ServerConfig::default());
+    assert_eq!(ends.server.read_bytes_max(), BUFFER_BYTES_MIN);
+    let frame = [&(100_000_u32).to_be_bytes()[..], &[0x81; 1_000]].concat();
+    ends.server.read_buffer().extend_from_slice(&frame);
+    assert_eq!(ends.server.read_bytes_max(), 99_000);
+    let mut stranger = ServerConnection::new(ServerConfig::default(), 0);
+    stranger.read_buffer().extend_from_slice(&[0xff; 4]);
+    assert_eq!(stranger.read_bytes_max(), BUFFER_BYTES_MIN);
 }
 
 #[test]

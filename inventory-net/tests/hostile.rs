@@ -11,10 +11,12 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use common::{MILK, Running, options, order, serve};
+use common::{MILK, Running, done, options, order, serve, upc};
+use inventory_core::Command;
 use inventory_core::journal::MemoryJournal;
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::frame;
@@ -245,7 +247,7 @@ async fn when_memory_runs_low_those_who_keep_the_server_waiting_for_the_longest_
 #[tokio::test(start_paused = true)]
 async fn with_hardly_any_memory_small_requests_are_served_and_large_reads_turned_away() {
     let mut options = options();
-    options.connections_bytes_max = 64 << 10;
+    options.connections_bytes_max = 48 << 10;
     let server = serve("memory://poor", Arc::new(MemoryJournal::new()), options).await;
     let (honest, _) = alice(&server).await;
     honest.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap();
@@ -308,5 +310,71 @@ async fn requests_behind_a_login_on_the_same_connection_wait_for_it() {
     }
     let done = |id| (id, "done");
     assert_eq!(statuses, [done(1), done(2), done(3), done(4), (5, "refused")]);
+    server.stop().await;
+}
+
+/// Asks who it is as fast as it can and reads the answers. Counts them in `answers`.
+async fn floods(mut stream: Box<dyn Stream>, token: RequestBody, answers: Arc<AtomicUsize>) {
+    stream.write_all(&request(1, &hello())).await.unwrap();
+    stream.write_all(&request(2, &token)).await.unwrap();
+    for _ in 0..2 {
+        let length = stream.read_u32().await.unwrap();
+        stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+    }
+    let questions: Vec<u8> = (3..503).flat_map(|id| request(id, &RequestBody::WhoAmI)).collect();
+    loop {
+        stream.write_all(&questions).await.unwrap();
+        for _ in 3..503 {
+            let length = stream.read_u32().await.unwrap();
+            stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+            answers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_sessions_have_much_to_do_whoever_has_little_waits_for_few_of_them() {
+    let server = serve("memory://busy-sessions", Arc::new(MemoryJournal::new()), options()).await;
+    let (honest, token) = alice(&server).await;
+    let answers = Arc::new(AtomicUsize::new(0));
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (stream, answers) = (raw(&server).await, Arc::clone(&answers));
+        let token = token.clone();
+        crowd.spawn(floods(stream, token, answers));
+    }
+    while answers.load(Ordering::Relaxed) < 100_000 {
+        tokio::task::yield_now().await;
+    }
+    let mut meanwhile = Vec::new();
+    for _ in 0..20 {
+        let before = answers.load(Ordering::Relaxed);
+        honest.purchase(&order(new_order_key().unwrap(), MILK, 1)).await.unwrap();
+        meanwhile.push(answers.load(Ordering::Relaxed) - before);
+    }
+    meanwhile.sort_unstable();
+    // A round of all of them would be 25,000.
+    assert!(meanwhile[18] < 5_000, "{meanwhile:?}");
+    crowd.shutdown().await;
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_all_pages_gets_them_among_many_who_ask_for_pages_and_never_read() {
+    let server = serve("memory://readers", Arc::new(MemoryJournal::new()), options()).await;
+    for code in 1..=1_000 {
+        let define = Command::DefineItem { upc: upc(code), name: "n".repeat(256).into(), price: None };
+        done(&server.service, define).await;
+    }
+    let (honest, token) = alice(&server).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (mut stream, token) = (raw(&server).await, token.clone());
+        crowd.spawn(async move { never_reads(&mut stream, token).await });
+    }
+    let page = honest.levels(None, Some(1_000)).await.unwrap();
+    assert_eq!((page.levels.len(), page.next), (128, Some(upc(128))));
+    assert_eq!(honest.all_levels().await.unwrap().len(), 1_002);
+    crowd.shutdown().await;
     server.stop().await;
 }

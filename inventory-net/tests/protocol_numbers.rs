@@ -116,7 +116,7 @@ fn every_limit_is_the_number_of_the_code() {
         ("a user's pause for an address without one", &[limits::NEWCOMER_PAUSE_US_MAX / 1_000_000]),
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
         ("rows of a bulk purchase", &[core_limits::BULK_ROWS_MAX as u64]),
-        ("items on a page", &[core_limits::LEVELS_PAGE_MAX as u64]),
+        ("items on a page", &[limits::LEVELS_PAGE_ITEMS_MAX.into()]),
         ("units", &[core_limits::UNITS_MAX]),
         ("UPC", &[core_limits::UPC_MAX]),
         ("sessions of a user", &[core_limits::SESSIONS_PER_USER_MAX as u64]),

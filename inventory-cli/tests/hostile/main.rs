@@ -2,7 +2,8 @@
 //! flood, lie and guess. An honest client is served all the while, and the server's memory stays below its setting.
 //!
 //! Times are printed and never asserted: `scripts/hostile` measures them on the release build. Each purchase is followed by
-//! one at a second server that nobody attacks: what it takes there is the machine's doing, which the crowd works as well.
+//! one at a second server, the control: nobody attacks it, the same crowd is at another server of its machine. What a
+//! purchase takes there is the machine's doing, which the crowd works as well.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -47,6 +48,11 @@ const ITEMS: u64 = 1_000;
 /// Purchases that are timed, one each millisecond at most, unless `INVENTORY_HOSTILE_PURCHASES` says otherwise.
 const PURCHASES: usize = 100;
 
+/// The aim: the slowest hundredth of purchases takes at most so many times what it takes when all is quiet,
+const OF_QUIET_MAX: f64 = 5.0;
+/// or so many times what it takes at the control meanwhile.
+const OF_CONTROL_MAX: f64 = 2.0;
+
 #[test]
 fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_memory() {
     let idle = raise_open_files(IDLE, BUSY);
@@ -79,6 +85,7 @@ fn an_honest_client_is_served_among_thousands_that_mean_no_good_within_bounded_m
             panic!("{what} a user who was there before was kept out for {:.1?}: {error}", began.elapsed());
         }
         println!("{what:24} {times}, peak {} MiB, login {:.1?}", resident_peak_mib(&server), began.elapsed());
+        println!("{:24} {}", "", times.beside(&quiet));
         crowd.stop();
     }
     let rounds =
@@ -214,15 +221,38 @@ async fn purchases(clients: [&Client; 2], upc: Upc) -> Times {
     Times(times)
 }
 
+impl Times {
+    /// In seconds, here and elsewhere.
+    fn slowest_hundredth(&self) -> [f64; 2] {
+        self.0.each_ref().map(|times| at(times, 99).as_secs_f64())
+    }
+
+    /// How the slowest hundredth compares with quiet times, here and elsewhere, and whether that is within the aim.
+    fn beside(&self, quiet: &Self) -> String {
+        let [here, there] = self.slowest_hundredth();
+        let [usual, usual_control] = quiet.slowest_hundredth();
+        let (of_quiet, of_control) = (here / usual, here / there);
+        let verdict =
+            if of_quiet <= OF_QUIET_MAX || of_control <= OF_CONTROL_MAX { "within" } else { "MISSED" };
+        format!(
+            "p99 {of_quiet:.1} x quiet (the control {:.1} x), {of_control:.1} x the control: {verdict}",
+            there / usual_control
+        )
+    }
+}
+
 impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let at = |of: &[Duration], percent: usize| of[(of.len() - 1) * percent / 100];
         let [here, there] = &self.0;
         for (name, of) in [("", here), ("; elsewhere ", there)] {
             write!(f, "{name}p50 {:>8.1?}  p99 {:>8.1?}  max {:>8.1?}", at(of, 50), at(of, 99), at(of, 100))?;
         }
-        write!(f, "; p99 x{:.1}", at(here, 99).as_secs_f64() / at(there, 99).as_secs_f64())
+        Ok(())
     }
+}
+
+fn at(times: &[Duration], percent: usize) -> Duration {
+    times[(times.len() - 1) * percent / 100]
 }
 
 /// The most memory that the server ever had, in MiB.

@@ -5,7 +5,6 @@ use std::iter;
 
 use bytes::{Buf, BytesMut};
 use foldhash::fast::RandomState;
-use inventory_core::limits::{ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -13,17 +12,21 @@ use super::login::Login;
 use super::page;
 use crate::frame;
 use crate::limits::{
-    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, ANONYMOUS_IN_FLIGHT_MAX, FRAME_BYTES_MAX,
-    FRAME_BYTES_MIN, FRAME_DEADLINE_US, FRAME_HEADER_BYTES, IN_FLIGHT_MAX, OUTPUT_BYTES_TARGET,
-    PROTOCOL_VERSION,
+    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, ANONYMOUS_IN_FLIGHT_MAX, BUFFER_BYTES_MIN,
+    FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US, FRAME_HEADER_BYTES, IN_FLIGHT_MAX, LEVEL_BYTES_MAX,
+    LEVELS_PAGE_ITEMS_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
 };
 use crate::message::{
     ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestError,
     RequestId, ServerHello, Unavailable, Undecodable, decode_request, encode_reply,
 };
 
-/// Bytes of one row of a page, with the longest name.
-const LEVEL_BYTES_EXPECTED: usize = 64 + ITEM_NAME_BYTES_MAX;
+/// Replies that wait to be sent may be only so large a part of the output's target: a peer that reads leaves none.
+const UNSENT_PART: usize = 4;
+/// What requests of a turn may come to: a hundred purchases, or one large batch.
+const TURN_BYTES: usize = 16 << 10;
+/// What a request counts for beside its own bytes.
+const REQUEST_BYTES: usize = 64;
 /// Bytes of the reply to another read.
 const READ_BYTES_EXPECTED: usize = 1 << 10;
 
@@ -36,7 +39,8 @@ pub struct ServerConfig {
     pub frame_bytes_max: usize,
     /// Most requests that may wait for their replies after a login; at least 1.
     pub in_flight_max: usize,
-    /// Unsent bytes of replies, with those that are still to come to reads, above which no further requests are read.
+    /// Unsent bytes of replies, with those that are still to come to reads, above which no further requests are read. A
+    /// quarter of it is the bound for the unsent ones alone.
     pub output_bytes_target: usize,
     /// How long a frame that has begun may take to become complete, and the peer to take any byte of a reply,
     /// in microseconds.
@@ -78,6 +82,8 @@ pub struct ServerConnection {
     in_flight: HashMap<RequestId, InFlight, RandomState>,
     /// What the replies to the reads in flight may come to.
     expected_bytes: usize,
+    /// Bytes of requests that may still be taken in this turn, [`REQUEST_BYTES`] added for each.
+    turn_bytes: usize,
     phase: Phase,
     login: Login,
     /// Largest payload that the client takes.
@@ -120,6 +126,7 @@ impl ServerConnection {
             output: BytesMut::new(),
             in_flight: HashMap::default(),
             expected_bytes: 0,
+            turn_bytes: usize::MAX,
             phase: Phase::New,
             login: Login::default(),
             peer_frame_bytes_max: FRAME_BYTES_MIN,
@@ -141,6 +148,14 @@ impl ServerConnection {
     pub fn read_buffer(&mut self) -> &mut BytesMut {
         buffer::make_room(&mut self.read);
         &mut self.read
+    }
+
+    /// The most to read at once, in bytes: what the frame that has begun lacks, or a few small ones. So one read brings only
+    /// so many requests, however large the buffer once had to be.
+    pub fn read_bytes_max(&self) -> usize {
+        let Some((header, rest)) = self.read.split_first_chunk() else { return BUFFER_BYTES_MIN };
+        let bytes = usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX);
+        bytes.min(self.frame_bytes_max()).saturating_sub(rest.len()).max(BUFFER_BYTES_MIN)
     }
 
     /// Whether a read now leaves the buffers small: it may be done also when memory is short.
@@ -170,9 +185,20 @@ impl ServerConnection {
         self.reading = false;
     }
 
+    /// From now on [`poll_request`](Self::poll_request) gives as many requests as others may have to wait for, then none
+    /// until the next turn. Without any turn there is no such bound.
+    pub fn begin_turn(&mut self) {
+        self.turn_bytes = TURN_BYTES;
+    }
+
+    /// Whether this turn's requests were taken: there may be more.
+    pub const fn turn_is_over(&self) -> bool {
+        self.turn_bytes == 0
+    }
+
     /// The next request that has arrived.
     pub fn poll_request(&mut self, now_us: u64) -> Option<Request> {
-        while self.takes_requests() {
+        while self.takes_requests() && !self.turn_is_over() {
             let payload = match frame::first_payload(&self.read, self.frame_bytes_max()) {
                 Ok(Some(payload)) => payload,
                 Ok(None) => {
@@ -185,6 +211,7 @@ impl ServerConnection {
                 }
             };
             let frame_bytes = FRAME_HEADER_BYTES.saturating_add(payload.len());
+            self.turn_bytes = self.turn_bytes.saturating_sub(frame_bytes.saturating_add(REQUEST_BYTES));
             let decoded = decode_request(payload);
             self.drop_frame(frame_bytes, &decoded);
             self.frame_began_us = None;
@@ -210,6 +237,10 @@ impl ServerConnection {
         }
         self.idle_since_us = now_us;
         self.login.follow(op, asked_under, body);
+        if let ReplyBody::Done(Done::Levels(_)) = body {
+            // It does not grow step by step, nor to twice what it takes.
+            self.output.reserve(expected_bytes);
+        }
         self.send(Some(id), body, now_us);
         if let ReplyBody::ProtocolError(_) = body {
             self.phase = Phase::Closing;
@@ -298,6 +329,7 @@ impl ServerConnection {
     fn takes_requests(&self) -> bool {
         self.phase != Phase::Closing
             && self.in_flight.len() < self.in_flight_max()
+            && self.output.len() <= self.config.output_bytes_target / UNSENT_PART
             && self.output.len().saturating_add(self.expected_bytes) <= self.config.output_bytes_target
     }
 
@@ -440,13 +472,13 @@ impl ServerConnection {
     }
 }
 
-/// About what the reply to a read comes to, in bytes: a few bytes ask for a page of a thousand rows. Replies to other
+/// About what the reply to a read comes to, in bytes: a few bytes ask for a page of hundreds of rows. Replies to other
 /// requests are of a fixed size or grow with what was sent.
 fn expected_bytes(body: &RequestBody) -> usize {
     match body {
         RequestBody::Levels { limit, .. } => {
-            let rows = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LEVELS_PAGE_MAX);
-            rows.min(LEVELS_PAGE_MAX).saturating_mul(LEVEL_BYTES_EXPECTED)
+            let items = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);
+            usize::try_from(items).unwrap_or(usize::MAX).saturating_mul(LEVEL_BYTES_MAX)
         }
         RequestBody::Item { .. } | RequestBody::Receipt { .. } => READ_BYTES_EXPECTED,
         _ => 0,

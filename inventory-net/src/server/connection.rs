@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BufMut;
 use inventory_core::Actor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::memory::Share;
-use super::requests::Turn;
+use super::requests::{SHORT_READ_ROWS, Turn};
 use super::{Phase, Shared};
 use crate::connection::ServerConnection;
 use crate::limits::BUFFER_BYTES_MIN;
@@ -35,6 +36,9 @@ const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: u64 = 128 << 10;
 /// Reads after which the others have their turn.
 const READS_IN_A_ROW: usize = 8;
+/// Bytes after which the others have their turn sooner. What is counted is work, not time: on a busy machine a connection would
+/// else be taken for a busy one because it was kept from working.
+const READ_BYTES_IN_A_ROW: usize = 64 << 10;
 
 /// Serves one connection until it ends.
 pub(super) async fn run(shared: Arc<Shared>, incoming: Incoming) {
@@ -95,6 +99,12 @@ enum Next {
     Waits,
 }
 
+/// Whether a reply has so many rows that putting it into bytes counts.
+fn is_long(body: &ReplyBody) -> bool {
+    let ReplyBody::Done(Done::Levels(page)) = body else { return false };
+    u32::try_from(page.levels.len()).is_ok_and(|rows| rows > SHORT_READ_ROWS)
+}
+
 /// Waits until the task is woken, by whatever it was that asked for it.
 async fn woken() {
     let mut asleep = false;
@@ -122,11 +132,19 @@ impl Connection {
 
     /// Serves until all is said and sent, or the stream fails. May be dropped and called again.
     async fn serve(&mut self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let mut stands_in_line = false;
         loop {
-            match self.serve_a_while().await? {
+            // Nobody closes the semaphore; if it were, nobody would wait in line.
+            let place = if stands_in_line { shared.busy.acquire().await.ok() } else { None };
+            let next = self.serve_a_while().await?;
+            // Strangers have a line of their own.
+            stands_in_line = matches!(next, Next::OthersFirst) && self.wire.is_logged_in();
+            match next {
                 Next::Over => return Ok(()),
-                Next::OthersFirst => yield_now().await,
-                Next::Waits => woken().await,
+                Next::Waits if place.is_none() => woken().await,
+                // A place is kept until those who have little to do were looked for: they go before the next in line.
+                Next::Waits | Next::OthersFirst => yield_now().await,
             }
         }
     }
@@ -155,6 +173,8 @@ impl Connection {
     }
 
     fn poll_serve_in_turn(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
+        self.wire.begin_turn();
+        let mut read_bytes = 0_usize;
         for _ in 0..READS_IN_A_ROW {
             let now_us = self.now_us();
             self.take_replies(cx, now_us);
@@ -163,12 +183,17 @@ impl Connection {
             if self.wire.is_finished() {
                 return Ok(Next::Over);
             }
+            if self.wire.turn_is_over() || read_bytes > READ_BYTES_IN_A_ROW {
+                break;
+            }
             // Sending may have made room for requests that were read before.
             if self.start_requests(now_us) {
                 continue;
             }
-            if self.poll_read(cx)?.is_pending() && self.poll_alarm(cx).is_pending() {
-                return Ok(Next::Waits);
+            match self.poll_read(cx)? {
+                Poll::Ready(bytes) => read_bytes = read_bytes.saturating_add(bytes),
+                Poll::Pending if self.poll_alarm(cx).is_pending() => return Ok(Next::Waits),
+                Poll::Pending => {}
             }
         }
         Ok(Next::OthersFirst)
@@ -181,7 +206,11 @@ impl Connection {
         let mut deliveries = std::mem::take(&mut self.deliveries);
         for Delivery { id, op, outcome } in deliveries.drain(..) {
             let body = self.settle(op, outcome);
+            let long_since = is_long(&body).then(Instant::now);
             self.wire.reply(id, &body, now_us);
+            if let Some(since) = long_since {
+                self.shared.long_reads.spend(since.elapsed());
+            }
         }
         self.deliveries = deliveries;
     }
@@ -239,21 +268,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once, if there is room for what may come.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+    /// Reads once, if there is room for what may come; gives how many bytes came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<usize>> {
         if self.awaits_actor || !self.wire.wants_read() {
             return Ok(Poll::Pending);
         }
         if !self.wire.read_stays_small() && !self.memory.may_grow(cx) {
             return Ok(Poll::Pending);
         }
-        let buffer = self.wire.read_buffer();
-        let read = pin!(self.stream.read_buf(buffer)).poll(cx)?;
+        let bytes_max = self.wire.read_bytes_max();
+        let mut buffer = self.wire.read_buffer().limit(bytes_max);
+        let read = pin!(self.stream.read_buf(&mut buffer)).poll(cx)?;
         if read == Poll::Ready(0) {
             // The peer may still want the replies to what it has sent.
             self.wire.stop_reading();
         }
-        Ok(read.map(drop))
+        Ok(read)
     }
 
     /// Ready when a deadline has passed and was acted on.

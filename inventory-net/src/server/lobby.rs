@@ -59,6 +59,11 @@ impl Lobby {
         Turn { lobby: self, began: Instant::now(), _door: None }
     }
 
+    /// Counts time that was spent on behalf of those who wait here, outside of a turn.
+    pub(super) fn spend(&self, time: Duration) {
+        self.meter().spend(Instant::now(), time);
+    }
+
     async fn rested(&self) {
         loop {
             let Some(opens_at) = self.meter().opens_at(Instant::now()) else { return };
@@ -144,6 +149,15 @@ mod tests {
         let mut meter = Meter::new(began, STRANGER_TURN_MAX);
         meter.spend(began, Duration::from_secs(5));
         assert_eq!(meter.owed(began), STRANGER_TURN_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_spent_outside_of_a_turn_is_waited_for_too() {
+        let lobby = Lobby::new(LONG_READ_TURN_MAX);
+        lobby.spend(BURST + TURN);
+        let began = Instant::now();
+        drop(lobby.turn().await);
+        assert!(began.elapsed() >= TURN * SHARE, "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,9 @@ struct Shared {
     lobby: Lobby,
     /// For reads of many rows.
     long_reads: Lobby,
+    /// One at a time of the connections that have more to do than fits into a turn: however many they are, whoever has
+    /// little to do waits for one of them.
+    busy: Semaphore,
     memory: Arc<Memory>,
     /// When the server was made: the origin of the times that `guessing` gets.
     began: Instant,
@@ -92,6 +95,7 @@ impl Server {
             guessing: Guessing::new(options.guessing),
             lobby: Lobby::new(STRANGER_TURN_MAX),
             long_reads: Lobby::new(LONG_READ_TURN_MAX),
+            busy: Semaphore::new(1),
             memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),
             options,

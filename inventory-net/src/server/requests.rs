@@ -3,16 +3,16 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::{Action, Actor, Command, Query, Time};
 
 use super::Shared;
+use crate::limits::LEVELS_PAGE_ITEMS_MAX;
 use crate::message::{Op, Request, RequestBody, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::service::ReplyTo;
 
 /// A read of more rows waits for its turn: it takes as long as a hundred purchases.
-const SHORT_READ_ROWS: u32 = 64;
+pub(super) const SHORT_READ_ROWS: u32 = 64;
 
 /// Whether a request decides who the actor of the connection is: later ones wait for its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +42,12 @@ impl Shared {
                 RequestBody::PurchaseBulk(order) => (actor, Command::PurchaseBulk(order).into(), Turn::Next),
                 RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Turn::Next),
                 RequestBody::Levels { after, limit } => {
-                    let limit = limit.unwrap_or(u32::try_from(LEVELS_PAGE_MAX).unwrap_or(u32::MAX));
+                    let limit = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);
                     let query = Query::Levels { after, limit }.into();
                     if limit > SHORT_READ_ROWS {
                         let shared = Arc::clone(self);
                         tokio::spawn(async move {
-                            // The engine looks at once.
+                            // The engine looks at once; the connection adds what putting it into bytes took.
                             let _turn = shared.long_reads.turn().await;
                             shared.service.submit(shared.service.now(), actor, query, reply_to);
                         });
