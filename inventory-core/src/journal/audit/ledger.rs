@@ -81,6 +81,23 @@ impl Ledger {
                     return Err(Breach::Total { key: *key, is: *total, should });
                 }
             }
+            Event::PurchaseCharged { key, lines, total, .. } => {
+                self.decide(*key, record.at)?;
+                lines.iter().try_for_each(|line| self.take(line))?;
+                let (is, should) = (Some(*total), self.total(lines));
+                if is != should {
+                    return Err(Breach::Total { key: *key, is, should });
+                }
+            }
+            Event::Posted { key, user, .. } | Event::BulkPosted { key, user, .. } => {
+                self.check_administrator(*user)?;
+                self.decide(*key, record.at)?;
+            }
+            Event::PostRefused { key, user, .. } => {
+                self.check_administrator(*user)?;
+                self.decide(*key, record.at)?;
+            }
+            Event::FloorSet { by, .. } => self.check_administrator(*by)?,
             Event::PurchaseRefused { key, refusal, .. } => {
                 self.decide(*key, record.at)?;
                 self.check_refusal(*key, refusal)?;

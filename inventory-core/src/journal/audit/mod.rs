@@ -116,11 +116,19 @@ impl Auditor {
                 rows.accepted().try_for_each(|(item, _)| self.compare_level(item, *location))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
+            Event::PurchaseCharged { key, lines, .. } => {
+                lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
+                self.compare_outcome(record, *key)
+            }
+            Event::Posted { key, .. }
+            | Event::BulkPosted { key, .. }
+            | Event::PostRefused { key, .. }
+            | Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
             Event::ItemDefined { .. }
             | Event::UserAdded { .. }
             | Event::LoggedIn { .. }
-            | Event::LoggedOut { .. } => Ok(()),
+            | Event::LoggedOut { .. }
+            | Event::FloorSet { .. } => Ok(()),
         }
     }
 
