@@ -41,6 +41,7 @@ fn order() -> impl Strategy<Value = Order> {
         // Keys of different seconds, so that several buckets of the window are touched.
         key: OrderKey::from_parts(NOW.minus_micros(u64::try_from(key % 3).unwrap() * 2_000_000), key),
         lines: lines.into(),
+        charge: None,
     })
 }
 
@@ -135,7 +136,9 @@ impl Bench {
             OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()))
         };
         let command = match command {
-            Command::Purchase(Order { key, lines }) => Command::Purchase(Order { key: moved(key), lines }),
+            Command::Purchase(Order { key, lines, charge }) => {
+                Command::Purchase(Order { key: moved(key), lines, charge })
+            }
             Command::PurchaseBulk(order) => {
                 let (key, location) = (moved(order.key()), order.location());
                 let moved = BulkOrder::new(key, location, order.upcs(), order.units());
@@ -200,6 +203,9 @@ proptest! {
                         prop_assert_eq!((receipt.outcome.total, receipt.outcome.units.get()), (*total, units));
                     }
                     outcome.err()
+                }
+                Command::Post(_) | Command::PostBulk(_) | Command::SetFloor { .. } => {
+                    unreachable!("not among the requests")
                 }
             };
             prop_assert_eq!(refusal(&reply), expected);
@@ -401,7 +407,7 @@ proptest! {
         let alice = Actor::User(UserId(1));
         let codes = (100u128..).zip(&rows).map(|(key, (upc, units))| {
             let line = OrderLine { upc: *upc, location, units: Units::from(*units) };
-            let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: line.into() };
+            let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: line.into(), charge: None };
             let reply = one_by_one.run(alice, Command::Purchase(order));
             refusal(&reply).map_or(0, |refusal| u8::try_from(refusal.code()).unwrap())
         });

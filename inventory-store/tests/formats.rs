@@ -222,7 +222,7 @@ fn write_sample(dir: &Path) {
         system(Command::AddUser { name: name.into(), password_hash: "$argon2id$".into(), role })
     };
     let buy = |key: u128, lines: Vec<OrderLine>| {
-        let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: lines.into() };
+        let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: lines.into(), charge: None };
         (Actor::User(UserId(1)), Command::Purchase(order))
     };
     let session = |byte| SessionId([byte; 32]);
