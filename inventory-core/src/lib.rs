@@ -25,6 +25,7 @@ pub mod testing;
 mod bulk;
 mod command;
 mod engine;
+mod entries;
 mod entry;
 mod event;
 mod id;
@@ -40,6 +41,7 @@ mod time;
 pub use bulk::{BulkOrder, BulkOrderError, BulkOutcome, BulkRows, RowCodes};
 pub use command::{Action, Actor, Command, Order, OrderLine, Query, Role, RoleError};
 pub use engine::{Engine, EngineConfig};
+pub use entries::{AccountEntry, EntryReason, entries};
 pub use entry::{
     BulkEntries, BulkEntriesError, EntriesOutcome, Entry, EntryRows, NameColumn, PostedEntry, Posting,
     account_name,
