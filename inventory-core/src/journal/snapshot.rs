@@ -10,9 +10,9 @@
 //! | 4, then each | items in the order of their rows: UPC 8, price 8, name |
 //! | 8, then each | levels: item 4, location 2, on hand 8, reserved 8 |
 //! | 4, then each | users: name, password hash, role 1, number of sessions 1, the sessions 32 each |
-//! | 4, then each | accounts in the order of their rows: name, balance 8, floor |
 //! | 8 | first second of keys in the outcome window |
 //! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome, or 3, lines, account 4, total 8, or 4, entry and balances, or 5, rows 4, codes |
+//! | 4, then each | if there are any: accounts in the order of their rows: name, balance 8, floor |
 //! | 32 | BLAKE3 hash of everything above |
 //!
 //! Integers, texts, amounts, floors, lines, entries, codes and refusals are written as in a group.
@@ -33,7 +33,7 @@ use crate::defect::{self, Defect};
 use crate::entry::account_name;
 use crate::id::{AccountId, Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
-use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
+use crate::state::{Accounts, Level, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// The format that [`Snapshot::of`] writes; those before it are read too.
@@ -173,12 +173,6 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
         to.put_u8(u8::try_from(user.sessions.len()).unwrap_or(u8::MAX));
         user.sessions.iter().for_each(|session| to.put_slice(&session.0));
     }
-    put_length_u32(to, state.accounts.len());
-    for (_, account) in state.accounts.iter() {
-        put_text(to, account.name());
-        to.put_i64_le(account.balance().minor());
-        put_floor(to, account.floor());
-    }
     to.put_u64_le(state.orders.floor());
     put_length_u64(to, state.orders.len());
     for row in state.orders.iter() {
@@ -213,6 +207,19 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
             }
         }
     }
+    // So a state without accounts has the bytes, and the digest, that it had before there were any.
+    if !state.accounts.is_empty() {
+        put_accounts(to, &state.accounts);
+    }
+}
+
+fn put_accounts(to: &mut Vec<u8>, accounts: &Accounts) {
+    put_length_u32(to, accounts.len());
+    for (_, account) in accounts.iter() {
+        put_text(to, account.name());
+        to.put_i64_le(account.balance().minor());
+        put_floor(to, account.floor());
+    }
 }
 
 fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<(), Malformed> {
@@ -224,9 +231,6 @@ fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<
     for _ in 0..from.try_get_u32_le()? {
         get_user(from, state)?;
     }
-    if has_accounts {
-        get_accounts(from, state)?;
-    }
     state.orders.set_floor(from.try_get_u64_le()?);
     for _ in 0..from.try_get_u64_le()? {
         let row = get_outcome(from)?;
@@ -234,13 +238,19 @@ fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<
             continue;
         }
         // Asked at time zero, the window goes by its floor alone: outcomes too old by now may not have left yet.
-        let is_new = state.orders.look_up(row.key, Time::ZERO) == Lookup::Undecided;
-        if !is_new || !names_accounts(state, &row.outcome) {
+        if state.orders.look_up(row.key, Time::ZERO) != Lookup::Undecided {
             return Err(Malformed::OutOfRange("key"));
         }
         state.orders.record(row);
     }
-    Ok(())
+    if has_accounts && !from.is_empty() {
+        get_accounts(from, state)?;
+    }
+    if state.orders.iter().all(|row| names_accounts(state, &row.outcome)) {
+        Ok(())
+    } else {
+        Err(Malformed::OutOfRange("account"))
+    }
 }
 
 fn get_items(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
@@ -295,7 +305,11 @@ fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
 }
 
 fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
-    for _ in 0..from.try_get_u32_le()? {
+    let count = from.try_get_u32_le()?;
+    if count == 0 {
+        return Err(Malformed::OutOfRange("number of accounts"));
+    }
+    for _ in 0..count {
         let (name, balance, floor) = (get_str(from)?, get_balance(from)?, get_floor(from)?);
         let fits = account_name(name.as_bytes()).is_some()
             && state.accounts.has_room(1)
