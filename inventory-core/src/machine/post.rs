@@ -43,7 +43,7 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, posting: &Posting) 
         Ok((posted, added)) => {
             Ok(Event::Posted { key, user, digest, posted: Box::new(posted), added: added.into() })
         }
-        // It leaves no trace: the table may be read by another program tomorrow.
+        // As for items and users it leaves no trace.
         Err(Refusal::TableFull) => Err(Refusal::TableFull),
         Err(refusal) => Ok(Event::PostRefused { key, user, digest, refusal }),
     })
@@ -286,5 +286,37 @@ impl<'a> Till<'a> {
         let balance = self.near_bounds.entry(id).or_insert(balance);
         *balance = with_change(*balance, floor, amount).map_err(BadBalance::code)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+    use crate::event::Record;
+    use crate::id::OrderKey;
+    use crate::machine::{apply, decide};
+
+    #[test]
+    fn a_full_table_takes_entries_of_what_it_holds_and_no_new_account() {
+        let mut state = State::new(1);
+        state.accounts.hold_at_most(2);
+        let key = |number: u128| OrderKey::from_parts(Time::ZERO, number << 8);
+        let credit = |name: &str| Entry::Credit { account: name.into(), amount: Money::ZERO };
+        let post = |number, entry| Command::Post(Posting { key: key(number), entry });
+        let mut names = NameColumn::default();
+        assert!([&b"Marc"[..], b"Anna", b"Marc", b"Zoe", b"Anna"].into_iter().all(|name| names.push(name)));
+        let batch = Command::PostBulk(BulkEntries::new(key(2), names, [1; 5]).unwrap());
+        let decided = |state: &State, command: &Command| decide(state, Time::ZERO, Actor::System, command);
+        for command in [post(1, credit("Marc")), batch, post(3, credit("Anna"))] {
+            let Decision::Happens(event) = decided(&state, &command) else { panic!("there is room") };
+            if let Event::BulkPosted { rows, .. } = &event {
+                assert_eq!(rows.codes().bytes()[..], [0, 0, 0, RowCodes::TABLE_FULL, 0]);
+            }
+            apply(&mut state, &Record { at: Time::ZERO, event });
+        }
+        assert_eq!(decided(&state, &post(4, credit("Zoe"))), Refusal::TableFull.into());
+        // It leaves no trace: the key may still be used.
+        assert!(matches!(decided(&state, &post(4, credit("Anna"))), Decision::Happens(_)));
     }
 }

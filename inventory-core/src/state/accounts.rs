@@ -213,6 +213,9 @@ fn index(id: AccountId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::RowCodes;
+    use crate::entry::NameColumn;
+    use alloc::vec;
 
     #[test]
     fn an_account_that_is_taken_back_leaves_nothing_behind() {
@@ -222,5 +225,22 @@ mod tests {
         accounts.undo_add();
         assert_eq!((accounts.len(), accounts.by_name.len(), accounts.sorted.len()), (1, 1, 1));
         assert_eq!((accounts.id(b"Marc"), accounts.id(b"Anna")), (Some(AccountId(0)), None));
+    }
+
+    #[test]
+    fn a_batch_is_taken_back_from_its_own_columns() {
+        let mut accounts = Accounts::new(1);
+        accounts.add("Marc");
+        accounts.change(AccountId(0), Money::from_minor(i64::MAX));
+        let mut added = NameColumn::default();
+        assert!(added.push(b"Anna"));
+        let ids = [0, 1, 0, 0].map(AccountId);
+        let codes = RowCodes::of_entries(vec![0, 0, 27, 0]).unwrap();
+        let rows = EntryRows::new(ids, [-5, 7, i64::MAX, 5], codes, added).unwrap();
+        accounts.post_rows(&rows);
+        let balances = |accounts: &Accounts| accounts.iter().map(|(_, row)| row.balance).collect::<Vec<_>>();
+        assert_eq!(balances(&accounts), [i64::MAX, 7]);
+        accounts.undo_post_rows(&rows);
+        assert_eq!(balances(&accounts), [i64::MAX]);
     }
 }
