@@ -191,6 +191,12 @@ impl NameColumn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkEntries {
     key: OrderKey,
+    /// Apart, so that every other command is no larger for it.
+    columns: Box<Columns>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Columns {
     names: NameColumn,
     amounts: Box<[i64]>,
 }
@@ -237,7 +243,7 @@ impl BulkEntries {
         }
         match amounts.iter().position(|amount| *amount == i64::MIN) {
             Some(row) => Err(BulkEntriesError::Amount(row)),
-            None => Ok(Self { key, names, amounts }),
+            None => Ok(Self { key, columns: Box::new(Columns { names, amounts }) }),
         }
     }
 
@@ -247,18 +253,18 @@ impl BulkEntries {
     }
 
     /// The accounts' names, row by row.
-    pub const fn names(&self) -> &NameColumn {
-        &self.names
+    pub fn names(&self) -> &NameColumn {
+        &self.columns.names
     }
 
     /// The amounts in minor units, row by row; negative for a debit.
-    pub const fn amounts(&self) -> &[i64] {
-        &self.amounts
+    pub fn amounts(&self) -> &[i64] {
+        &self.columns.amounts
     }
 
     /// Each row's name and amount.
     pub fn rows(&self) -> impl Iterator<Item = (&[u8], i64)> {
-        self.names.iter().zip(self.amounts.iter().copied())
+        self.names().iter().zip(self.amounts().iter().copied())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::reply::{
     Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Credential, Identity, LevelRow,
     LevelsPage, PostingReceipt, Receipt, Reply,
 };
-use crate::state::{Account, Item, Lookup, Outcome, OutcomeRow, State};
+use crate::state::{Account, Charged, Item, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// Answers a query from this state.
@@ -140,7 +140,8 @@ pub fn outcome(state: &State, row: &OutcomeRow) -> Reply {
         Outcome::Accepted { lines, total } => {
             Answer::Receipt(build_receipt(state, decided, lines, *total, None))
         }
-        Outcome::Charged { lines, account, total } => {
+        Outcome::Charged(charged) => {
+            let Charged { lines, account, total } = &**charged;
             Answer::Receipt(build_receipt(state, decided, lines, Some(*total), Some(*account)))
         }
         Outcome::Bulk(outcome) => {

@@ -190,6 +190,15 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
             let (key, user, digest) = get_order(from)?;
             Event::PurchaseRefused { key, user, digest, refusal: get_refusal(from)? }
         }
+        other => decode_account_event(other, from)?,
+    };
+    Ok(Record { at, event })
+}
+
+/// Apart, so that the others cost no more for it.
+#[inline(never)]
+fn decode_account_event(kind: u8, from: &mut &[u8]) -> Result<Event, Malformed> {
+    Ok(match kind {
         kind::PURCHASE_CHARGED => {
             let (key, user, digest) = get_order(from)?;
             let (lines, account, total) = get_charge(from)?;
@@ -215,8 +224,7 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
             Event::FloorSet { by, account, floor: get_floor(from)? }
         }
         unknown => return Err(Malformed::UnknownKind(unknown)),
-    };
-    Ok(Record { at, event })
+    })
 }
 
 pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
@@ -344,7 +352,9 @@ pub(super) fn put_posted(to: &mut Vec<u8>, posted: &PostedEntry) {
     entry.counterpart().into_iter().for_each(|counterpart| to.put_u32_le(counterpart.0));
     to.put_i64_le(entry.amount().minor());
     to.put_i64_le(balance.minor());
-    counterpart_balance.iter().for_each(|balance| to.put_i64_le(balance.minor()));
+    if let Some(balance) = counterpart_balance {
+        to.put_i64_le(balance.minor());
+    }
 }
 
 pub(super) fn get_posted(from: &mut &[u8]) -> Result<PostedEntry, Malformed> {
@@ -377,7 +387,9 @@ pub(super) fn get_balance(from: &mut &[u8]) -> Result<Money, Malformed> {
 
 pub(super) fn put_floor(to: &mut Vec<u8>, floor: Option<Money>) {
     to.put_u8(u8::from(floor.is_some()));
-    floor.iter().for_each(|floor| to.put_i64_le(floor.minor()));
+    if let Some(floor) = floor {
+        to.put_i64_le(floor.minor());
+    }
 }
 
 pub(super) fn get_floor(from: &mut &[u8]) -> Result<Option<Money>, Malformed> {
@@ -487,11 +499,11 @@ fn put_codes(to: &mut Vec<u8>, codes: &RowCodes) {
 }
 
 fn get_codes(from: &mut &[u8], count: usize) -> Result<RowCodes, Malformed> {
-    get_codes_as(from, count, |codes| RowCodes::new(codes))
+    get_codes_as(from, count, RowCodes::new)
 }
 
 fn get_entry_codes(from: &mut &[u8], count: usize) -> Result<RowCodes, Malformed> {
-    get_codes_as(from, count, |codes| RowCodes::of_entries(codes))
+    get_codes_as(from, count, RowCodes::of_entries)
 }
 
 fn get_codes_as(

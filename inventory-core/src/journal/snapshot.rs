@@ -33,7 +33,7 @@ use crate::defect::{self, Defect};
 use crate::entry::account_name;
 use crate::id::{AccountId, Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
-use crate::state::{Accounts, Level, Lookup, Outcome, OutcomeRow, State};
+use crate::state::{Accounts, Charged, Level, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// The format that [`Snapshot::of`] writes; those before it are read too.
@@ -193,9 +193,9 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
                 to.put_u8(2);
                 put_bulk_outcome(to, bulk);
             }
-            Outcome::Charged { lines, account, total } => {
+            Outcome::Charged(charged) => {
                 to.put_u8(3);
-                put_charge(to, lines, *account, *total);
+                put_charge(to, &charged.lines, charged.account, charged.total);
             }
             Outcome::Posted(posted) => {
                 to.put_u8(4);
@@ -330,7 +330,7 @@ fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
 fn names_accounts(state: &State, outcome: &Outcome) -> bool {
     let is_there = |account: &AccountId| state.accounts.account(*account).is_some();
     match outcome {
-        Outcome::Charged { account, .. } => is_there(account),
+        Outcome::Charged(charged) => is_there(&charged.account),
         Outcome::Posted(posted) => {
             is_there(posted.entry.account()) && posted.entry.counterpart().is_none_or(is_there)
         }
@@ -347,7 +347,7 @@ fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
         2 => Outcome::Bulk(Box::new(get_bulk_outcome(from)?)),
         3 => {
             let (lines, account, total) = get_charge(from)?;
-            Outcome::Charged { lines, account, total }
+            Outcome::Charged(Box::new(Charged { lines, account, total }))
         }
         4 => Outcome::Posted(Box::new(get_posted(from)?)),
         5 => Outcome::Entries(Box::new(get_entries_outcome(from)?)),

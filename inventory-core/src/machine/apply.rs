@@ -56,6 +56,22 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             state.stock.take_rows(*location, rows);
             state.undo.push(Change::RowsTaken { location: *location, rows: Arc::clone(rows) });
         }
+        Event::PurchaseCharged { .. }
+        | Event::Posted { .. }
+        | Event::BulkPosted { .. }
+        | Event::FloorSet { .. } => apply_to_accounts(state, &record.event),
+        Event::PurchaseRefused { .. } | Event::PostRefused { .. } => {}
+    }
+    if let Some(row) = OutcomeRow::of(state.version, record) {
+        record_outcome(state, row);
+    }
+    state.version
+}
+
+/// Apart, so that a purchase costs no more for it.
+#[inline(never)]
+fn apply_to_accounts(state: &mut State, event: &Event) {
+    match event {
         Event::PurchaseCharged { lines, account, total, .. } => {
             lines.iter().for_each(|line| take(state, line));
             // A total is not negative: it has an opposite.
@@ -79,12 +95,8 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             let before = state.accounts.set_floor(*account, *floor);
             state.undo.push(Change::FloorSet { account: *account, before });
         }
-        Event::PurchaseRefused { .. } | Event::PostRefused { .. } => {}
+        _ => debug_assert!(false, "{event:?} changes no account"),
     }
-    if let Some(row) = OutcomeRow::of(state.version, record) {
-        record_outcome(state, row);
-    }
-    state.version
 }
 
 fn take(state: &mut State, line: &Line) {

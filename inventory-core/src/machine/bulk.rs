@@ -29,7 +29,7 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &BulkOrder) 
     once(state, now, user, (key, digest), || {
         let (rows, total) = fill(state, order);
         let (location, rows) = (order.location(), Arc::new(rows));
-        Ok(Event::BulkPurchased { key, user, digest, location, total, rows })
+        Ok(Decision::Happens(Event::BulkPurchased { key, user, digest, location, total, rows }))
     })
 }
 

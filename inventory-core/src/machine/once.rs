@@ -29,7 +29,7 @@ pub(super) fn once(
     now: Time,
     user: UserId,
     (key, digest): (OrderKey, OrderDigest),
-    decide: impl FnOnce() -> Result<Event, Refusal>,
+    decide: impl FnOnce() -> Result<Decision, Refusal>,
 ) -> Result<Decision, Refusal> {
     if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
         return Err(Refusal::KeyFromFuture);
@@ -45,10 +45,11 @@ pub(super) fn once(
         Lookup::Undecided if !state.orders.has_room(now) => {
             Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
         }
-        Lookup::Undecided => match decide()? {
-            Event::PurchaseRefused { refusal, .. } if defect::is(Defect::RefusalNotRecorded) => Err(refusal),
-            event => Ok(Decision::Happens(event)),
+        Lookup::Undecided if defect::is(Defect::RefusalNotRecorded) => match decide()? {
+            Decision::Happens(Event::PurchaseRefused { refusal, .. }) => Err(refusal),
+            decision => Ok(decision),
         },
+        Lookup::Undecided => decide(),
     }
 }
 

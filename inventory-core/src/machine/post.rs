@@ -39,13 +39,16 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, posting: &Posting) 
         return Err(Refusal::SameAccount);
     }
     let (key, digest) = (*key, OrderDigest::of_entry(entry));
-    once(state, now, user, (key, digest), || match post(&state.accounts, entry) {
-        Ok((posted, added)) => {
-            Ok(Event::Posted { key, user, digest, posted: Box::new(posted), added: added.into() })
-        }
-        // As for items and users it leaves no trace.
-        Err(Refusal::TableFull) => Err(Refusal::TableFull),
-        Err(refusal) => Ok(Event::PostRefused { key, user, digest, refusal }),
+    once(state, now, user, (key, digest), || {
+        let event = match post(&state.accounts, entry) {
+            Ok((posted, added)) => {
+                Event::Posted { key, user, digest, posted: Box::new(posted), added: added.into() }
+            }
+            // As for items and users it leaves no trace.
+            Err(Refusal::TableFull) => return Err(Refusal::TableFull),
+            Err(refusal) => Event::PostRefused { key, user, digest, refusal },
+        };
+        Ok(Decision::Happens(event))
     })
 }
 
@@ -59,7 +62,7 @@ pub(super) fn decide_bulk(
     let (key, digest) = (batch.key(), OrderDigest::of_entries(batch));
     once(state, now, user, (key, digest), || {
         let rows = Arc::new(post_rows(&state.accounts, batch));
-        Ok(Event::BulkPosted { key, user, digest, rows })
+        Ok(Decision::Happens(Event::BulkPosted { key, user, digest, rows }))
     })
 }
 

@@ -29,33 +29,38 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
         if let Some(account) = &order.charge {
             state.may_use(user, account)?;
         }
-        let filled = fill(state, &order.lines);
-        Ok(match filled.and_then(|filled| charge(state, order, filled)) {
-            Ok((lines, total, None)) => Event::Purchased { key, user, digest, lines, total },
-            Ok((lines, _, Some((account, total)))) => {
-                Event::PurchaseCharged { key, user, digest, lines, account, total }
-            }
-            Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
-        })
+        let event = match (fill(state, &order.lines), &order.charge) {
+            (Ok((lines, total)), None) => Event::Purchased { key, user, digest, lines, total },
+            (Ok((lines, total)), Some(name)) => match charge(state, &order.lines, total, name) {
+                Ok((account, total)) => Event::PurchaseCharged { key, user, digest, lines, account, total },
+                Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+            },
+            (Err(refusal), _) => Event::PurchaseRefused { key, user, digest, refusal },
+        };
+        Ok(Decision::Happens(event))
     })
 }
 
-/// The same, and what is charged to which account, if the order names one that can pay.
-fn charge(state: &State, order: &Order, (lines, total): Filled) -> Result<Paid, Refusal> {
-    let Some(name) = &order.charge else { return Ok((lines, total, None)) };
-    let unpriced = || {
-        let without =
+/// The account that pays for these lines and what it pays, if it can.
+#[inline(never)]
+fn charge(
+    state: &State,
+    lines: &[OrderLine],
+    total: Option<Money>,
+    name: &str,
+) -> Result<(AccountId, Money), Refusal> {
+    let Some(total) = total else {
+        let unpriced =
             |line: &&OrderLine| state.catalogue.find(line.upc).is_none_or(|item| item.price.is_none());
-        let first = order.lines.iter().find(without);
-        first.map_or(Refusal::EmptyOrder, |line| Refusal::Unpriced { upc: line.upc })
+        let first = lines.iter().find(unpriced).ok_or(Refusal::EmptyOrder)?;
+        return Err(Refusal::Unpriced { upc: first.upc });
     };
-    let total = total.ok_or_else(unpriced)?;
-    let unknown = || Refusal::UnknownAccount { account: name.clone() };
+    let unknown = || Refusal::UnknownAccount { account: name.into() };
     let (id, account) = state.accounts.find(name.as_bytes()).ok_or_else(unknown)?;
     // Prices are never negative, so the amount has an opposite.
     let change = Money::from_minor(total.minor().saturating_neg());
     balance_with(Some(account), change).map_err(|why| why.refusal(name))?;
-    Ok((lines, Some(total), Some((id, total))))
+    Ok((id, total))
 }
 
 impl OrderDigest {
@@ -97,7 +102,6 @@ impl OrderDigest {
 }
 
 type Filled = (OneOrMany<Line>, Option<Money>);
-type Paid = (OneOrMany<Line>, Option<Money>, Option<(AccountId, Money)>);
 
 /// What the order takes and what it costs, if all of it can be had.
 fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {

@@ -11,7 +11,7 @@ mod users;
 
 pub use accounts::{Account, Accounts};
 pub use catalogue::{Catalogue, Item};
-pub use orders::{Lookup, Orders, Outcome, OutcomeRow};
+pub use orders::{Charged, Lookup, Orders, Outcome, OutcomeRow};
 pub use stock::{Level, Stock};
 pub use users::{Session, User, Users};
 

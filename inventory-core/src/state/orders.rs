@@ -42,14 +42,7 @@ pub enum Outcome {
         total: Option<Money>,
     },
     /// It was accepted and an account paid.
-    Charged {
-        /// What was taken.
-        lines: OneOrMany<Line>,
-        /// The account that paid.
-        account: AccountId,
-        /// The price of it all.
-        total: Money,
-    },
+    Charged(Box<Charged>),
     /// Each row of the batch was accepted or refused.
     Bulk(Box<BulkOutcome>),
     /// The entry was posted.
@@ -60,15 +53,27 @@ pub enum Outcome {
     Refused(Box<Refusal>),
 }
 
+/// What an account paid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// What was taken.
+    pub lines: OneOrMany<Line>,
+    /// The account that paid.
+    pub account: AccountId,
+    /// The price of it all.
+    pub total: Money,
+}
+
 impl Outcome {
     /// Bytes of the lists in it, which lie outside its row.
     fn list_bytes(&self) -> usize {
+        let lines_bytes = |lines: &OneOrMany<Line>| match lines {
+            OneOrMany::One(_) => 0,
+            OneOrMany::Many(lines) => lines.len().saturating_mul(size_of::<Line>()),
+        };
         match self {
-            Self::Accepted { lines: OneOrMany::One(_), .. }
-            | Self::Charged { lines: OneOrMany::One(_), .. } => 0,
-            Self::Accepted { lines, .. } | Self::Charged { lines, .. } => {
-                lines.len().saturating_mul(size_of::<Line>())
-            }
+            Self::Accepted { lines, .. } => lines_bytes(lines),
+            Self::Charged(charged) => lines_bytes(&charged.lines).saturating_add(size_of::<Charged>()),
             Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(size_of::<BulkOutcome>()),
             Self::Posted(_) => size_of::<PostedEntry>(),
             Self::Entries(entries) => entries.codes.bytes().len().saturating_add(size_of::<EntriesOutcome>()),
@@ -113,8 +118,8 @@ impl OutcomeRow {
                 (key, user, digest, Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total))))
             }
             Event::PurchaseCharged { key, user, digest, lines, account, total } => {
-                let outcome = Outcome::Charged { lines: lines.clone(), account: *account, total: *total };
-                (key, user, digest, outcome)
+                let charged = Charged { lines: lines.clone(), account: *account, total: *total };
+                (key, user, digest, Outcome::Charged(Box::new(charged)))
             }
             Event::Posted { key, user, digest, posted, .. } => {
                 (key, user, digest, Outcome::Posted(posted.clone()))
