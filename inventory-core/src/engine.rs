@@ -92,15 +92,8 @@ impl<T> Waiting<T> {
             Action::Command(Command::PurchaseBulk(order)) => {
                 order.upcs().len().saturating_mul(size_of::<(Upc, u32)>())
             }
-            Action::Command(Command::Post(Posting { entry, .. })) => {
-                let counterpart_bytes = entry.counterpart().map_or(0, |name| name.len());
-                entry.account().len().saturating_add(counterpart_bytes)
-            }
-            Action::Command(Command::PostBulk(batch)) => {
-                let columns_bytes = batch.amounts().len().saturating_mul(size_of::<(u32, i64)>());
-                batch.names().bytes().len().saturating_add(columns_bytes)
-            }
-            _ => 0,
+            Action::Command(command) => entry_bytes(command),
+            Action::Query(_) => 0,
         };
         let reply_bytes = match &self.reply {
             Reply::Answered(Answer::Levels(page)) => {
@@ -122,6 +115,22 @@ impl<T> Waiting<T> {
             _ => 0,
         };
         action_bytes.saturating_add(reply_bytes)
+    }
+}
+
+/// About how much memory the names and columns of entries take. Apart, so that a purchase costs no more for them.
+#[inline(never)]
+fn entry_bytes(command: &Command) -> usize {
+    match command {
+        Command::Post(Posting { entry, .. }) => {
+            let counterpart_bytes = entry.counterpart().map_or(0, |name| name.len());
+            entry.account().len().saturating_add(counterpart_bytes)
+        }
+        Command::PostBulk(batch) => {
+            let columns_bytes = batch.amounts().len().saturating_mul(size_of::<(u32, i64)>());
+            batch.names().bytes().len().saturating_add(columns_bytes)
+        }
+        _ => 0,
     }
 }
 

@@ -88,6 +88,7 @@ fn receipt(state: &State, now: Time, actor: Actor, key: OrderKey) -> Result<Repl
     }
 }
 
+#[inline(never)]
 fn balance(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal> {
     let user = state.user_of(actor)?;
     state.may_use(user, name)?;
@@ -96,6 +97,7 @@ fn balance(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal> {
     Ok(Reply::Answered(Answer::Balance(balance_row(account))))
 }
 
+#[inline(never)]
 fn balances(state: &State, actor: Actor, after: Option<&str>, limit: u32) -> Result<Reply, Refusal> {
     if !state.is_administrator(state.user_of(actor)?) {
         return Err(Refusal::NotPermitted);
@@ -193,6 +195,7 @@ pub(crate) fn build_bulk_receipt(
 }
 
 /// The reply that a posted entry is: its receipt, with accounts named by their names.
+#[inline(never)]
 pub(crate) fn posting_reply(
     state: &State,
     Decided { key, version, at, user }: Decided,
@@ -209,6 +212,7 @@ pub(crate) fn posting_reply(
 }
 
 /// The receipt of a batch of entries.
+#[inline(never)]
 pub(crate) fn build_bulk_posting_receipt(
     state: &State,
     Decided { key, version, at, user }: Decided,
@@ -217,6 +221,7 @@ pub(crate) fn build_bulk_posting_receipt(
     BulkPostingReceipt { key, version, user: name_of(state, user), at, outcome }
 }
 
+#[inline(never)]
 fn account_name(state: &State, account: AccountId) -> Option<Arc<str>> {
     state.accounts.account(account).map(|account| Arc::clone(account.name()))
 }
