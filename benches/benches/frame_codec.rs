@@ -28,7 +28,7 @@ fn order() -> Result<Order, AnyError> {
         units: Units::new(2).unwrap_or_default(),
     };
     let key = "019a9d7c-6a00-7abc-8def-0123456789ab".parse::<OrderKey>()?;
-    Ok(Order { key, lines: OneOrMany::One(line) })
+    Ok(Order { key, lines: OneOrMany::One(line), charge: None })
 }
 
 fn payload(write: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>) -> Result<BytesMut, EncodeError> {

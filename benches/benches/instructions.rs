@@ -18,17 +18,23 @@ use bytes::BytesMut;
 use inventory_benches::{AnyError, BUYER, NOW, engine, order, receipt_of, settle, upc};
 use inventory_core::journal::GroupBuilder;
 use inventory_core::machine::{Decision, apply, decide};
-use inventory_core::{AppendId, Command as Wanted, Hash, Record, Time, Version};
+use inventory_core::{
+    Actor, AppendId, BulkEntries, Command as Wanted, Hash, NameColumn, OrderKey, Record, Time, Version,
+};
 use inventory_net::frame;
 use inventory_net::limits::FRAME_BYTES_MAX;
 use inventory_net::message::{
     Done, Op, ReplyBody, RequestBody, RequestId, decode_reply, decode_request, encode_reply, encode_request,
 };
 
-/// Purchases that each case makes.
+/// Purchases that each case makes; rows that a case of entries posts are counted in the same number.
 const PURCHASES: u64 = 1_024;
 /// Purchases that one group carries.
 const GROUP: usize = 64;
+/// Rows of a posting for each purchase of the other cases.
+const ROWS_EACH: u64 = 4;
+/// Accounts that they go to.
+const ACCOUNTS: u64 = 1_000;
 /// Items of the shop.
 const ITEMS: u64 = 10_000;
 /// How much more may be counted than before.
@@ -36,8 +42,9 @@ const TOLERANCE: f64 = 1.05;
 /// What a case is called and what it does once for each purchase.
 type Case = (&'static str, fn() -> Result<(), AnyError>);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     ("decide_and_apply", decide_and_apply),
+    ("post_rows", post_rows),
     ("engine", through_the_engine),
     ("encode_group", encode_group),
     ("decode_group", decode_group),
@@ -184,6 +191,36 @@ fn decide_and_apply() -> Result<(), AnyError> {
         }
     });
     Ok(())
+}
+
+/// One posting of 4,096 rows to accounts that are there. What is printed as of one purchase is of [`ROWS_EACH`] rows.
+fn post_rows() -> Result<(), AnyError> {
+    let mut state = engine(1)?.into_state();
+    let each = entries(1, ACCOUNTS, |row| row)?;
+    let scattered =
+        entries(2, PURCHASES * ROWS_EACH, |row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) % ACCOUNTS)?;
+    let mut post = |at, command: &Wanted| match decide(&state, at, Actor::System, command) {
+        Decision::Happens(event) => Ok(apply(&mut state, &Record { at, event })),
+        Decision::Stands(reply) => Err(format!("{reply:?}")),
+    };
+    post(time_at(1), &Wanted::PostBulk(each))?;
+    let scattered = Wanted::PostBulk(scattered);
+    counted(|| post(time_at(2), &scattered))?;
+    Ok(())
+}
+
+/// A batch of so many rows, each to one of the accounts.
+fn entries(sequence: u64, rows: u64, account_of: fn(u64) -> u64) -> Result<BulkEntries, AnyError> {
+    let mut names = NameColumn::default();
+    let mut amounts = Vec::new();
+    for row in 0..rows {
+        let account = account_of(row);
+        if !names.push(format!("account-{account:04}").as_bytes()) {
+            return Err("a name too many".into());
+        }
+        amounts.push(if row % 2 == 0 { 200 } else { -100 });
+    }
+    Ok(BulkEntries::new(OrderKey::from_parts(NOW, u128::from(sequence) << 8), names, amounts)?)
 }
 
 fn through_the_engine() -> Result<(), AnyError> {

@@ -20,7 +20,7 @@ const ITEMS: u64 = 1_000;
 async fn purchases(client: &Client, count: u64) -> Result<Duration, AnyError> {
     let start = Instant::now();
     for sequence in 0..count {
-        let order = Order { key: new_order_key()?, lines: one_unit(sequence % ITEMS)?.into() };
+        let order = Order { key: new_order_key()?, lines: one_unit(sequence % ITEMS)?.into(), charge: None };
         client.purchase(&order).await?;
     }
     Ok(start.elapsed())

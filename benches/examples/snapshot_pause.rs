@@ -26,7 +26,7 @@ async fn buy(service: Service, buyer: u64, until: Instant) -> Result<Vec<Duratio
     let mut took = Vec::new();
     for sequence in buyer.. {
         let item = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) % ITEMS;
-        let order = Order { key: new_order_key()?, lines: one_unit(item)?.into() };
+        let order = Order { key: new_order_key()?, lines: one_unit(item)?.into(), charge: None };
         let asked = Instant::now();
         match service.call(BUYER, Command::Purchase(order)).await {
             Reply::Answered(Answer::Receipt(_)) => took.push(asked.elapsed()),

@@ -38,7 +38,7 @@ pub const fn key(sequence: u64) -> OrderKey {
 /// An order of one unit of one item.
 pub fn order(sequence: u64, item: Upc) -> Order {
     let units = Units::new(1).unwrap_or_default();
-    Order { key: key(sequence), lines: OrderLine::new(item, units).into() }
+    Order { key: key(sequence), lines: OrderLine::new(item, units).into(), charge: None }
 }
 
 /// Rows of each batch: as many as there may be.
@@ -59,6 +59,7 @@ pub fn receipt_of(order: &Order) -> Receipt {
         at: NOW.plus_micros(123),
         lines: order.lines.clone(),
         total: Some(Money::from_minor(258)),
+        charged: None,
     }
 }
 

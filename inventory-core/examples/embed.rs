@@ -33,8 +33,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let alice = shop.add_user(now()?, "alice", "", Role::Buyer).await?;
 
     let two: Units = "2".parse()?;
-    let order =
-        Order { key: OrderKey::from_parts(now()?, random()), lines: OrderLine::new(soup, two).into() };
+    let order = Order {
+        key: OrderKey::from_parts(now()?, random()),
+        lines: OrderLine::new(soup, two).into(),
+        charge: None,
+    };
     let receipt = shop.purchase(now()?, alice, order.clone()).await?;
     println!("bought: order {} made version {}", receipt.key, receipt.version);
 

@@ -92,7 +92,7 @@ impl BulkOrder {
     }
 }
 
-/// What became of each row: 0, or the permanent code of the [`Refusal`](crate::Refusal) that a purchase of that row alone
+/// What became of each row: 0, or the permanent code of the [`Refusal`](crate::Refusal) that a purchase or posting of that row alone
 /// would have had. None is kept if all rows were accepted. Cheap to clone.
 ///
 /// | code | the row |
@@ -102,6 +102,12 @@ impl BulkOrder {
 /// | 21 | asks for more than the rows before it left |
 /// | 22 | asks for zero units |
 /// | 23 | costs too much to add up |
+/// | 26 | would take a balance below its account's floor |
+/// | 27 | would make a balance that does not fit |
+/// | 42 | names an account that cannot be: empty, too long, not UTF-8, or with white space in its name |
+/// | 44 | names a new account, for which there is no room |
+///
+/// 20 to 23 are those of a bulk purchase, the others those of a batch of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowCodes(Bytes);
 
@@ -117,7 +123,22 @@ impl RowCodes {
     /// The price of the row, or of the batch with it, does not fit.
     pub const OVERFLOW: u8 = 23;
 
-    /// These codes, one a row; none if one of them is no code of a row.
+    /// The balance would fall below the account's floor.
+    pub const INSUFFICIENT_FUNDS: u8 = 26;
+    /// The balance would not fit.
+    pub const BALANCE_OUT_OF_RANGE: u8 = 27;
+    /// No account can have such a name.
+    pub const INVALID_NAME: u8 = 42;
+    /// There is no room for another account.
+    pub const TABLE_FULL: u8 = 44;
+
+    /// These codes, one a row, of a batch of entries; none if one of them is no code of such a row.
+    pub fn of_entries(codes: impl Into<Bytes>) -> Option<Self> {
+        let codes = codes.into();
+        codes.iter().all(|code| matches!(code, 0 | 26 | 27 | 42 | 44)).then(|| Self::of(codes))
+    }
+
+    /// These codes, one a row, of a bulk purchase; none if one of them is no code of such a row.
     pub fn new(codes: impl Into<Bytes>) -> Option<Self> {
         let codes = codes.into();
         codes.iter().all(|code| matches!(code, 0 | 20..=23)).then(|| Self::of(codes))
@@ -147,6 +168,10 @@ impl RowCodes {
             Self::INSUFFICIENT_STOCK => "insufficient_stock",
             Self::ZERO_QUANTITY => "zero_quantity",
             Self::OVERFLOW => "overflow",
+            Self::INSUFFICIENT_FUNDS => "insufficient_funds",
+            Self::BALANCE_OUT_OF_RANGE => "balance_out_of_range",
+            Self::INVALID_NAME => "invalid_name",
+            Self::TABLE_FULL => "table_full",
             _ => "accepted",
         }
     }

@@ -5,6 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::bulk::BulkOrder;
+use crate::entry::{BulkEntries, Posting};
 use crate::id::{LocationId, OrderKey, SessionId, Upc, UserId};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
@@ -19,7 +20,7 @@ pub enum Actor {
     Session(SessionId),
     /// A user the embedding program vouches for.
     User(UserId),
-    /// The operator or the embedding program itself: may do everything but own an order.
+    /// The operator or the embedding program itself: may do everything but own an order. It posts entries under keys of its own.
     System,
 }
 
@@ -82,10 +83,13 @@ impl OrderLine {
 /// A purchase: one or more lines, applied all or nothing, at most once for its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The order's idempotency key. A retry carries the same key and the same lines.
+    /// The order's idempotency key. A retry carries the same key, the same lines and the same account.
     pub key: OrderKey,
     /// The lines. Those that name the same item and location are summed before they are checked.
     pub lines: OneOrMany<OrderLine>,
+    /// The account that pays, if one does: units and money move in one event or not at all. A buyer may name only the
+    /// account that has the buyer's own name, an administrator any.
+    pub charge: Option<Box<str>>,
 }
 
 /// A validated intent: input of the state machine.
@@ -131,6 +135,18 @@ pub enum Command {
     Purchase(Order),
     /// Buys a batch of independent rows.
     PurchaseBulk(BulkOrder),
+    /// Posts an entry. Administrators only. An account is made by its first entry.
+    Post(Posting),
+    /// Posts a batch of independent entries. Administrators only.
+    PostBulk(BulkEntries),
+    /// Says what an account's balance never goes below from now on: debits and charges that would are refused. Administrators
+    /// only.
+    SetFloor {
+        /// The account's name.
+        account: Box<str>,
+        /// The floor, at most the present balance; none to take it away.
+        floor: Option<Money>,
+    },
 }
 
 /// A question about the state. Answered at a version; the answer leaves when that version is durable.
@@ -150,10 +166,23 @@ pub enum Query {
     },
     /// Who the actor is.
     WhoAmI,
-    /// The outcome of one order of the actor's own; of anybody's for an administrator.
+    /// The outcome of one order or posting of the actor's own; of anybody's for an administrator.
     Receipt {
-        /// The order's key.
+        /// The order's or posting's key.
         key: OrderKey,
+    },
+    /// One account's balance: the one that has the actor's own name; any for an administrator.
+    Balance {
+        /// The account's name.
+        account: Box<str>,
+    },
+    /// A page of balances, sorted by the bytes of the accounts' names. Administrators only.
+    Balances {
+        /// Only accounts after this name, whether there is such an account or not; from the first if none.
+        after: Option<Box<str>>,
+        /// Most accounts on the page; at most [`BALANCES_PAGE_MAX`](crate::limits::BALANCES_PAGE_MAX) are given, and fewer if
+        /// their names are long.
+        limit: u32,
     },
     /// The stored password hash of a user. For the server that verifies passwords; never offered on a wire.
     Credential {

@@ -6,14 +6,15 @@ use core::mem;
 use crate::bulk::BulkOutcome;
 use crate::command::{Action, Actor, Command, OrderLine};
 use crate::defect::{self, Defect};
+use crate::entry::{EntriesOutcome, Posting};
 use crate::event::{Event, Record};
 use crate::id::{AppendId, Upc, Version};
 use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
 use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::machine::{Decision, apply, decide};
-use crate::query;
+use crate::query::{self, Decided};
 use crate::refusal::{Refusal, Shortage};
-use crate::reply::{Answer, LevelRow, Reply, Unavailable};
+use crate::reply::{Answer, BalanceRow, LevelRow, Reply, Unavailable};
 use crate::state::State;
 use crate::time::Time;
 
@@ -85,12 +86,14 @@ impl<T> Waiting<T> {
     fn bytes(&self) -> usize {
         let action_bytes = match &self.action {
             Action::Command(Command::Purchase(order)) => {
-                order.lines.len().saturating_mul(size_of::<OrderLine>())
+                let name_bytes = order.charge.as_ref().map_or(0, |account| account.len());
+                order.lines.len().saturating_mul(size_of::<OrderLine>()).saturating_add(name_bytes)
             }
             Action::Command(Command::PurchaseBulk(order)) => {
                 order.upcs().len().saturating_mul(size_of::<(Upc, u32)>())
             }
-            _ => 0,
+            Action::Command(command) => entry_bytes(command),
+            Action::Query(_) => 0,
         };
         let reply_bytes = match &self.reply {
             Reply::Answered(Answer::Levels(page)) => {
@@ -101,12 +104,33 @@ impl<T> Waiting<T> {
                 receipt.lines.len().saturating_mul(size_of::<OrderLine>())
             }
             Reply::Answered(Answer::BulkReceipt(receipt)) => receipt.outcome.codes.bytes().len(),
+            Reply::Answered(Answer::BulkPostingReceipt(receipt)) => receipt.outcome.codes.bytes().len(),
+            // Names are shared with the accounts.
+            Reply::Answered(Answer::Balances(page)) => {
+                page.balances.len().saturating_mul(size_of::<BalanceRow>())
+            }
             Reply::Refused(Refusal::InsufficientStock { shortages }) => {
                 shortages.len().saturating_mul(size_of::<Shortage>())
             }
             _ => 0,
         };
         action_bytes.saturating_add(reply_bytes)
+    }
+}
+
+/// About how much memory the names and columns of entries take. Apart, so that a purchase costs no more for them.
+#[inline(never)]
+fn entry_bytes(command: &Command) -> usize {
+    match command {
+        Command::Post(Posting { entry, .. }) => {
+            let counterpart_bytes = entry.counterpart().map_or(0, |name| name.len());
+            entry.account().len().saturating_add(counterpart_bytes)
+        }
+        Command::PostBulk(batch) => {
+            let columns_bytes = batch.amounts().len().saturating_mul(size_of::<(u32, i64)>());
+            batch.names().bytes().len().saturating_add(columns_bytes)
+        }
+        _ => 0,
     }
 }
 
@@ -342,24 +366,39 @@ impl<T> Engine<T> {
 
 /// The reply to the request that caused an event, from the state the event made.
 fn reply_to(state: &State, version: Version, record: &Record) -> Reply {
+    let decided = |key, user| Decided { key, version, at: record.at, user };
     match &record.event {
         Event::ItemDefined { .. }
         | Event::InitialLevelSet { .. }
         | Event::UserAdded { .. }
-        | Event::LoggedOut { .. } => Reply::Answered(Answer::Done(version)),
+        | Event::LoggedOut { .. }
+        | Event::FloorSet { .. } => Reply::Answered(Answer::Done(version)),
         Event::LoggedIn { user, .. } => match query::identity(state, *user) {
             Ok(identity) => Reply::Answered(Answer::Identity(identity)),
             Err(refusal) => Reply::Refused(refusal),
         },
         Event::Purchased { key, user, lines, total, .. } => {
-            let receipt = query::build_receipt(state, *key, version, *user, record.at, lines, *total);
+            let receipt = query::build_receipt(state, decided(*key, *user), lines, *total, None);
+            Reply::Answered(Answer::Receipt(receipt))
+        }
+        Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+            let receipt =
+                query::build_receipt(state, decided(*key, *user), lines, Some(*total), Some(*account));
             Reply::Answered(Answer::Receipt(receipt))
         }
         Event::BulkPurchased { key, user, total, rows, .. } => {
             let outcome = BulkOutcome::of(rows, *total);
-            let receipt = query::build_bulk_receipt(state, *key, version, *user, record.at, outcome);
+            let receipt = query::build_bulk_receipt(state, decided(*key, *user), outcome);
             Reply::Answered(Answer::BulkReceipt(receipt))
         }
-        Event::PurchaseRefused { refusal, .. } => Reply::Refused(Refusal::clone(refusal)),
+        Event::Posted { key, user, posted, .. } => query::posting_reply(state, decided(*key, *user), posted),
+        Event::BulkPosted { key, user, rows, .. } => {
+            let outcome = EntriesOutcome::of(rows);
+            let receipt = query::build_bulk_posting_receipt(state, decided(*key, *user), outcome);
+            Reply::Answered(Answer::BulkPostingReceipt(receipt))
+        }
+        Event::PurchaseRefused { refusal, .. } | Event::PostRefused { refusal, .. } => {
+            Reply::Refused(Refusal::clone(refusal))
+        }
     }
 }

@@ -6,7 +6,8 @@ use alloc::sync::Arc;
 
 use crate::bulk::BulkRows;
 use crate::command::Role;
-use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
+use crate::entry::{EntryRows, PostedEntry};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
@@ -24,7 +25,7 @@ pub struct Line {
     pub units: Units,
 }
 
-/// XXH3-64 of an order as it was sent: tells a retry from another order under the same key.
+/// XXH3-64 of an order or posting as it was sent: tells a retry from another one under the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderDigest(pub u64);
 
@@ -117,20 +118,84 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// Units were bought and an account paid for them.
+    PurchaseCharged {
+        /// The order's key.
+        key: OrderKey,
+        /// Who bought.
+        user: UserId,
+        /// Digest of the order.
+        digest: OrderDigest,
+        /// What was taken, each item and location once.
+        lines: OneOrMany<Line>,
+        /// The account that paid.
+        account: AccountId,
+        /// The price of it all, which the account's balance fell by.
+        total: Money,
+    },
+    /// An entry was posted.
+    Posted {
+        /// The posting's key.
+        key: OrderKey,
+        /// Who posted it.
+        user: UserId,
+        /// Digest of the entry.
+        digest: OrderDigest,
+        /// The entry, and the balances after it.
+        posted: Box<PostedEntry>,
+        /// Names of the accounts that it made, in the order of their rows, which are the next ones.
+        added: Box<[Box<str>]>,
+    },
+    /// A batch of independent entries was decided: each was posted or refused.
+    BulkPosted {
+        /// The batch's key.
+        key: OrderKey,
+        /// Who posted it.
+        user: UserId,
+        /// Digest of the batch.
+        digest: OrderDigest,
+        /// The rows, what became of each, and the accounts that they made. Shared with what it takes to take them back.
+        rows: Arc<EntryRows>,
+    },
+    /// An entry was refused: the outcome of its key.
+    PostRefused {
+        /// The posting's key.
+        key: OrderKey,
+        /// Who asked.
+        user: UserId,
+        /// Digest of the entry.
+        digest: OrderDigest,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An account got a floor, another one, or none.
+    FloorSet {
+        /// Who did it.
+        by: UserId,
+        /// The account.
+        account: AccountId,
+        /// What its balance never goes below from now on.
+        floor: Option<Money>,
+    },
 }
 
 impl Event {
-    /// The key of the order whose outcome this is; none if it is no order's.
+    /// The key of the order or posting whose outcome this is; none if it is neither's.
     pub const fn order_key(&self) -> Option<OrderKey> {
         match self {
             Self::Purchased { key, .. }
             | Self::BulkPurchased { key, .. }
+            | Self::PurchaseCharged { key, .. }
+            | Self::Posted { key, .. }
+            | Self::BulkPosted { key, .. }
+            | Self::PostRefused { key, .. }
             | Self::PurchaseRefused { key, .. } => Some(*key),
             Self::ItemDefined { .. }
             | Self::InitialLevelSet { .. }
             | Self::UserAdded { .. }
             | Self::LoggedIn { .. }
-            | Self::LoggedOut { .. } => None,
+            | Self::LoggedOut { .. }
+            | Self::FloorSet { .. } => None,
         }
     }
 }

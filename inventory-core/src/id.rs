@@ -116,6 +116,18 @@ impl FromStr for Upc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub u32);
 
+/// The row number of an account: accounts are numbered from 0 in the order they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub u32);
+
+impl AccountId {
+    /// The row so many rows further on.
+    #[must_use]
+    pub(crate) fn plus(self, rows: usize) -> Self {
+        Self(self.0.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX)))
+    }
+}
+
 /// Where units are. Location 0 is `main`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocationId(pub u16);

@@ -7,12 +7,16 @@ use alloc::vec::Vec;
 use crate::bulk::BulkOrder;
 use crate::command::{Action, Actor, Command, Order, Query, Role};
 use crate::engine::{Engine, EngineConfig};
+use crate::entry::{BulkEntries, Posting};
 use crate::id::{AppendId, Hash, LocationId, OrderKey, Upc, UserId};
 use crate::journal::{Commit, Group, Journal, PastOrder, ReplayError, commit, commit_again, replay};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
-use crate::reply::{Answer, BulkReceipt, LevelRow, LevelsPage, Receipt, Reply};
+use crate::reply::{
+    Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, LevelRow, LevelsPage, PostingReceipt,
+    Receipt, Reply,
+};
 use crate::time::Time;
 
 /// Why a call of [`Inventory`] did not do what was asked.
@@ -41,7 +45,7 @@ pub enum InventoryError {
 ///
 /// ```
 /// use inventory_core::journal::MemoryJournal;
-/// use inventory_core::{Inventory, Order, OrderKey, OrderLine, Role, Time, Units};
+/// use inventory_core::{Entry, Inventory, Order, OrderKey, OrderLine, Posting, Role, Time, Units};
 ///
 /// # pollster::block_on(async {
 /// let (now, random) = (Time::from_micros(1_795_219_200_000_000), 0x5eed); // from a clock and a random source
@@ -54,12 +58,24 @@ pub enum InventoryError {
 /// let order = Order {
 ///     key: OrderKey::from_parts(now, 42),
 ///     lines: OrderLine::new(soup, Units::new(2).unwrap()).into(),
+///     charge: None,
 /// };
 /// let receipt = shop.purchase(now, alice, order.clone()).await?;
 /// assert_eq!(receipt.total, Some("3.78".parse()?));
 /// // The same order again is the same purchase.
 /// assert_eq!(shop.purchase(now, alice, order).await?, receipt);
 /// assert_eq!(shop.levels_of(soup).await?[0].on_hand.get(), 98);
+///
+/// // Money on an account, and an order that is paid from it.
+/// let entry = Entry::Credit { account: "alice".into(), amount: "5.00".parse()? };
+/// shop.post(now, Posting { key: OrderKey::from_parts(now, 43), entry }).await?;
+/// let order = Order {
+///     key: OrderKey::from_parts(now, 44),
+///     lines: OrderLine::new(soup, Units::new(1).unwrap()).into(),
+///     charge: Some("alice".into()),
+/// };
+/// shop.purchase(now, alice, order).await?;
+/// assert_eq!(shop.balance("alice").await?.balance, "3.11".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -233,6 +249,60 @@ impl<J: Journal> Inventory<J> {
         expect_bulk_receipt(self.execute(now, Actor::User(user), Command::PurchaseBulk(order)).await?)
     }
 
+    /// Posts an entry, as the system. An account is made by its first entry. All that [`purchase`](Self::purchase) says of an order
+    /// and its key holds for the posting and its key.
+    pub async fn post(&mut self, now: Time, posting: Posting) -> Result<PostingReceipt, InventoryError> {
+        match self.execute(now, Actor::System, Command::Post(posting)).await? {
+            Answer::PostingReceipt(receipt) => Ok(receipt),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Posts a batch of independent entries, as the system; which rows were refused, and why, is in the receipt.
+    pub async fn post_bulk(
+        &mut self,
+        now: Time,
+        batch: BulkEntries,
+    ) -> Result<BulkPostingReceipt, InventoryError> {
+        match self.execute(now, Actor::System, Command::PostBulk(batch)).await? {
+            Answer::BulkPostingReceipt(receipt) => Ok(receipt),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says what an account's balance never goes below from now on; none to take that away.
+    pub async fn set_floor(
+        &mut self,
+        now: Time,
+        account: &str,
+        floor: Option<Money>,
+    ) -> Result<(), InventoryError> {
+        let command = Command::SetFloor { account: account.into(), floor };
+        self.execute(now, Actor::System, command).await.map(drop)
+    }
+
+    /// An account's balance and floor.
+    pub async fn balance(&mut self, account: &str) -> Result<BalanceRow, InventoryError> {
+        let query = Query::Balance { account: account.into() };
+        match self.execute(Time::ZERO, Actor::System, query).await? {
+            Answer::Balance(row) => Ok(row),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A page of at most `limit` accounts, sorted by the bytes of their names, after this name or from the first.
+    pub async fn balances(
+        &mut self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<BalancesPage, InventoryError> {
+        let query = Query::Balances { after: after.map(Box::from), limit };
+        match self.execute(Time::ZERO, Actor::System, query).await? {
+            Answer::Balances(page) => Ok(page),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase). The key of a bulk order is refused `KeyReused`: ask for its
     /// [`bulk_receipt`](Self::bulk_receipt).
     pub async fn receipt(
@@ -282,7 +352,9 @@ impl<J: Journal> Inventory<J> {
 fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
     match answer {
         Answer::Receipt(receipt) => Ok(receipt),
-        Answer::BulkReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
+        Answer::BulkReceipt(_) | Answer::PostingReceipt(_) | Answer::BulkPostingReceipt(_) => {
+            Err(InventoryError::Refused(Refusal::KeyReused))
+        }
         other => Err(unexpected(&other)),
     }
 }
@@ -290,7 +362,9 @@ fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
 fn expect_bulk_receipt(answer: Answer) -> Result<BulkReceipt, InventoryError> {
     match answer {
         Answer::BulkReceipt(receipt) => Ok(receipt),
-        Answer::Receipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
+        Answer::Receipt(_) | Answer::PostingReceipt(_) | Answer::BulkPostingReceipt(_) => {
+            Err(InventoryError::Refused(Refusal::KeyReused))
+        }
         other => Err(unexpected(&other)),
     }
 }

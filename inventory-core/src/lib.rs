@@ -25,6 +25,8 @@ pub mod testing;
 mod bulk;
 mod command;
 mod engine;
+mod entries;
+mod entry;
 mod event;
 mod id;
 mod inventory;
@@ -39,9 +41,15 @@ mod time;
 pub use bulk::{BulkOrder, BulkOrderError, BulkOutcome, BulkRows, RowCodes};
 pub use command::{Action, Actor, Command, Order, OrderLine, Query, Role, RoleError};
 pub use engine::{Engine, EngineConfig};
+pub use entries::{AccountEntry, EntryReason, entries};
+pub use entry::{
+    BulkEntries, BulkEntriesError, EntriesOutcome, Entry, EntryRows, NameColumn, PostedEntry, Posting,
+    account_name,
+};
 pub use event::{Event, Line, OrderDigest, Record};
 pub use id::{
-    AppendId, Hash, ItemId, LocationId, OrderKey, OrderKeyError, SessionId, Upc, UpcError, UserId, Version,
+    AccountId, AppendId, Hash, ItemId, LocationId, OrderKey, OrderKeyError, SessionId, Upc, UpcError, UserId,
+    Version,
 };
 pub use inventory::{Inventory, InventoryError};
 pub use money::{Money, MoneyError};
@@ -50,6 +58,7 @@ pub use one_or_many::OneOrMany;
 pub use quantity::{Units, UnitsError};
 pub use refusal::{Refusal, Shortage};
 pub use reply::{
-    Answer, BulkReceipt, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply, Unavailable,
+    Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Credential, Identity, LevelRow,
+    LevelsPage, PostingReceipt, Receipt, Reply, Unavailable,
 };
 pub use time::{Time, TimeError};

@@ -19,6 +19,18 @@ pub const PASSWORD_HASH_BYTES_MAX: usize = 256;
 pub const ORDER_LINES_MAX: usize = 1_024;
 /// Most rows of one bulk purchase.
 pub const BULK_ROWS_MAX: usize = 8_192;
+/// Largest account name, in bytes of UTF-8.
+pub const ACCOUNT_NAME_BYTES_MAX: usize = 65_535;
+/// Most accounts.
+pub const ACCOUNTS_MAX: usize = 16 << 20;
+/// Most rows of one batch of entries.
+pub const ENTRIES_BATCH_MAX: usize = 8_192;
+/// Most bytes of account names in one batch of entries, over all its rows.
+pub const ENTRIES_NAME_BYTES_MAX: usize = 256 << 10;
+/// Most accounts a page of balances may hold.
+pub const BALANCES_PAGE_MAX: usize = 1_000;
+/// Bytes of names at which a page of balances takes no further account.
+pub const BALANCES_PAGE_NAME_BYTES_TARGET: usize = 256 << 10;
 /// Most items a page of levels may hold.
 pub const LEVELS_PAGE_MAX: usize = 1_000;
 /// Most items the catalogue may hold.
@@ -50,7 +62,7 @@ pub const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Size at which an open group takes no further event, in bytes.
 pub const GROUP_BYTES_TARGET: usize = 1 << 20;
 /// Largest encoded event, in bytes.
-pub const EVENT_BYTES_MAX: usize = 160 << 10;
+pub const EVENT_BYTES_MAX: usize = 384 << 10;
 /// Largest encoded group, in bytes: a group just below its target takes one more event.
 pub const GROUP_BYTES_MAX: usize = GROUP_BYTES_TARGET + EVENT_BYTES_MAX;
 
@@ -62,12 +74,25 @@ const SHORTAGE_BYTES: usize = 8 + 2 + 8 + 8;
 /// Bytes of one row of a recorded bulk purchase: item, units, code, and the UPC of an item that does not exist.
 const BULK_ROW_BYTES: usize = 4 + 4 + 1 + 8;
 
+/// Bytes of one row of a recorded batch of entries: account, amount, code, and the length of a name that is new.
+const ENTRY_ROW_BYTES: usize = 4 + 8 + 1 + 2;
+
 /// Rows that 32 bits can number.
 const ROWS_MAX: usize = 0xffff_ffff;
 
 const _: () = {
     assert!(ORDER_LINES_MAX * SHORTAGE_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(BULK_ROWS_MAX * BULK_ROW_BYTES + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(
+        ENTRIES_BATCH_MAX * ENTRY_ROW_BYTES + ENTRIES_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX
+            <= EVENT_BYTES_MAX
+    );
+    // A transfer may make two accounts.
+    assert!(2 * (2 + ACCOUNT_NAME_BYTES_MAX) + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
+    assert!(ACCOUNT_NAME_BYTES_MAX <= ENTRIES_NAME_BYTES_MAX && ACCOUNT_NAME_BYTES_MAX < 1 << 16);
+    assert!(USER_NAME_BYTES_MAX <= ACCOUNT_NAME_BYTES_MAX);
+    assert!(ENTRIES_BATCH_MAX * ENTRY_ROW_BYTES + ENTRIES_NAME_BYTES_MAX <= WAITING_BYTES_MAX / 64);
+    assert!(ENTRIES_BATCH_MAX <= ORDER_WINDOW_BYTES_MAX / 64);
     assert!(ITEM_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(USER_NAME_BYTES_MAX + PASSWORD_HASH_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(GROUP_BYTES_MAX <= UNDURABLE_BYTES_MAX);
@@ -82,4 +107,5 @@ const _: () = {
     // Rows are numbered in 32 bits, with one number to spare.
     assert!(ITEMS_MAX < ROWS_MAX);
     assert!(USERS_MAX < ROWS_MAX);
+    assert!(ACCOUNTS_MAX + ENTRIES_BATCH_MAX < ROWS_MAX);
 };

@@ -74,7 +74,7 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
             let set = movement(Reason::InitialLevel, *by, *item, *location, signed(*units), *units, None);
             set.into_iter().collect()
         }
-        Event::Purchased { key, user, lines, .. } => lines
+        Event::Purchased { key, user, lines, .. } | Event::PurchaseCharged { key, user, lines, .. } => lines
             .iter()
             .filter_map(|line| {
                 let Line { item, location, units } = *line;
@@ -102,7 +102,11 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
         | Event::UserAdded { .. }
         | Event::LoggedIn { .. }
         | Event::LoggedOut { .. }
-        | Event::PurchaseRefused { .. } => Vec::new(),
+        | Event::PurchaseRefused { .. }
+        | Event::Posted { .. }
+        | Event::BulkPosted { .. }
+        | Event::PostRefused { .. }
+        | Event::FloorSet { .. } => Vec::new(),
     }
 }
 

@@ -5,14 +5,18 @@ use alloc::vec::Vec;
 
 use crate::bulk::BulkOutcome;
 use crate::command::{Actor, OrderLine, Query};
+use crate::entry::{EntriesOutcome, PostedEntry};
 use crate::event::Line;
-use crate::id::{OrderKey, Upc, UserId, Version};
-use crate::limits::LEVELS_PAGE_MAX;
+use crate::id::{AccountId, OrderKey, Upc, UserId, Version};
+use crate::limits::{BALANCES_PAGE_MAX, BALANCES_PAGE_NAME_BYTES_TARGET, LEVELS_PAGE_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
-use crate::reply::{Answer, BulkReceipt, Credential, Identity, LevelRow, LevelsPage, Receipt, Reply};
-use crate::state::{Item, Lookup, Outcome, OutcomeRow, State};
+use crate::reply::{
+    Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Credential, Identity, LevelRow,
+    LevelsPage, PostingReceipt, Receipt, Reply,
+};
+use crate::state::{Account, Charged, Item, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// Answers a query from this state.
@@ -27,6 +31,8 @@ pub fn answer(state: &State, now: Time, actor: Actor, query: &Query) -> Reply {
             .and_then(|user| identity(state, user))
             .map(|identity| Reply::Answered(Answer::Identity(identity))),
         Query::Receipt { key } => receipt(state, now, actor, *key),
+        Query::Balance { account } => balance(state, actor, account),
+        Query::Balances { after, limit } => balances(state, actor, after.as_deref(), *limit),
         Query::Credential { name } => credential(state, actor, name),
     };
     reply.unwrap_or_else(Reply::Refused)
@@ -82,6 +88,41 @@ fn receipt(state: &State, now: Time, actor: Actor, key: OrderKey) -> Result<Repl
     }
 }
 
+#[inline(never)]
+fn balance(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal> {
+    let user = state.user_of(actor)?;
+    state.may_use(user, name)?;
+    let unknown = || Refusal::UnknownAccount { account: name.into() };
+    let (_, account) = state.accounts.find(name.as_bytes()).ok_or_else(unknown)?;
+    Ok(Reply::Answered(Answer::Balance(balance_row(account))))
+}
+
+#[inline(never)]
+fn balances(state: &State, actor: Actor, after: Option<&str>, limit: u32) -> Result<Reply, Refusal> {
+    if !state.is_administrator(state.user_of(actor)?) {
+        return Err(Refusal::NotPermitted);
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, BALANCES_PAGE_MAX);
+    let mut accounts = state.accounts.sorted_after(after).peekable();
+    let mut page = BalancesPage::default();
+    let mut name_bytes = 0usize;
+    for account in accounts.by_ref().take(limit) {
+        name_bytes = name_bytes.saturating_add(account.name().len());
+        page.balances.push(balance_row(account));
+        if name_bytes >= BALANCES_PAGE_NAME_BYTES_TARGET {
+            break;
+        }
+    }
+    if accounts.peek().is_some() {
+        page.next = page.balances.last().map(|row| Arc::clone(&row.account));
+    }
+    Ok(Reply::Answered(Answer::Balances(page)))
+}
+
+fn balance_row(account: &Account) -> BalanceRow {
+    BalanceRow { account: Arc::clone(account.name()), balance: account.balance(), floor: account.floor() }
+}
+
 fn credential(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal> {
     if actor != Actor::System {
         return Err(Refusal::NotPermitted);
@@ -95,59 +136,94 @@ fn credential(state: &State, actor: Actor, name: &str) -> Result<Reply, Refusal>
 
 /// The reply that a recorded outcome is: the same one, however often it is asked for.
 pub fn outcome(state: &State, row: &OutcomeRow) -> Reply {
-    match &row.outcome {
-        Outcome::Accepted { lines, total } => Reply::Answered(Answer::Receipt(build_receipt(
-            state,
-            row.key,
-            row.version,
-            row.user,
-            row.at,
-            lines,
-            *total,
-        ))),
-        Outcome::Bulk(outcome) => {
-            let outcome = BulkOutcome::clone(outcome);
-            Reply::Answered(Answer::BulkReceipt(build_bulk_receipt(
-                state,
-                row.key,
-                row.version,
-                row.user,
-                row.at,
-                outcome,
-            )))
+    let OutcomeRow { key, version, at, user, .. } = *row;
+    let decided = Decided { key, version, at, user };
+    Reply::Answered(match &row.outcome {
+        Outcome::Accepted { lines, total } => {
+            Answer::Receipt(build_receipt(state, decided, lines, *total, None))
         }
-        Outcome::Refused(refusal) => Reply::Refused((**refusal).clone()),
-    }
+        Outcome::Charged(charged) => {
+            let Charged { lines, account, total } = &**charged;
+            Answer::Receipt(build_receipt(state, decided, lines, Some(*total), Some(*account)))
+        }
+        Outcome::Bulk(outcome) => {
+            Answer::BulkReceipt(build_bulk_receipt(state, decided, BulkOutcome::clone(outcome)))
+        }
+        Outcome::Posted(posted) => return posting_reply(state, decided, posted),
+        Outcome::Entries(outcome) => Answer::BulkPostingReceipt(build_bulk_posting_receipt(
+            state,
+            decided,
+            EntriesOutcome::clone(outcome),
+        )),
+        Outcome::Refused(refusal) => return Reply::Refused((**refusal).clone()),
+    })
+}
+
+/// What was decided, when, and whose it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    pub(crate) key: OrderKey,
+    pub(crate) version: Version,
+    pub(crate) at: Time,
+    pub(crate) user: UserId,
 }
 
 /// The receipt of a purchase, with rows named by their codes and names.
 pub(crate) fn build_receipt(
     state: &State,
-    key: OrderKey,
-    version: Version,
-    user: UserId,
-    at: Time,
+    Decided { key, version, at, user }: Decided,
     lines: &OneOrMany<Line>,
     total: Option<Money>,
+    charged: Option<AccountId>,
 ) -> Receipt {
     let order_line = |line: &Line| {
         let upc = state.catalogue.upc(line.item)?;
         Some(OrderLine { upc, location: line.location, units: line.units })
     };
     let lines = lines.iter().filter_map(order_line).collect();
-    Receipt { key, version, user: name_of(state, user), at, lines, total }
+    let charged = charged.and_then(|account| account_name(state, account));
+    Receipt { key, version, user: name_of(state, user), at, lines, total, charged }
 }
 
 /// The receipt of a bulk purchase.
 pub(crate) fn build_bulk_receipt(
     state: &State,
-    key: OrderKey,
-    version: Version,
-    user: UserId,
-    at: Time,
+    Decided { key, version, at, user }: Decided,
     outcome: BulkOutcome,
 ) -> BulkReceipt {
     BulkReceipt { key, version, user: name_of(state, user), at, outcome }
+}
+
+/// The reply that a posted entry is: its receipt, with accounts named by their names.
+#[inline(never)]
+pub(crate) fn posting_reply(
+    state: &State,
+    Decided { key, version, at, user }: Decided,
+    PostedEntry { entry, balance, counterpart_balance }: &PostedEntry,
+) -> Reply {
+    let Some(entry) = entry.map(|account| account_name(state, *account)) else {
+        debug_assert!(false, "accounts are never removed");
+        return Reply::Refused(Refusal::UnknownOrder);
+    };
+    let (balance, counterpart_balance) = (*balance, *counterpart_balance);
+    let user = name_of(state, user);
+    let receipt = PostingReceipt { key, version, user, at, entry, balance, counterpart_balance };
+    Reply::Answered(Answer::PostingReceipt(receipt))
+}
+
+/// The receipt of a batch of entries.
+#[inline(never)]
+pub(crate) fn build_bulk_posting_receipt(
+    state: &State,
+    Decided { key, version, at, user }: Decided,
+    outcome: EntriesOutcome,
+) -> BulkPostingReceipt {
+    BulkPostingReceipt { key, version, user: name_of(state, user), at, outcome }
+}
+
+#[inline(never)]
+fn account_name(state: &State, account: AccountId) -> Option<Arc<str>> {
+    state.accounts.account(account).map(|account| Arc::clone(account.name()))
 }
 
 fn name_of(state: &State, user: UserId) -> Arc<str> {

@@ -1,13 +1,14 @@
 //! Why a valid request was not carried out. A refusal is a normal answer, not an error.
 //!
-//! Codes are permanent: a code is never given another meaning. Those of 20 to 29 are outcomes of an order
-//! and are recorded under its key; all others leave no trace.
+//! Codes are permanent: a code is never given another meaning. Those of 20 to 29 are outcomes of an order or
+//! posting and are recorded under its key; all others leave no trace.
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::id::{LocationId, Upc};
 use crate::limits;
+use crate::money::Money;
 use crate::quantity::Units;
 
 /// One short line of an order: what was asked and what there was.
@@ -63,6 +64,28 @@ pub enum Refusal {
     },
     /// The order has no line.
     EmptyOrder,
+    /// The account's balance would fall below its floor.
+    InsufficientFunds {
+        /// The account's name.
+        account: Box<str>,
+        /// By how much it would be below.
+        short_by: Money,
+    },
+    /// The account's balance would not fit 64 bits of minor units.
+    BalanceOutOfRange {
+        /// The account's name.
+        account: Box<str>,
+    },
+    /// The order names an account to charge, and an item of it has no price.
+    Unpriced {
+        /// The first such item of the order.
+        upc: Upc,
+    },
+    /// There is no account of this name.
+    UnknownAccount {
+        /// The name.
+        account: Box<str>,
+    },
 
     /// The key belongs to another order, or to another user's order. Orders are the same if they have the same
     /// lines in the same sequence, before lines of one item are added up.
@@ -87,8 +110,15 @@ pub enum Refusal {
     InvalidName,
     /// The price is negative.
     InvalidPrice,
-    /// The catalogue or the user table is full.
+    /// The catalogue, the user table or the account table is full.
     TableFull,
+    /// The floor is above the account's present balance.
+    FloorAboveBalance {
+        /// The balance.
+        balance: Money,
+    },
+    /// A transfer names the same account twice.
+    SameAccount,
     /// A value is of the right kind but outside its range: a UPC of 15 digits, a negative quantity.
     InvalidValue {
         /// Which: the field's name as PROTOCOL.md spells it.
@@ -110,6 +140,10 @@ impl Refusal {
             Self::Overflow { .. } => 23,
             Self::TooManyLines { .. } => 24,
             Self::EmptyOrder => 25,
+            Self::InsufficientFunds { .. } => 26,
+            Self::BalanceOutOfRange { .. } => 27,
+            Self::Unpriced { .. } => 28,
+            Self::UnknownAccount { .. } => 29,
             Self::KeyReused => 30,
             Self::KeyTooOld => 31,
             Self::KeyFromFuture => 32,
@@ -121,6 +155,8 @@ impl Refusal {
             Self::InvalidPrice => 43,
             Self::TableFull => 44,
             Self::InvalidValue { .. } => 45,
+            Self::FloorAboveBalance { .. } => 46,
+            Self::SameAccount => 47,
         }
     }
 
@@ -137,6 +173,10 @@ impl Refusal {
             Self::Overflow { .. } => "overflow",
             Self::TooManyLines { .. } => "too_many_lines",
             Self::EmptyOrder => "empty_order",
+            Self::InsufficientFunds { .. } => "insufficient_funds",
+            Self::BalanceOutOfRange { .. } => "balance_out_of_range",
+            Self::Unpriced { .. } => "unpriced",
+            Self::UnknownAccount { .. } => "unknown_account",
             Self::KeyReused => "key_reused",
             Self::KeyTooOld => "key_too_old",
             Self::KeyFromFuture => "key_from_future",
@@ -148,6 +188,8 @@ impl Refusal {
             Self::InvalidPrice => "invalid_price",
             Self::TableFull => "table_full",
             Self::InvalidValue { .. } => "invalid_value",
+            Self::FloorAboveBalance { .. } => "floor_above_balance",
+            Self::SameAccount => "same_account",
         }
     }
 }
@@ -186,6 +228,18 @@ impl fmt::Display for Refusal {
                 limits::ORDER_LINES_MAX
             ),
             Self::EmptyOrder => f.write_str("the order has no lines"),
+            Self::InsufficientFunds { account, short_by } => {
+                write!(f, "not enough money: account {account} is short by {short_by} of its floor")
+            }
+            Self::BalanceOutOfRange { account } => {
+                write!(f, "the balance of account {account} would be too large")
+            }
+            Self::Unpriced { upc } => {
+                write!(f, "item {upc} has no price, so no account can be charged for it: give it one first")
+            }
+            Self::UnknownAccount { account } => {
+                write!(f, "no account is named {account}: its first entry makes it")
+            }
             Self::KeyReused => f.write_str(
                 "the order key belongs to another order: ask for the receipt of this key first, and make a new \
                  key only for an order whose outcome you know",
@@ -204,13 +258,18 @@ impl fmt::Display for Refusal {
             Self::LevelAlreadySet => f.write_str("the level of this item at this location was set before"),
             Self::InvalidName => write!(
                 f,
-                "the name is empty, too long ({} bytes for an item, {} for a user), or has characters \
+                "the name is empty, too long ({} bytes for an item, {} for a user, {} for an account), or has characters \
                  that are not allowed",
                 limits::ITEM_NAME_BYTES_MAX,
-                limits::USER_NAME_BYTES_MAX
+                limits::USER_NAME_BYTES_MAX,
+                limits::ACCOUNT_NAME_BYTES_MAX
             ),
             Self::InvalidPrice => f.write_str("a price is never negative"),
             Self::TableFull => f.write_str("the table is full: no more can be added"),
+            Self::FloorAboveBalance { balance } => {
+                write!(f, "the floor is above the account's balance, which is {balance}")
+            }
+            Self::SameAccount => f.write_str("a transfer needs two accounts; this one names one twice"),
             Self::InvalidValue { field } => write!(f, "the value of {field} is out of range"),
         }
     }

@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::bulk::BulkOutcome;
 use crate::command::{OrderLine, Role};
+use crate::entry::{EntriesOutcome, Entry};
 use crate::id::{LocationId, OrderKey, Upc, UserId, Version};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
@@ -29,6 +30,8 @@ pub struct Receipt {
     pub lines: OneOrMany<OrderLine>,
     /// The price of it all in minor units; none if any item has no price.
     pub total: Option<Money>,
+    /// The account that paid it, if one did.
+    pub charged: Option<Arc<str>>,
 }
 
 /// The durable proof of what became of a batch. It does not repeat the batch's rows: the journal holds them.
@@ -44,6 +47,60 @@ pub struct BulkReceipt {
     pub at: Time,
     /// What became of the rows.
     pub outcome: BulkOutcome,
+}
+
+/// The durable proof of a posted entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostingReceipt {
+    /// The posting's key.
+    pub key: OrderKey,
+    /// The version the entry made.
+    pub version: Version,
+    /// Who posted it; empty for the system itself.
+    pub user: Arc<str>,
+    /// When.
+    pub at: Time,
+    /// The entry.
+    pub entry: Entry<Arc<str>>,
+    /// The balance of [`Entry::account`] after it.
+    pub balance: Money,
+    /// The balance of [`Entry::counterpart`] after it; only a transfer has one.
+    pub counterpart_balance: Option<Money>,
+}
+
+/// The durable proof of what became of a batch of entries. It does not repeat the rows: the journal holds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkPostingReceipt {
+    /// The batch's key.
+    pub key: OrderKey,
+    /// The version the batch made.
+    pub version: Version,
+    /// Who posted it; empty for the system itself.
+    pub user: Arc<str>,
+    /// When.
+    pub at: Time,
+    /// What became of the rows.
+    pub outcome: EntriesOutcome,
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceRow {
+    /// Its name.
+    pub account: Arc<str>,
+    /// Its balance.
+    pub balance: Money,
+    /// What the balance never goes below, if that was set.
+    pub floor: Option<Money>,
+}
+
+/// A page of balances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalancesPage {
+    /// The accounts, sorted by the bytes of their names.
+    pub balances: Vec<BalanceRow>,
+    /// Ask for the page after this name next; none if this is the last page.
+    pub next: Option<Arc<str>>,
 }
 
 /// One item at one location.
@@ -112,6 +169,14 @@ pub enum Answer {
     BulkReceipt(BulkReceipt),
     /// To [`Query::Levels`](crate::Query::Levels) and [`Query::Item`](crate::Query::Item).
     Levels(LevelsPage),
+    /// To a posting and to [`Query::Receipt`](crate::Query::Receipt) for one.
+    PostingReceipt(PostingReceipt),
+    /// To a batch of entries and to [`Query::Receipt`](crate::Query::Receipt) for one.
+    BulkPostingReceipt(BulkPostingReceipt),
+    /// To [`Query::Balance`](crate::Query::Balance).
+    Balance(BalanceRow),
+    /// To [`Query::Balances`](crate::Query::Balances).
+    Balances(BalancesPage),
     /// To [`Query::Credential`](crate::Query::Credential); none if there is no such user.
     Credential(Option<Credential>),
 }

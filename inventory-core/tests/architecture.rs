@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// The rooms of the core in the order in which they may look at each other: each only at those before it.
 const ROOMS: [&[&str]; 6] = [
     &["defect", "limits", "id", "quantity", "money", "time", "one_or_many", "column"],
-    &["bulk", "command", "event", "refusal", "reply"],
+    &["bulk", "command", "entry", "event", "refusal", "reply"],
     &["state"],
-    &["query", "movement"],
+    &["query", "movement", "entries"],
     &["machine"],
     &["journal", "engine", "inventory", "testing"],
 ];

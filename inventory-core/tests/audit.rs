@@ -181,7 +181,7 @@ fn movements_say_who_when_and_why() {
         let line = |number| OrderLine::new(upc(1), units(number));
         let later = NOW.plus_micros(5);
         for (random, number) in [(1 << 8, 3), (2 << 8, 8), (3 << 8, 7)] {
-            let order = Order { key: key(random), lines: line(number).into() };
+            let order = Order { key: key(random), lines: line(number).into(), charge: None };
             let _ = shop.purchase(later, alice, order).await;
         }
         let mut replayer = Replayer::new(1);

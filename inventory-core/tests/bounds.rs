@@ -43,7 +43,11 @@ fn log_in(number: usize) -> Command {
 
 fn buy(time: Time, lines: usize) -> Command {
     let line = OrderLine::new(soup(), Units::new(1).unwrap());
-    Command::Purchase(Order { key: OrderKey::from_parts(time, 1), lines: vec![line; lines].into() })
+    Command::Purchase(Order {
+        key: OrderKey::from_parts(time, 1),
+        lines: vec![line; lines].into(),
+        charge: None,
+    })
 }
 
 /// Makes a command happen, which it must, and gives its event.

@@ -188,7 +188,8 @@ fn a_key_is_for_one_batch_of_one_user() {
 fn a_key_is_for_a_batch_or_for_an_order() {
     let mut shop = Shop::open();
     let refused = Err(InventoryError::Refused(Refusal::KeyReused));
-    let order = |random| Order { key: key(random), lines: OrderLine::new(upc(1), units(1)).into() };
+    let order =
+        |random| Order { key: key(random), lines: OrderLine::new(upc(1), units(1)).into(), charge: None };
     shop.buy(batch(1, &[(1, 1)]));
     assert_eq!(block_on(shop.inventory.purchase(NOW, ALICE, order(1))), refused);
     assert_eq!(block_on(shop.inventory.receipt(NOW, ALICE, key(1))), refused);

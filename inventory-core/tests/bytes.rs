@@ -115,7 +115,7 @@ fn a_value_out_of_its_range_is_named() {
         (purchase(1), FIELDS + 6, &[0x40], "key"),
         (purchase(1), FIELDS + 28, &lines, "number of lines"),
         (purchase(1), FIELDS + 28, &more_lines, "number of lines"),
-        (refuse(Refusal::EmptyOrder), FIELDS + 28, &[26], "refusal code"),
+        (refuse(Refusal::EmptyOrder), FIELDS + 28, &[30], "refusal code"),
     ] {
         assert_eq!(why(&event, at, bytes), Some(Malformed::OutOfRange(what)), "{event:?}");
     }

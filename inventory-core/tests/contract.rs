@@ -3,7 +3,8 @@
 
 use inventory_core::limits;
 use inventory_core::{
-    LocationId, Reason, Refusal, Role, RoleError, RowCodes, Shortage, Unavailable, Units, Upc,
+    EntryReason, LocationId, Money, Reason, Refusal, Role, RoleError, RowCodes, Shortage, Unavailable, Units,
+    Upc,
 };
 
 fn upc(code: u64) -> Upc {
@@ -17,6 +18,7 @@ fn units(number: u64) -> Units {
 #[test]
 fn refusals_have_permanent_codes_and_names() {
     let upc = upc(1);
+    let account = || "Marc".into();
     for (refusal, code, name) in [
         (Refusal::NotLoggedIn, 10, "not_logged_in"),
         (Refusal::BadCredentials, 11, "bad_credentials"),
@@ -28,6 +30,14 @@ fn refusals_have_permanent_codes_and_names() {
         (Refusal::Overflow { upc }, 23, "overflow"),
         (Refusal::TooManyLines { lines: 1 }, 24, "too_many_lines"),
         (Refusal::EmptyOrder, 25, "empty_order"),
+        (
+            Refusal::InsufficientFunds { account: account(), short_by: Money::from_minor(1) },
+            26,
+            "insufficient_funds",
+        ),
+        (Refusal::BalanceOutOfRange { account: account() }, 27, "balance_out_of_range"),
+        (Refusal::Unpriced { upc }, 28, "unpriced"),
+        (Refusal::UnknownAccount { account: account() }, 29, "unknown_account"),
         (Refusal::KeyReused, 30, "key_reused"),
         (Refusal::KeyTooOld, 31, "key_too_old"),
         (Refusal::KeyFromFuture, 32, "key_from_future"),
@@ -38,6 +48,8 @@ fn refusals_have_permanent_codes_and_names() {
         (Refusal::InvalidPrice, 43, "invalid_price"),
         (Refusal::TableFull, 44, "table_full"),
         (Refusal::InvalidValue { field: "upc" }, 45, "invalid_value"),
+        (Refusal::FloorAboveBalance { balance: Money::ZERO }, 46, "floor_above_balance"),
+        (Refusal::SameAccount, 47, "same_account"),
     ] {
         assert_eq!((refusal.code(), refusal.name()), (code, name));
     }
@@ -48,7 +60,11 @@ fn rows_of_a_batch_have_the_codes_and_names_of_refusals() {
     let codes = RowCodes::new(vec![0, 20, 21, 22, 23]).unwrap();
     let names = ["accepted", "unknown_item", "insufficient_stock", "zero_quantity", "overflow"];
     assert_eq!([0, 1, 2, 3, 4].map(|row| codes.name(row)), names);
-    assert!([1, 19, 24].iter().all(|code| RowCodes::new(vec![*code]).is_none()));
+    let codes = RowCodes::of_entries(vec![0, 26, 27, 42, 44]).unwrap();
+    let names = ["accepted", "insufficient_funds", "balance_out_of_range", "invalid_name", "table_full"];
+    assert_eq!([0, 1, 2, 3, 4].map(|row| codes.name(row)), names);
+    assert!([1, 20, 23, 25, 28, 43].iter().all(|code| RowCodes::of_entries(vec![*code]).is_none()));
+    assert!([1, 19, 24, 26, 27, 42, 44].iter().all(|code| RowCodes::new(vec![*code]).is_none()));
 }
 
 #[test]
@@ -79,6 +95,7 @@ fn roles_and_reasons_have_permanent_names() {
         assert_eq!((role.name(), role.to_string(), name.parse()), (name, name.into(), Ok(role)));
     }
     assert_eq!("Buyer".parse::<Role>(), Err(RoleError));
+    assert_eq!((EntryReason::Posting.name(), EntryReason::Purchase.name()), ("posting", "purchase"));
     assert_eq!((Reason::InitialLevel.name(), Reason::Purchase.name()), ("initial_level", "purchase"));
 }
 
@@ -107,6 +124,9 @@ fn bounds_are_those_of_the_contract() {
     assert_eq!((limits::ORDER_LINES_MAX, limits::LEVELS_PAGE_MAX), (1_024, 1_000));
     assert_eq!(limits::INBOX_REQUESTS_MAX, 65_536);
     assert_eq!((limits::UNDURABLE_BYTES_MAX, limits::WAITING_BYTES_MAX), (67_108_864, 67_108_864));
-    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 163_840));
-    assert_eq!(limits::GROUP_BYTES_MAX, 1_212_416);
+    assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 393_216));
+    assert_eq!(limits::GROUP_BYTES_MAX, 1_441_792);
+    assert_eq!((limits::ACCOUNT_NAME_BYTES_MAX, limits::ACCOUNTS_MAX), (65_535, 16_777_216));
+    assert_eq!((limits::ENTRIES_BATCH_MAX, limits::ENTRIES_NAME_BYTES_MAX), (8_192, 262_144));
+    assert_eq!((limits::BALANCES_PAGE_MAX, limits::BALANCES_PAGE_NAME_BYTES_TARGET), (1_000, 262_144));
 }

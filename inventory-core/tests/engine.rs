@@ -20,7 +20,7 @@ fn soup() -> Upc {
 
 fn order(key: u128, units: u64) -> Order {
     let key = OrderKey::from_parts(NOW, key);
-    Order { key, lines: OrderLine::new(soup(), Units::new(units).unwrap()).into() }
+    Order { key, lines: OrderLine::new(soup(), Units::new(units).unwrap()).into(), charge: None }
 }
 
 fn buy(key: u128, units: u64) -> Action {
@@ -458,7 +458,7 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
     let key = |random| OrderKey::from_parts(NOW, random);
     for (ticket, random) in [(1, 1), (2, 2)] {
         let (key, lines) = (key(random), one_of_each.clone().into());
-        bench.submit(ticket, Command::Purchase(Order { key, lines }).into());
+        bench.submit(ticket, Command::Purchase(Order { key, lines, charge: None }).into());
     }
     bench.write();
     let replies = bench.replies();
@@ -470,7 +470,11 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
 
     let nothing: Vec<OrderLine> =
         one_of_each.iter().map(|line| OrderLine { units: Units::ZERO, ..*line }).collect();
-    let order = |number: u32| Order { key: key(u128::from(number) << 8), lines: nothing.clone().into() };
+    let order = |number: u32| Order {
+        key: key(u128::from(number) << 8),
+        lines: nothing.clone().into(),
+        charge: None,
+    };
     let refused_order = |number| Command::Purchase(order(number)).into();
     let receipt = |_| Query::Receipt { key: key(1) }.into();
     let refusal = |_| Query::Receipt { key: key(2) }.into();

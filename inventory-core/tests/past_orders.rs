@@ -30,7 +30,7 @@ fn item() -> Upc {
 
 fn order(made_at: Time, units: u64) -> Order {
     let lines = OrderLine::new(item(), Units::new(units).unwrap()).into();
-    Order { key: OrderKey::from_parts(made_at, 1), lines }
+    Order { key: OrderKey::from_parts(made_at, 1), lines, charge: None }
 }
 
 fn after_hours(hours: u64) -> Time {
@@ -123,7 +123,7 @@ fn an_embedded_inventory_finds_the_outcome_of_an_order_however_old() {
         assert_eq!(shop.buy(later, &never_sent), Err(Refusal::KeyTooOld));
         assert_eq!(shop.receipt(shop.bob, later, bought.key), Err(Refusal::KeyTooOld));
         assert_eq!(shop.buy_as(shop.bob, later, &bought), Err(Refusal::KeyTooOld));
-        let another = Order { key: bought.key, lines: order(NOW, 3).lines };
+        let another = Order { key: bought.key, lines: order(NOW, 3).lines, charge: None };
         assert_eq!(shop.buy(later, &another), Err(Refusal::KeyReused));
     }
     assert_eq!(shop.on_hand(), 999_998);
@@ -138,7 +138,7 @@ fn an_order_that_leaves_the_window_while_it_waits_is_looked_for_too() {
     let receipt = block_on(other.purchase(NOW, shop.alice, order.clone())).unwrap();
     for hour in 25..30 {
         let key = OrderKey::from_parts(after_hours(hour), 2);
-        let another = Order { key, lines: order.lines.clone() };
+        let another = Order { key, lines: order.lines.clone(), charge: None };
         block_on(other.purchase(after_hours(hour), shop.alice, another)).unwrap();
     }
     assert_eq!(shop.buy(NOW, &order), Ok(receipt));

@@ -6,8 +6,9 @@ use inventory_core::journal::{Append, Auditor, Group, Journal, MemoryJournal, Sn
 use inventory_core::state::State;
 use inventory_core::testing::Model;
 use inventory_core::{
-    Actor, Answer, AppendId, BulkOrder, Command, Engine, EngineConfig, Hash, LocationId, Money, Order,
-    OrderKey, OrderLine, Refusal, Reply, Role, RowCodes, SessionId, Time, Units, Upc, UserId, Version,
+    Actor, Answer, AppendId, BulkEntries, BulkOrder, Command, Engine, EngineConfig, Entry, Hash, LocationId,
+    Money, NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Role, RowCodes, SessionId, Time,
+    Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 use proptest::prelude::*;
@@ -41,7 +42,58 @@ fn order() -> impl Strategy<Value = Order> {
         // Keys of different seconds, so that several buckets of the window are touched.
         key: OrderKey::from_parts(NOW.minus_micros(u64::try_from(key % 3).unwrap() * 2_000_000), key),
         lines: lines.into(),
+        charge: None,
     })
+}
+
+fn charged_order() -> impl Strategy<Value = Order> {
+    (order(), account()).prop_map(|(order, account)| Order { charge: Some(account), ..order })
+}
+
+fn account() -> impl Strategy<Value = Box<str>> {
+    prop_oneof![4 => Just("alice".into()), 2 => Just("bob".into()), 2 => "[a-cé]".prop_map(Box::from)]
+}
+
+/// Mostly small, so that floors are met; now and then as large as can be, so that bounds are.
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => 0..500i64, 1 => Just(i64::MAX), 1 => Just(i64::MAX / 2)]
+}
+
+/// The same keys as those of orders.
+fn posting_key() -> impl Strategy<Value = OrderKey> {
+    (0..12u128).prop_map(|key| {
+        OrderKey::from_parts(NOW.minus_micros(u64::try_from(key % 3).unwrap() * 2_000_000), key)
+    })
+}
+
+fn posting() -> impl Strategy<Value = Posting> {
+    (posting_key(), 0..3u8, account(), account(), amount()).prop_map(|(key, kind, account, to, amount)| {
+        let amount = Money::from_minor(amount);
+        let entry = match kind {
+            0 => Entry::Credit { account, amount },
+            1 => Entry::Debit { account, amount },
+            _ => Entry::Transfer { from: account, to, amount },
+        };
+        Posting { key, entry }
+    })
+}
+
+fn bulk_entries() -> impl Strategy<Value = BulkEntries> {
+    let name = prop_oneof![
+        12 => account().prop_map(|name| name.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..3),
+    ];
+    let amount = (amount(), any::<bool>()).prop_map(|(amount, debit)| if debit { -amount } else { amount });
+    (posting_key(), prop::collection::vec((name, amount), 1..8)).prop_map(|(key, rows)| {
+        let mut names = NameColumn::default();
+        assert!(rows.iter().all(|(name, _)| names.push(name)));
+        let amounts: Vec<i64> = rows.iter().map(|(_, amount)| *amount).collect();
+        BulkEntries::new(key, names, amounts).unwrap()
+    })
+}
+
+fn floor() -> impl Strategy<Value = Option<Money>> {
+    prop_oneof![1 => Just(None), 4 => (-300..300i64).prop_map(|minor| Some(Money::from_minor(minor)))]
 }
 
 fn bulk_order() -> impl Strategy<Value = BulkOrder> {
@@ -81,7 +133,13 @@ fn request() -> impl Strategy<Value = (Actor, Command)> {
         4 => (user.clone(), bulk_order()).prop_map(|(user, order)| {
             (Actor::User(user), Command::PurchaseBulk(order))
         }),
-        6 => (user, order()).prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
+        6 => (user.clone(), order()).prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
+        4 => (user.clone(), charged_order())
+            .prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
+        4 => posting().prop_map(move |posting| system(Command::Post(posting))),
+        4 => bulk_entries().prop_map(move |batch| system(Command::PostBulk(batch))),
+        2 => (account(), floor()).prop_map(move |(account, floor)| system(Command::SetFloor { account, floor })),
+        1 => (user, posting()).prop_map(|(user, posting)| (Actor::User(user), Command::Post(posting))),
     ]
 }
 
@@ -135,7 +193,14 @@ impl Bench {
             OrderKey::from_parts(time, u128::from_be_bytes(key.to_bytes()))
         };
         let command = match command {
-            Command::Purchase(Order { key, lines }) => Command::Purchase(Order { key: moved(key), lines }),
+            Command::Purchase(Order { key, lines, charge }) => {
+                Command::Purchase(Order { key: moved(key), lines, charge })
+            }
+            Command::Post(Posting { key, entry }) => Command::Post(Posting { key: moved(key), entry }),
+            Command::PostBulk(batch) => {
+                let moved = BulkEntries::new(moved(batch.key()), batch.names().clone(), batch.amounts());
+                Command::PostBulk(moved.unwrap())
+            }
             Command::PurchaseBulk(order) => {
                 let (key, location) = (moved(order.key()), order.location());
                 let moved = BulkOrder::new(key, location, order.upcs(), order.units());
@@ -183,10 +248,17 @@ proptest! {
                 Command::LogOut => people.log_out(actor),
                 Command::Purchase(order) => {
                     let outcome = people.user(actor).ok_or(Refusal::NotLoggedIn);
-                    let outcome = outcome.and_then(|user| model.purchase(user, &order));
+                    let outcome = outcome.and_then(|user| {
+                        let is_own = order.charge.as_deref().is_none_or(|name| people.name(user) == name);
+                        if !is_own && !model.has_decided(order.key) {
+                            return Err(Refusal::NotPermitted);
+                        }
+                        model.purchase(user, &order)
+                    });
                     if let (Ok((lines, total)), Reply::Answered(Answer::Receipt(receipt))) = (&outcome, &reply) {
                         prop_assert_eq!(&*receipt.lines, &lines[..]);
                         prop_assert_eq!(receipt.total, *total);
+                        prop_assert_eq!(receipt.charged.as_deref(), order.charge.as_deref());
                     }
                     outcome.err()
                 }
@@ -201,12 +273,38 @@ proptest! {
                     }
                     outcome.err()
                 }
+                Command::Post(posting) if actor == Actor::System => {
+                    let entry = &posting.entry;
+                    let is_to_itself = entry.counterpart() == Some(entry.account());
+                    let outcome = if is_to_itself {
+                        Err(Refusal::SameAccount)
+                    } else {
+                        model.post(UserId::SYSTEM, &posting)
+                    };
+                    if let (Ok(balances), Reply::Answered(Answer::PostingReceipt(receipt))) = (&outcome, &reply) {
+                        let told = [Some(receipt.balance), receipt.counterpart_balance];
+                        let told: Vec<i64> = told.iter().flatten().map(|balance| balance.minor()).collect();
+                        prop_assert_eq!(&told, balances);
+                    }
+                    outcome.err()
+                }
+                Command::PostBulk(batch) => {
+                    let outcome = model.post_bulk(UserId::SYSTEM, &batch);
+                    if let (Ok(codes), Reply::Answered(Answer::BulkPostingReceipt(receipt))) = (&outcome, &reply) {
+                        prop_assert_eq!(&receipt.outcome.codes, &RowCodes::of_entries(codes.clone()).unwrap());
+                    }
+                    outcome.err()
+                }
+                Command::SetFloor { account, floor } => model.set_floor(&account, floor).err(),
+                Command::Post(_) => people.user(actor).map_or(Some(Refusal::NotLoggedIn), |_| Some(Refusal::NotPermitted)),
             };
             prop_assert_eq!(refusal(&reply), expected);
         }
         let state = bench.engine.state();
         let stock: u64 = state.stock().iter().map(|(_, _, level)| level.on_hand.get()).fold(0, u64::saturating_add);
         prop_assert_eq!(stock, model.units());
+        let balances = state.accounts().sorted_after(None).map(|account| (&**account.name(), account.balance().minor()));
+        prop_assert!(balances.eq(model.balances()));
     }
 
     #[test]
@@ -330,6 +428,10 @@ impl People {
         usize::try_from(user.0).unwrap() <= self.names.len()
     }
 
+    fn name(&self, user: UserId) -> &str {
+        &self.names[usize::try_from(user.0).unwrap() - 1]
+    }
+
     fn user(&self, actor: Actor) -> Option<UserId> {
         match actor {
             Actor::User(user) => Some(user).filter(|user| self.exists(*user)),
@@ -401,7 +503,7 @@ proptest! {
         let alice = Actor::User(UserId(1));
         let codes = (100u128..).zip(&rows).map(|(key, (upc, units))| {
             let line = OrderLine { upc: *upc, location, units: Units::from(*units) };
-            let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: line.into() };
+            let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: line.into(), charge: None };
             let reply = one_by_one.run(alice, Command::Purchase(order));
             refusal(&reply).map_or(0, |refusal| u8::try_from(refusal.code()).unwrap())
         });

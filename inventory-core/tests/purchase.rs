@@ -60,7 +60,7 @@ impl Shop {
     }
 
     fn buy(&mut self, key: OrderKey, wanted: &[(u64, u64)]) -> Result<Receipt, Refusal> {
-        self.buy_as(self.alice, NOW, Order { key, lines: lines(wanted) })
+        self.buy_as(self.alice, NOW, Order { key, lines: lines(wanted), charge: None })
     }
 
     fn on_hand(&mut self, code: u64) -> u64 {
@@ -168,7 +168,7 @@ fn an_item_defined_again_without_a_price_has_none() {
 fn a_location_that_nobody_uses_has_nothing() {
     let mut shop = Shop::open();
     let line = OrderLine { location: LocationId(77), ..OrderLine::new(upc(1), units(2)) };
-    let refused = shop.buy_as(shop.alice, NOW, Order { key: key(1), lines: line.into() });
+    let refused = shop.buy_as(shop.alice, NOW, Order { key: key(1), lines: line.into(), charge: None });
     let short =
         Shortage { upc: upc(1), location: LocationId(77), requested: units(2), available: Units::ZERO };
     assert_eq!(refused, Err(Refusal::InsufficientStock { shortages: Box::new([short]) }));
@@ -209,7 +209,7 @@ fn a_key_serves_one_order_of_one_user() {
     shop.buy(key(1), &[(1, 2)]).unwrap();
     assert_eq!(shop.buy(key(1), &[(1, 3)]), Err(Refusal::KeyReused));
     let bob = shop.bob;
-    let same = Order { key: key(1), lines: lines(&[(1, 2)]) };
+    let same = Order { key: key(1), lines: lines(&[(1, 2)]), charge: None };
     assert_eq!(shop.buy_as(bob, NOW, same), Err(Refusal::KeyReused));
     let looked_up = block_on(shop.inventory.receipt(NOW, bob, key(1)));
     assert_eq!(looked_up, Err(InventoryError::Refused(Refusal::UnknownOrder)));
@@ -232,7 +232,7 @@ fn the_same_order_has_the_same_lines_in_the_same_sequence() {
 #[test]
 fn keys_outside_the_window_are_refused_and_leave_no_trace() {
     let mut shop = Shop::open();
-    let at = |time: Time| Order { key: OrderKey::from_parts(time, 1), lines: lines(&[(1, 1)]) };
+    let at = |time: Time| Order { key: OrderKey::from_parts(time, 1), lines: lines(&[(1, 1)]), charge: None };
     let alice = shop.alice;
     let second = 1_000_000;
     let old = at(NOW.minus_micros(ORDER_WINDOW_AGE_US + second));
@@ -249,9 +249,9 @@ fn a_key_that_left_the_window_is_never_executed_again() {
     let receipt = shop.buy(key(1), &[(1, 1)]).unwrap();
     let later = NOW.plus_micros(ORDER_WINDOW_AGE_US + 2_000_000);
     let alice = shop.alice;
-    let order = Order { key: OrderKey::from_parts(later, 2), lines: lines(&[(1, 1)]) };
+    let order = Order { key: OrderKey::from_parts(later, 2), lines: lines(&[(1, 1)]), charge: None };
     shop.buy_as(alice, later, order).unwrap();
-    let again = Order { key: key(1), lines: lines(&[(1, 1)]) };
+    let again = Order { key: key(1), lines: lines(&[(1, 1)]), charge: None };
     assert_eq!(shop.buy_as(alice, later, again), Ok(receipt));
     assert_eq!(shop.reopen().on_hand(1), 8);
 }
@@ -259,7 +259,7 @@ fn a_key_that_left_the_window_is_never_executed_again() {
 #[test]
 fn only_who_is_known_may_buy_and_only_administrators_may_define() {
     let mut shop = Shop::open();
-    let order = || Order { key: key(1), lines: lines(&[(1, 1)]) };
+    let order = || Order { key: key(1), lines: lines(&[(1, 1)]), charge: None };
     for (actor, refusal) in [
         (Actor::Anonymous, Refusal::NotLoggedIn),
         (Actor::User(UserId(99)), Refusal::NotLoggedIn),
@@ -318,7 +318,7 @@ fn units_at_another_location_are_bought_there_only() {
     assert_eq!(again, Err(InventoryError::Refused(Refusal::LevelAlreadySet)));
     let line = OrderLine { upc: upc(1), location: cellar, units: units(3) };
     let alice = shop.alice;
-    shop.buy_as(alice, NOW, Order { key: key(1), lines: line.into() }).unwrap();
+    shop.buy_as(alice, NOW, Order { key: key(1), lines: line.into(), charge: None }).unwrap();
     let levels = block_on(shop.inventory.levels_of(upc(1))).unwrap();
     let seen: Vec<_> = levels.iter().map(|row| (row.location, row.on_hand.get())).collect();
     assert_eq!(seen, [(LocationId::MAIN, 10), (cellar, 0)]);
@@ -372,7 +372,7 @@ fn a_snapshot_taken_days_after_the_last_order_opens_again() {
     block_on(shop.inventory.save_snapshot()).unwrap();
     let mut shop = shop.reopen();
     assert_eq!(shop.on_hand(1), 8);
-    let again = Order { key: key(1), lines: lines(&[(1, 2)]) };
+    let again = Order { key: key(1), lines: lines(&[(1, 2)]), charge: None };
     let alice = shop.alice;
     assert_eq!(shop.buy_as(alice, later, again), Ok(receipt));
 }

@@ -111,7 +111,30 @@ fn rows_that_contradict_each_other_are_named() {
     let twice =
         |bytes: &mut Vec<u8>| bytes.copy_within(SESSION_COUNT + 1..SESSION_COUNT + 33, SESSION_COUNT + 33);
     assert_eq!(refused(&state, twice), named("session"), "one session twice");
-    assert_eq!(refused(&state, |bytes| bytes.push(0)), Some(Malformed::TrailingBytes));
+    // What is behind the outcomes can only be accounts.
+    assert_eq!(refused(&state, |bytes| bytes.push(0)), Some(Malformed::Truncated));
+    assert_eq!(refused(&state, |bytes| bytes.extend([0; 4])), named("number of accounts"));
+    let account = |name: &[u8], balance: i64, floor: i64| {
+        let balance = balance.to_le_bytes().into_iter().chain([1]).chain(floor.to_le_bytes());
+        [&[u8::try_from(name.len()).unwrap(), 0], name]
+            .concat()
+            .into_iter()
+            .chain(balance)
+            .collect::<Vec<u8>>()
+    };
+    let accounts = |rows: Vec<Vec<u8>>, rest: &'static [u8]| {
+        refused(&state, move |bytes| {
+            bytes.extend(u32::try_from(rows.len()).unwrap().to_le_bytes());
+            bytes.extend(rows.concat());
+            bytes.extend(rest);
+        })
+    };
+    assert_eq!(accounts(vec![account(b"Marc", 5, 5)], &[]), None);
+    assert_eq!(accounts(vec![account(b"Marc", 5, 5)], &[0]), Some(Malformed::TrailingBytes));
+    assert_eq!(accounts(vec![account(b"Marc", 5, 6)], &[]), named("account"), "a floor above the balance");
+    assert_eq!(accounts(vec![account(b"Marc", 5, i64::MIN)], &[]), named("floor"));
+    assert_eq!(accounts(vec![account(b"no name", 5, 5)], &[]), named("account"));
+    assert_eq!(accounts(vec![account(b"Marc", 5, 5); 2], &[]), named("account"), "two of one name");
     assert_eq!(refused(&state, |bytes| bytes.truncate(bytes.len() - 1)), Some(Malformed::Truncated));
 }
 

@@ -29,7 +29,7 @@ fn key(number: u128) -> OrderKey {
 
 fn purchase(number: u128) -> RequestBody {
     let line = OrderLine::new(Upc::new(36_000_291_452).unwrap(), Units::new(2).unwrap());
-    RequestBody::Purchase(Order { key: key(number), lines: line.into() })
+    RequestBody::Purchase(Order { key: key(number), lines: line.into(), charge: None })
 }
 
 fn receipt(number: u128) -> ReplyBody {
@@ -40,6 +40,7 @@ fn receipt(number: u128) -> ReplyBody {
         at: Time::from_micros(1_763_650_000_000_123),
         lines: OneOrMany::One(OrderLine::new(Upc::new(36_000_291_452).unwrap(), Units::new(2).unwrap())),
         total: None,
+        charged: None,
     }))
 }
 

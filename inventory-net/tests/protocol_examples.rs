@@ -92,7 +92,7 @@ fn short(upc: Upc, location: u16, requested: u64, available: u64) -> Shortage {
 }
 
 fn purchase(id: u32, key: OrderKey, lines: Vec<OrderLine>) -> Meaning {
-    Request(id, RequestBody::Purchase(Order { key, lines: lines.into() }))
+    Request(id, RequestBody::Purchase(Order { key, lines: lines.into(), charge: None }))
 }
 
 fn receipt(
@@ -110,6 +110,7 @@ fn receipt(
         at: Time::from_micros(at),
         lines: OneOrMany::from(lines),
         total: total.map(Money::from_minor),
+        charged: None,
     }))
 }
 

@@ -260,7 +260,7 @@ async fn bad_orders_are_refused_and_the_connection_goes_on() {
     let server = serve("memory://bad-orders", Arc::new(MemoryJournal::new()), options()).await;
     let alice = alice(&server).await;
     let key = || new_order_key().unwrap();
-    let lines = |lines: Vec<OrderLine>| Order { key: key(), lines: lines.into() };
+    let lines = |lines: Vec<OrderLine>| Order { key: key(), lines: lines.into(), charge: None };
     assert_eq!(refusal(alice.purchase(&lines(vec![])).await), Refusal::EmptyOrder);
     assert_eq!(
         refusal(alice.purchase(&order(key(), MILK, 0)).await),

@@ -16,16 +16,16 @@ use std::path::{Path, PathBuf};
 
 use inventory_core::journal::{Auditor, Journal, replay};
 use inventory_core::{
-    Actor, BulkOrder, Command, Inventory, LocationId, Money, Order, OrderKey, OrderLine, Role, SessionId,
-    Time, Units, Upc, UserId, Version,
+    Actor, BulkEntries, BulkOrder, Command, Entry, Inventory, LocationId, Money, NameColumn, Order, OrderKey,
+    OrderLine, Posting, Role, SessionId, Time, Units, Upc, UserId, Version,
 };
 use inventory_store::{FileJournal, FileJournalOptions, Retain, View};
 use pollster::block_on;
 
 /// The format that is written now.
-const NEWEST: &str = "2";
+const NEWEST: &str = "3";
 /// Segments that were compressed later. Their bytes depend on the version of the compressor, so they are read and not compared.
-const COMPRESSED: &str = "2-compressed";
+const COMPRESSED: &str = "3-compressed";
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
 fn formats() -> PathBuf {
@@ -222,7 +222,7 @@ fn write_sample(dir: &Path) {
         system(Command::AddUser { name: name.into(), password_hash: "$argon2id$".into(), role })
     };
     let buy = |key: u128, lines: Vec<OrderLine>| {
-        let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: lines.into() };
+        let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: lines.into(), charge: None };
         (Actor::User(UserId(1)), Command::Purchase(order))
     };
     let session = |byte| SessionId([byte; 32]);
@@ -261,5 +261,36 @@ fn write_sample(dir: &Path) {
     do_all(vec![
         buy_bulk(40, LocationId::MAIN, &[soup, soup], &[2, 3]),
         buy_bulk(41, LocationId(7), &[bread, nothing, soup, nothing, bread], &[4, 1, 1, 0, u32::MAX]),
+    ]);
+    let post =
+        |key: u128, entry| system(Command::Post(Posting { key: OrderKey::from_parts(NOW, key << 8), entry }));
+    let money = Money::from_minor;
+    let post_bulk = |key: u128, rows: &[(&str, i64)]| {
+        let mut names = NameColumn::default();
+        assert!(rows.iter().all(|(name, _)| names.push(name.as_bytes())));
+        let amounts: Vec<i64> = rows.iter().map(|(_, amount)| *amount).collect();
+        let batch = BulkEntries::new(OrderKey::from_parts(NOW, key << 8), names, amounts);
+        system(Command::PostBulk(batch.unwrap()))
+    };
+    let charge = |key: u128, account: &str, lines: Vec<OrderLine>| {
+        let charge = Some(account.into());
+        let order = Order { key: OrderKey::from_parts(NOW, key << 8), lines: lines.into(), charge };
+        (Actor::User(UserId(1)), Command::Purchase(order))
+    };
+    do_all(vec![
+        charge(42, "alice", vec![line(soup, 1)]),
+        post(43, Entry::Credit { account: "alice".into(), amount: money(1_000) }),
+        post(44, Entry::Debit { account: "Zoë".into(), amount: money(5) }),
+        post(45, Entry::Transfer { from: "Zoë".into(), to: "Marc".into(), amount: money(200) }),
+        system(Command::SetFloor { account: "alice".into(), floor: Some(money(-100)) }),
+        system(Command::SetFloor { account: "Marc".into(), floor: Some(money(0)) }),
+        system(Command::SetFloor { account: "Marc".into(), floor: None }),
+        charge(46, "alice", vec![line(soup, 2)]),
+        charge(47, "alice", vec![line(soup, 4)]),
+        charge(48, "alice", vec![line(bread, 1)]),
+        post(49, Entry::Debit { account: "alice".into(), amount: money(703) }),
+        post(50, Entry::Credit { account: "Marc".into(), amount: money(i64::MAX) }),
+        post_bulk(51, &[("Marc", 200), ("Marc", -100)]),
+        post_bulk(52, &[("Marc", 1), ("Anna", -7), ("no name", 1), ("alice", -703), ("Marc", i64::MAX)]),
     ]);
 }

@@ -57,7 +57,7 @@ impl Shop {
         for _ in 0..count {
             let now = NOW.plus_micros((self.sold + 1) * 1_000_000);
             let lines = OrderLine::new(item(), Units::new(1).unwrap()).into();
-            let order = Order { key: OrderKey::from_parts(now, 1), lines };
+            let order = Order { key: OrderKey::from_parts(now, 1), lines, charge: None };
             if block_on(self.inventory.purchase(now, self.alice, order)).is_err() {
                 return false;
             }

@@ -65,7 +65,7 @@ impl Workload {
         if let Some(line) = first.filter(|_| lines.len() > 1) {
             lines.push(line);
         }
-        AnyOrder::Lines(Order { key, lines: lines.into() })
+        AnyOrder::Lines(Order { key, lines: lines.into(), charge: None })
     }
 
     fn batch(&self, rng: &mut fastrand::Rng, key: OrderKey) -> BulkOrder {

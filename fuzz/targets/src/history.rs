@@ -270,7 +270,7 @@ fn order(key: u8, lines: &[(u8, bool, Number)]) -> Order {
         .collect();
     // Keys of several seconds, so that several buckets of the window are touched.
     let time = NOW.minus_micros(u64::from(key % 3).saturating_mul(2_000_000));
-    Order { key: OrderKey::from_parts(time, u128::from(key)), lines: lines.into() }
+    Order { key: OrderKey::from_parts(time, u128::from(key)), lines: lines.into(), charge: None }
 }
 
 fn user(second: bool) -> UserId {

@@ -132,7 +132,7 @@ impl Open {
 }
 
 pub(super) fn kept_lines(key: OrderKey, lines: &[Line]) -> KeptOrder {
-    KeptOrder::Lines(Order { key, lines: lines.iter().map(Line::order_line).collect() })
+    KeptOrder::Lines(Order { key, lines: lines.iter().map(Line::order_line).collect(), charge: None })
 }
 
 /// This value as a line with its checksum.

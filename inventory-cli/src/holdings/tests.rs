@@ -71,7 +71,7 @@ fn line(upc: &str, units: u64) -> OneOrMany<OrderLine> {
 }
 
 fn order(n: u64, upc: &str, units: u64) -> KeptOrder {
-    KeptOrder::Lines(Order { key: key(n), lines: line(upc, units) })
+    KeptOrder::Lines(Order { key: key(n), lines: line(upc, units), charge: None })
 }
 
 fn receipt(n: u64, upc: &str, units: u64) -> Receipt {
@@ -82,6 +82,7 @@ fn receipt(n: u64, upc: &str, units: u64) -> Receipt {
         at: Time::from_micros(n),
         lines: line(upc, units),
         total: Some(Money::from_minor(100)),
+        charged: None,
     }
 }
 

@@ -34,7 +34,7 @@ impl Shop {
         let first = lines.get(..ORDER_LINES_MAX.min(lines.len())).unwrap_or_default();
         let names = names(self.client().await?, &store.load()?, first).await;
         let key = key.map_or_else(new_order_key, Ok)?;
-        let order = KeptOrder::Lines(Order { key, lines: lines.into() });
+        let order = KeptOrder::Lines(Order { key, lines: lines.into(), charge: None });
         let is_new = store.record_order(&order, name_in(&names))?;
         match self.place(&store, &order, is_new, names).await? {
             AnyReceipt::Order(receipt) => Ok(receipt),
@@ -183,7 +183,7 @@ fn bought(kept: Option<&KeptOrder>, receipt: &AnyReceipt) -> Option<Receipt> {
     let BulkReceipt { key, version, user, at, outcome } = receipt.clone();
     let line = |(upc, units)| OrderLine { upc, location: order.location(), units };
     let lines = sums.into_iter().map(line).collect();
-    Some(Receipt { key, version, user, at, lines, total: outcome.total })
+    Some(Receipt { key, version, user, at, lines, total: outcome.total, charged: None })
 }
 
 async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()> {

@@ -207,7 +207,8 @@ async fn purchases(clients: [&Client; 2], upc: Upc) -> Times {
     for _ in 0..count {
         for (client, times) in clients.iter().zip(&mut times) {
             let key = new_order_key().unwrap();
-            let order = Order { key, lines: OrderLine::new(upc, Units::new(1).unwrap()).into() };
+            let order =
+                Order { key, lines: OrderLine::new(upc, Units::new(1).unwrap()).into(), charge: None };
             let began = Instant::now();
             client.purchase(&order).await.unwrap();
             times.push(began.elapsed());

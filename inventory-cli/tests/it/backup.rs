@@ -45,7 +45,7 @@ async fn log_in(address: &str, user: &str) -> Client {
 
 fn order(units: u64) -> Order {
     let lines = OrderLine::new(Upc::new(GOODS).unwrap(), Units::new(units).unwrap()).into();
-    Order { key: new_order_key().unwrap(), lines }
+    Order { key: new_order_key().unwrap(), lines, charge: None }
 }
 
 /// Clients that buy, in a thread of their own, until the other end no longer listens; each purchase is told when it is

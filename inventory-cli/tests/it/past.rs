@@ -47,7 +47,7 @@ impl Shop {
             self.sold += 1;
             let now = NOW.plus_micros(self.sold * 1_000_000);
             let lines = OrderLine::new(item(), Units::new(1).unwrap()).into();
-            let order = Order { key: OrderKey::from_parts(now, 1), lines };
+            let order = Order { key: OrderKey::from_parts(now, 1), lines, charge: None };
             pollster::block_on(self.inventory.purchase(now, self.alice, order)).unwrap();
         }
     }

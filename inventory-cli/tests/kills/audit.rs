@@ -71,6 +71,11 @@ impl Ledger {
                 self.decide(key, version, user.0, Some(bought));
             }
             Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
+            Event::PurchaseCharged { key, .. }
+            | Event::Posted { key, .. }
+            | Event::BulkPosted { key, .. }
+            | Event::PostRefused { key, .. } => panic!("nobody posted or charged {key}"),
+            Event::FloorSet { account, .. } => panic!("nobody set a floor of {account:?}"),
             Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None),
         }
     }

@@ -58,7 +58,15 @@ fn ledger(events: &[Event]) -> Ledger {
 fn receipt(number: u128, version: u64, count: u64) -> Outcome {
     let lines = OrderLine::new(upc(), units(count)).into();
     let (key, version) = (key(number), Version(version));
-    Outcome::Bought(Receipt { key, version, user: "alice".into(), at: NOW, lines, total: None })
+    Outcome::Bought(Receipt {
+        key,
+        version,
+        user: "alice".into(),
+        at: NOW,
+        lines,
+        total: None,
+        charged: None,
+    })
 }
 
 /// What was told of orders 1, 2, …

@@ -81,7 +81,7 @@ impl Buyer {
             2 => vec![line(plenty, 1), line(plenty, units)],
             _ => vec![line(plenty, units)],
         };
-        Order { key, lines: lines.into() }
+        Order { key, lines: lines.into(), charge: None }
     }
 
     fn manner(&mut self) -> Manner {

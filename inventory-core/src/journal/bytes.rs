@@ -1,7 +1,8 @@
 //! The bytes of an event and of the values in it, in groups and in snapshots alike.
 //!
 //! Integers are little-endian. A text is its length in two bytes, then UTF-8. An optional amount of money is
-//! eight bytes, −1 for none (amounts here are never negative). An event is one byte of kind, eight bytes of
+//! eight bytes, −1 for none (prices and totals are never negative); a balance is eight bytes, signed; a floor is a flag, and eight
+//! bytes, signed, if there is one. An event is one byte of kind, eight bytes of
 //! time, then its fields in the order of their declaration in [`Event`]; kinds and refusal codes are permanent.
 
 use alloc::boxed::Box;
@@ -13,9 +14,10 @@ use bytes::{Buf, BufMut};
 use crate::bulk::{BulkOutcome, BulkRows, RowCodes};
 use crate::column;
 use crate::command::Role;
+use crate::entry::{EntriesOutcome, Entry, EntryRows, NameColumn, PostedEntry};
 use crate::event::{Event, Line, OrderDigest, Record};
-use crate::id::{ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
-use crate::limits::{BULK_ROWS_MAX, ORDER_LINES_MAX};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
+use crate::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
@@ -55,6 +57,11 @@ mod kind {
     pub(super) const PURCHASED: u8 = 6;
     pub(super) const PURCHASE_REFUSED: u8 = 7;
     pub(super) const BULK_PURCHASED: u8 = 8;
+    pub(super) const PURCHASE_CHARGED: u8 = 9;
+    pub(super) const POSTED: u8 = 10;
+    pub(super) const BULK_POSTED: u8 = 11;
+    pub(super) const POST_REFUSED: u8 = 12;
+    pub(super) const FLOOR_SET: u8 = 13;
 }
 
 pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
@@ -111,6 +118,34 @@ pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
             put_order(to, *key, *user, *digest);
             put_refusal(to, refusal);
         }
+        Event::PurchaseCharged { key, user, digest, lines, account, total } => {
+            begin(kind::PURCHASE_CHARGED);
+            put_order(to, *key, *user, *digest);
+            put_charge(to, lines, *account, *total);
+        }
+        Event::Posted { key, user, digest, posted, added } => {
+            begin(kind::POSTED);
+            put_order(to, *key, *user, *digest);
+            put_posted(to, posted);
+            to.put_u8(u8::try_from(added.len()).unwrap_or(u8::MAX));
+            added.iter().for_each(|name| put_text(to, name));
+        }
+        Event::BulkPosted { key, user, digest, rows } => {
+            begin(kind::BULK_POSTED);
+            put_order(to, *key, *user, *digest);
+            put_entry_rows(to, rows);
+        }
+        Event::PostRefused { key, user, digest, refusal } => {
+            begin(kind::POST_REFUSED);
+            put_order(to, *key, *user, *digest);
+            put_refusal(to, refusal);
+        }
+        Event::FloorSet { by, account, floor } => {
+            begin(kind::FLOOR_SET);
+            to.put_u32_le(by.0);
+            to.put_u32_le(account.0);
+            put_floor(to, *floor);
+        }
     }
 }
 
@@ -155,9 +190,41 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
             let (key, user, digest) = get_order(from)?;
             Event::PurchaseRefused { key, user, digest, refusal: get_refusal(from)? }
         }
-        unknown => return Err(Malformed::UnknownKind(unknown)),
+        other => decode_account_event(other, from)?,
     };
     Ok(Record { at, event })
+}
+
+/// Apart, so that the others cost no more for it.
+#[inline(never)]
+fn decode_account_event(kind: u8, from: &mut &[u8]) -> Result<Event, Malformed> {
+    Ok(match kind {
+        kind::PURCHASE_CHARGED => {
+            let (key, user, digest) = get_order(from)?;
+            let (lines, account, total) = get_charge(from)?;
+            Event::PurchaseCharged { key, user, digest, lines, account, total }
+        }
+        kind::POSTED => {
+            let (key, user, digest) = get_order(from)?;
+            let posted = Box::new(get_posted(from)?);
+            let count = from.try_get_u8()?;
+            let added = (0..count).map(|_| get_text(from)).collect::<Result<_, _>>()?;
+            Event::Posted { key, user, digest, posted, added }
+        }
+        kind::BULK_POSTED => {
+            let (key, user, digest) = get_order(from)?;
+            Event::BulkPosted { key, user, digest, rows: Arc::new(get_entry_rows(from)?) }
+        }
+        kind::POST_REFUSED => {
+            let (key, user, digest) = get_order(from)?;
+            Event::PostRefused { key, user, digest, refusal: get_refusal(from)? }
+        }
+        kind::FLOOR_SET => {
+            let (by, account) = (UserId(from.try_get_u32_le()?), AccountId(from.try_get_u32_le()?));
+            Event::FloorSet { by, account, floor: get_floor(from)? }
+        }
+        unknown => return Err(Malformed::UnknownKind(unknown)),
+    })
 }
 
 pub(super) fn put_text(to: &mut Vec<u8>, text: &str) {
@@ -263,6 +330,115 @@ pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> 
     (0..count).map(|_| get_line(from)).collect()
 }
 
+pub(super) fn put_charge(to: &mut Vec<u8>, lines: &[Line], account: AccountId, total: Money) {
+    put_lines(to, lines);
+    to.put_u32_le(account.0);
+    to.put_i64_le(total.minor());
+}
+
+pub(super) fn get_charge(from: &mut &[u8]) -> Result<(OneOrMany<Line>, AccountId, Money), Malformed> {
+    Ok((get_lines(from)?, AccountId(from.try_get_u32_le()?), get_amount(from)?))
+}
+
+/// The entry's kind, its account or accounts and its amount, then the balance of each account.
+pub(super) fn put_posted(to: &mut Vec<u8>, posted: &PostedEntry) {
+    let PostedEntry { entry, balance, counterpart_balance } = posted;
+    to.put_u8(match entry {
+        Entry::Credit { .. } => 0,
+        Entry::Debit { .. } => 1,
+        Entry::Transfer { .. } => 2,
+    });
+    to.put_u32_le(entry.account().0);
+    entry.counterpart().into_iter().for_each(|counterpart| to.put_u32_le(counterpart.0));
+    to.put_i64_le(entry.amount().minor());
+    to.put_i64_le(balance.minor());
+    if let Some(balance) = counterpart_balance {
+        to.put_i64_le(balance.minor());
+    }
+}
+
+pub(super) fn get_posted(from: &mut &[u8]) -> Result<PostedEntry, Malformed> {
+    let kind = from.try_get_u8()?;
+    let account = AccountId(from.try_get_u32_le()?);
+    let entry = match kind {
+        0 => Entry::Credit { account, amount: get_amount(from)? },
+        1 => Entry::Debit { account, amount: get_amount(from)? },
+        2 => Entry::Transfer {
+            from: account,
+            to: AccountId(from.try_get_u32_le()?),
+            amount: get_amount(from)?,
+        },
+        _ => return Err(Malformed::OutOfRange("kind of entry")),
+    };
+    let balance = get_balance(from)?;
+    let counterpart_balance = entry.counterpart().map(|_| get_balance(from)).transpose()?;
+    Ok(PostedEntry { entry, balance, counterpart_balance })
+}
+
+/// An amount of an entry or a charge: never negative.
+fn get_amount(from: &mut &[u8]) -> Result<Money, Malformed> {
+    let amount = Some(get_balance(from)?);
+    amount.filter(|amount| *amount >= Money::ZERO).ok_or(Malformed::OutOfRange("amount"))
+}
+
+pub(super) fn get_balance(from: &mut &[u8]) -> Result<Money, Malformed> {
+    Ok(Money::from_minor(from.try_get_i64_le()?))
+}
+
+pub(super) fn put_floor(to: &mut Vec<u8>, floor: Option<Money>) {
+    to.put_u8(u8::from(floor.is_some()));
+    if let Some(floor) = floor {
+        to.put_i64_le(floor.minor());
+    }
+}
+
+pub(super) fn get_floor(from: &mut &[u8]) -> Result<Option<Money>, Malformed> {
+    let floor = if get_flag(from)? { Some(get_balance(from)?) } else { None };
+    // The least amount stands for no floor.
+    if floor.is_some_and(|floor| floor.minor() == i64::MIN) {
+        return Err(Malformed::OutOfRange("floor"));
+    }
+    Ok(floor)
+}
+
+fn put_entry_rows(to: &mut Vec<u8>, rows: &EntryRows) {
+    put_row_count(to, rows.accounts().len());
+    put_codes(to, rows.codes());
+    column::write(rows.accounts(), |account| account.0.to_le_bytes(), |block| to.put_slice(block));
+    column::write(rows.amounts(), i64::to_le_bytes, |block| to.put_slice(block));
+    to.put_u32_le(to_u32(rows.added().len()));
+    for name in rows.added().iter() {
+        to.put_u16_le(u16::try_from(name.len()).unwrap_or(u16::MAX));
+        to.put_slice(name);
+    }
+}
+
+fn get_entry_rows(from: &mut &[u8]) -> Result<EntryRows, Malformed> {
+    let count = get_row_count(from, ENTRIES_BATCH_MAX)?;
+    let codes = get_entry_codes(from, count)?;
+    let accounts = get_column(from, count, |bytes| AccountId(u32::from_le_bytes(bytes)))?;
+    let amounts = get_column(from, count, i64::from_le_bytes)?;
+    let mut added = NameColumn::default();
+    for _ in 0..from.try_get_u32_le()? {
+        if !added.push(get_str(from)?.as_bytes()) {
+            return Err(Malformed::OutOfRange("number of accounts"));
+        }
+    }
+    EntryRows::new(accounts, amounts, codes, added).ok_or(Malformed::OutOfRange("row"))
+}
+
+pub(super) fn put_entries_outcome(to: &mut Vec<u8>, outcome: &EntriesOutcome) {
+    to.put_u32_le(outcome.rows);
+    put_codes(to, &outcome.codes);
+}
+
+pub(super) fn get_entries_outcome(from: &mut &[u8]) -> Result<EntriesOutcome, Malformed> {
+    let count = get_row_count(from, ENTRIES_BATCH_MAX)?;
+    let codes = get_entry_codes(from, count)?;
+    let accepted = (0..count).filter(|row| codes.get(*row) == RowCodes::ACCEPTED).count();
+    Ok(EntriesOutcome { rows: to_u32(count), accepted_rows: to_u32(accepted), codes })
+}
+
 fn put_rows(to: &mut Vec<u8>, rows: &BulkRows) {
     put_row_count(to, rows.items().len());
     put_codes(to, rows.codes());
@@ -272,7 +448,7 @@ fn put_rows(to: &mut Vec<u8>, rows: &BulkRows) {
 }
 
 fn get_rows(from: &mut &[u8]) -> Result<BulkRows, Malformed> {
-    let count = get_row_count(from)?;
+    let count = get_row_count(from, BULK_ROWS_MAX)?;
     let codes = get_codes(from, count)?;
     let items = get_column(from, count, |bytes| ItemId(u32::from_le_bytes(bytes)))?;
     let units = get_column(from, count, u32::from_le_bytes)?;
@@ -293,7 +469,7 @@ pub(super) fn put_bulk_outcome(to: &mut Vec<u8>, outcome: &BulkOutcome) {
 }
 
 pub(super) fn get_bulk_outcome(from: &mut &[u8]) -> Result<BulkOutcome, Malformed> {
-    let count = get_row_count(from)?;
+    let count = get_row_count(from, BULK_ROWS_MAX)?;
     let codes = get_codes(from, count)?;
     let accepted = (0..count).filter(|row| codes.get(*row) == RowCodes::ACCEPTED).count();
     let (rows, accepted_rows) = (to_u32(count), from.try_get_u32_le()?);
@@ -304,13 +480,16 @@ pub(super) fn get_bulk_outcome(from: &mut &[u8]) -> Result<BulkOutcome, Malforme
 }
 
 fn put_row_count(to: &mut Vec<u8>, count: usize) {
-    debug_assert!((1..=BULK_ROWS_MAX).contains(&count), "the number of rows was checked");
+    debug_assert!(
+        (1..=BULK_ROWS_MAX.max(ENTRIES_BATCH_MAX)).contains(&count),
+        "the number of rows was checked"
+    );
     to.put_u32_le(to_u32(count));
 }
 
-fn get_row_count(from: &mut &[u8]) -> Result<usize, Malformed> {
+fn get_row_count(from: &mut &[u8], count_max: usize) -> Result<usize, Malformed> {
     let count = usize::try_from(from.try_get_u32_le()?).ok();
-    count.filter(|count| (1..=BULK_ROWS_MAX).contains(count)).ok_or(Malformed::OutOfRange("number of rows"))
+    count.filter(|count| (1..=count_max).contains(count)).ok_or(Malformed::OutOfRange("number of rows"))
 }
 
 /// A flag, and the codes if not all rows were accepted.
@@ -320,10 +499,22 @@ fn put_codes(to: &mut Vec<u8>, codes: &RowCodes) {
 }
 
 fn get_codes(from: &mut &[u8], count: usize) -> Result<RowCodes, Malformed> {
+    get_codes_as(from, count, RowCodes::new)
+}
+
+fn get_entry_codes(from: &mut &[u8], count: usize) -> Result<RowCodes, Malformed> {
+    get_codes_as(from, count, RowCodes::of_entries)
+}
+
+fn get_codes_as(
+    from: &mut &[u8],
+    count: usize,
+    codes_of: impl Fn(Vec<u8>) -> Option<RowCodes>,
+) -> Result<RowCodes, Malformed> {
     if !get_flag(from)? {
         return Ok(RowCodes::default());
     }
-    let codes = RowCodes::new(get_slice(from, count)?.to_vec());
+    let codes = codes_of(get_slice(from, count)?.to_vec());
     codes.filter(|codes| !codes.are_all_accepted()).ok_or(Malformed::OutOfRange("row code"))
 }
 
@@ -357,13 +548,19 @@ fn get_count(from: &mut &[u8]) -> Result<usize, Malformed> {
     if count > ORDER_LINES_MAX { Err(Malformed::OutOfRange("number of lines")) } else { Ok(count) }
 }
 
-/// Only refusals that are outcomes of an order are ever recorded: codes 20 to 29.
+/// Only refusals that are outcomes of an order or posting are ever recorded: codes 20 to 29.
 pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
     to.put_u16_le(refusal.code());
     match refusal {
-        Refusal::UnknownItem { upc } | Refusal::ZeroQuantity { upc } | Refusal::Overflow { upc } => {
-            to.put_u64_le(upc.get());
+        Refusal::UnknownItem { upc }
+        | Refusal::ZeroQuantity { upc }
+        | Refusal::Overflow { upc }
+        | Refusal::Unpriced { upc } => to.put_u64_le(upc.get()),
+        Refusal::InsufficientFunds { account, short_by } => {
+            put_text(to, account);
+            to.put_i64_le(short_by.minor());
         }
+        Refusal::BalanceOutOfRange { account } | Refusal::UnknownAccount { account } => put_text(to, account),
         Refusal::TooManyLines { lines } => to.put_u32_le(*lines),
         Refusal::InsufficientStock { shortages } => {
             put_count(to, shortages.len());
@@ -390,6 +587,10 @@ pub(super) fn get_refusal(from: &mut &[u8]) -> Result<Refusal, Malformed> {
         23 => Ok(Refusal::Overflow { upc: get_upc(from)? }),
         24 => Ok(Refusal::TooManyLines { lines: from.try_get_u32_le()? }),
         25 => Ok(Refusal::EmptyOrder),
+        26 => Ok(Refusal::InsufficientFunds { account: get_text(from)?, short_by: get_amount(from)? }),
+        27 => Ok(Refusal::BalanceOutOfRange { account: get_text(from)? }),
+        28 => Ok(Refusal::Unpriced { upc: get_upc(from)? }),
+        29 => Ok(Refusal::UnknownAccount { account: get_text(from)? }),
         _ => Err(Malformed::OutOfRange("refusal code")),
     }
 }

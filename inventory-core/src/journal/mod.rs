@@ -10,6 +10,7 @@ mod memory;
 mod past_order;
 mod replay;
 mod snapshot;
+mod volatile;
 
 pub use audit::{Auditor, Breach, Violation};
 pub use bytes::Malformed;
@@ -20,6 +21,7 @@ pub use past_order::{PastOrder, PastOrderSearch, PastOutcome};
 pub(crate) use replay::apply_group;
 pub use replay::{ReplayError, Replayer, replay};
 pub use snapshot::{SNAPSHOT_FORMAT, Snapshot, SnapshotError};
+pub use volatile::Volatile;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};

@@ -51,8 +51,10 @@ impl PastOrder {
     pub(crate) fn should_it_be_past(state: &State, actor: Actor, action: &Action) -> Option<Self> {
         let key = key_in(action)?;
         let digest = match action {
-            Action::Command(Command::Purchase(order)) => Some(OrderDigest::of(&order.lines)),
+            Action::Command(Command::Purchase(order)) => Some(OrderDigest::of_order(order)),
             Action::Command(Command::PurchaseBulk(order)) => Some(OrderDigest::of_bulk(order)),
+            Action::Command(Command::Post(posting)) => Some(OrderDigest::of_entry(&posting.entry)),
+            Action::Command(Command::PostBulk(batch)) => Some(OrderDigest::of_entries(batch)),
             _ => None,
         };
         let asks = state.user_of(actor).ok()?;
@@ -97,6 +99,8 @@ fn key_in(action: &Action) -> Option<OrderKey> {
     match action {
         Action::Command(Command::Purchase(order)) => Some(order.key),
         Action::Command(Command::PurchaseBulk(order)) => Some(order.key()),
+        Action::Command(Command::Post(posting)) => Some(posting.key),
+        Action::Command(Command::PostBulk(batch)) => Some(batch.key()),
         Action::Query(Query::Receipt { key }) => Some(*key),
         _ => None,
     }

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `INVSNAP` and a zero |
-//! | 2 | format: 2; 1 had no bulk outcomes |
+//! | 2 | format: 3; 2 had no accounts, 1 no bulk outcomes |
 //! | 8 | version |
 //! | 32 | hash of the group that made this version |
 //! | 8 | time of the last event |
@@ -11,10 +11,11 @@
 //! | 8, then each | levels: item 4, location 2, on hand 8, reserved 8 |
 //! | 4, then each | users: name, password hash, role 1, number of sessions 1, the sessions 32 each |
 //! | 8 | first second of keys in the outcome window |
-//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome |
+//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome, or 3, lines, account 4, total 8, or 4, entry and balances, or 5, rows 4, codes |
+//! | 4, then each | if there are any: accounts in the order of their rows: name, balance 8, floor |
 //! | 32 | BLAKE3 hash of everything above |
 //!
-//! Integers, texts, amounts, lines and refusals are written as in a group.
+//! Integers, texts, amounts, floors, lines, entries, codes and refusals are written as in a group.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,18 +24,23 @@ use ::bytes::{Buf, BufMut, Bytes};
 
 use super::Tip;
 use super::bytes::{
-    Malformed, get_array, get_bulk_outcome, get_lines, get_money, get_order, get_refusal, get_role,
-    get_session, get_str, get_text, get_units, get_upc, put_bulk_outcome, put_lines, put_money, put_order,
-    put_refusal, put_role, put_text,
+    Malformed, get_array, get_balance, get_bulk_outcome, get_charge, get_entries_outcome, get_floor,
+    get_lines, get_money, get_order, get_posted, get_refusal, get_role, get_session, get_str, get_text,
+    get_units, get_upc, put_bulk_outcome, put_charge, put_entries_outcome, put_floor, put_lines, put_money,
+    put_order, put_posted, put_refusal, put_role, put_text,
 };
 use crate::defect::{self, Defect};
-use crate::id::{Hash, ItemId, LocationId, Version};
+use crate::entry::account_name;
+use crate::id::{AccountId, Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
-use crate::state::{Level, Lookup, Outcome, OutcomeRow, State};
+use crate::state::{Accounts, Charged, Level, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// The format that [`Snapshot::of`] writes; those before it are read too.
-pub const SNAPSHOT_FORMAT: u16 = 2;
+pub const SNAPSHOT_FORMAT: u16 = 3;
+
+/// The first format with accounts.
+const ACCOUNTS_FORMAT: u16 = 3;
 
 const MAGIC: [u8; 8] = *b"INVSNAP\0";
 const HASH_BYTES: usize = 32;
@@ -124,9 +130,11 @@ impl Snapshot {
     /// The state it holds. `hash_seed` is as for [`State::new`].
     pub fn restore(&self, hash_seed: u64) -> Result<State, SnapshotError> {
         let end = self.bytes.len().saturating_sub(HASH_BYTES);
+        let mut format = self.bytes.get(MAGIC.len()..).unwrap_or_default();
+        let has_accounts = format.try_get_u16_le().is_ok_and(|format| format >= ACCOUNTS_FORMAT);
         let mut from = self.bytes.get(TIP_END..end).ok_or(SnapshotError::NotASnapshot)?;
         let mut state = State::new(hash_seed);
-        get_state(&mut from, &mut state)?;
+        get_state(&mut from, &mut state, has_accounts)?;
         state.version = self.tip.version;
         if from.is_empty() { Ok(state) } else { Err(Malformed::TrailingBytes.into()) }
     }
@@ -185,11 +193,36 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
                 to.put_u8(2);
                 put_bulk_outcome(to, bulk);
             }
+            Outcome::Charged(charged) => {
+                to.put_u8(3);
+                put_charge(to, &charged.lines, charged.account, charged.total);
+            }
+            Outcome::Posted(posted) => {
+                to.put_u8(4);
+                put_posted(to, posted);
+            }
+            Outcome::Entries(entries) => {
+                to.put_u8(5);
+                put_entries_outcome(to, entries);
+            }
         }
+    }
+    // So a state without accounts has the bytes, and the digest, that it had before there were any.
+    if !state.accounts.is_empty() {
+        put_accounts(to, &state.accounts);
     }
 }
 
-fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+fn put_accounts(to: &mut Vec<u8>, accounts: &Accounts) {
+    put_length_u32(to, accounts.len());
+    for (_, account) in accounts.iter() {
+        put_text(to, account.name());
+        to.put_i64_le(account.balance().minor());
+        put_floor(to, account.floor());
+    }
+}
+
+fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<(), Malformed> {
     state.now = Time::from_micros(from.try_get_u64_le()?);
     get_items(from, state)?;
     for _ in 0..from.try_get_u64_le()? {
@@ -210,7 +243,14 @@ fn get_state(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
         }
         state.orders.record(row);
     }
-    Ok(())
+    if has_accounts && !from.is_empty() {
+        get_accounts(from, state)?;
+    }
+    if state.orders.iter().all(|row| names_accounts(state, &row.outcome)) {
+        Ok(())
+    } else {
+        Err(Malformed::OutOfRange("account"))
+    }
 }
 
 fn get_items(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
@@ -264,6 +304,40 @@ fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     Ok(())
 }
 
+fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let count = from.try_get_u32_le()?;
+    if count == 0 {
+        return Err(Malformed::OutOfRange("number of accounts"));
+    }
+    for _ in 0..count {
+        let (name, balance, floor) = (get_str(from)?, get_balance(from)?, get_floor(from)?);
+        let fits = account_name(name.as_bytes()).is_some()
+            && state.accounts.has_room(1)
+            && state.accounts.id(name.as_bytes()).is_none()
+            && floor.is_none_or(|floor| floor <= balance);
+        if !fits {
+            return Err(Malformed::OutOfRange("account"));
+        }
+        let id = state.accounts.next_id();
+        state.accounts.add(name);
+        state.accounts.change(id, balance);
+        state.accounts.set_floor(id, floor);
+    }
+    Ok(())
+}
+
+/// Whether the accounts that an outcome names are there.
+fn names_accounts(state: &State, outcome: &Outcome) -> bool {
+    let is_there = |account: &AccountId| state.accounts.account(*account).is_some();
+    match outcome {
+        Outcome::Charged(charged) => is_there(&charged.account),
+        Outcome::Posted(posted) => {
+            is_there(posted.entry.account()) && posted.entry.counterpart().is_none_or(is_there)
+        }
+        Outcome::Accepted { .. } | Outcome::Refused(_) | Outcome::Bulk(_) | Outcome::Entries(_) => true,
+    }
+}
+
 fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
     let (key, user, digest) = get_order(from)?;
     let (version, at) = (Version(from.try_get_u64_le()?), Time::from_micros(from.try_get_u64_le()?));
@@ -271,6 +345,12 @@ fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
         0 => Outcome::Accepted { lines: get_lines(from)?, total: get_money(from)? },
         1 => Outcome::Refused(Box::new(get_refusal(from)?)),
         2 => Outcome::Bulk(Box::new(get_bulk_outcome(from)?)),
+        3 => {
+            let (lines, account, total) = get_charge(from)?;
+            Outcome::Charged(Box::new(Charged { lines, account, total }))
+        }
+        4 => Outcome::Posted(Box::new(get_posted(from)?)),
+        5 => Outcome::Entries(Box::new(get_entries_outcome(from)?)),
         _ => return Err(Malformed::OutOfRange("kind of outcome")),
     };
     Ok(OutcomeRow { key, digest, version, at, user, outcome })

@@ -6,7 +6,8 @@ use alloc::sync::Arc;
 
 use crate::defect::{self, Defect};
 use crate::event::{Event, Line, Record};
-use crate::id::Version;
+use crate::id::{AccountId, Version};
+use crate::money::Money;
 use crate::state::{Change, Level, OutcomeRow, State};
 
 /// Changes the state by one event and gives the version it made.
@@ -55,12 +56,47 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
             state.stock.take_rows(*location, rows);
             state.undo.push(Change::RowsTaken { location: *location, rows: Arc::clone(rows) });
         }
-        Event::PurchaseRefused { .. } => {}
+        Event::PurchaseCharged { .. }
+        | Event::Posted { .. }
+        | Event::BulkPosted { .. }
+        | Event::FloorSet { .. } => apply_to_accounts(state, &record.event),
+        Event::PurchaseRefused { .. } | Event::PostRefused { .. } => {}
     }
     if let Some(row) = OutcomeRow::of(state.version, record) {
         record_outcome(state, row);
     }
     state.version
+}
+
+/// Apart, so that a purchase costs no more for it.
+#[inline(never)]
+fn apply_to_accounts(state: &mut State, event: &Event) {
+    match event {
+        Event::PurchaseCharged { lines, account, total, .. } => {
+            lines.iter().for_each(|line| take(state, line));
+            // A total is not negative: it has an opposite.
+            post(state, *account, Money::from_minor(total.minor().saturating_neg()));
+        }
+        Event::Posted { posted, added, .. } => {
+            for name in added {
+                state.accounts.add(name);
+                state.undo.push(Change::AccountAdded);
+            }
+            post(state, *posted.entry.account(), posted.entry.change());
+            if let Some(counterpart) = posted.entry.counterpart() {
+                post(state, *counterpart, posted.entry.amount());
+            }
+        }
+        Event::BulkPosted { rows, .. } => {
+            state.accounts.post_rows(rows);
+            state.undo.push(Change::EntriesPosted(Arc::clone(rows)));
+        }
+        Event::FloorSet { account, floor, .. } => {
+            let before = state.accounts.set_floor(*account, *floor);
+            state.undo.push(Change::FloorSet { account: *account, before });
+        }
+        _ => debug_assert!(false, "{event:?} changes no account"),
+    }
 }
 
 fn take(state: &mut State, line: &Line) {
@@ -70,6 +106,11 @@ fn take(state: &mut State, line: &Line) {
     level.on_hand = level.on_hand.saturating_sub(units);
     let before = state.stock.set(item, location, level);
     state.undo.push(Change::Level { item, location, before });
+}
+
+fn post(state: &mut State, account: AccountId, change: Money) {
+    state.accounts.change(account, change);
+    state.undo.push(Change::BalanceChanged { account, change });
 }
 
 fn record_outcome(state: &mut State, row: OutcomeRow) {

@@ -7,7 +7,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Decision, once::once};
+use super::Decision;
+use super::once::{buyer, once};
 use crate::bulk::{BulkOrder, BulkRows, RowCodes};
 use crate::column;
 use crate::command::Actor;
@@ -23,11 +24,12 @@ use crate::time::Time;
 const DIGEST_SEED: u64 = 1;
 
 pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &BulkOrder) -> Result<Decision, Refusal> {
+    let user = buyer(state, actor)?;
     let (key, digest) = (order.key(), OrderDigest::of_bulk(order));
-    once(state, now, actor, (key, digest), |user| {
+    once(state, now, user, (key, digest), || {
         let (rows, total) = fill(state, order);
         let (location, rows) = (order.location(), Arc::new(rows));
-        Event::BulkPurchased { key, user, digest, location, total, rows }
+        Ok(Decision::Happens(Event::BulkPurchased { key, user, digest, location, total, rows }))
     })
 }
 

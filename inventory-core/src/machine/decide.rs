@@ -1,6 +1,6 @@
 //! Commands to events. Pure: the same state, time, actor and command always give the same decision.
 
-use super::{Decision, bulk, purchase};
+use super::{Decision, bulk, post, purchase};
 use crate::command::{Actor, Command, Role};
 use crate::event::Event;
 use crate::id::{LocationId, SessionId, Upc, UserId};
@@ -28,11 +28,14 @@ pub fn decide(state: &State, now: Time, actor: Actor, command: &Command) -> Deci
         Command::LogOut => log_out(state, actor),
         Command::Purchase(order) => purchase::decide(state, now, actor, order),
         Command::PurchaseBulk(order) => bulk::decide(state, now, actor, order),
+        Command::Post(posting) => post::decide(state, now, actor, posting),
+        Command::PostBulk(batch) => post::decide_bulk(state, now, actor, batch),
+        Command::SetFloor { account, floor } => post::set_floor(state, actor, account, *floor),
     };
     decision.unwrap_or_else(Decision::from)
 }
 
-fn administrator(state: &State, actor: Actor) -> Result<UserId, Refusal> {
+pub(super) fn administrator(state: &State, actor: Actor) -> Result<UserId, Refusal> {
     let user = state.user_of(actor)?;
     if state.is_administrator(user) { Ok(user) } else { Err(Refusal::NotPermitted) }
 }
@@ -119,7 +122,7 @@ fn log_out(state: &State, actor: Actor) -> Result<Decision, Refusal> {
     }
 }
 
-fn nothing_to_do(state: &State) -> Decision {
+pub(super) fn nothing_to_do(state: &State) -> Decision {
     Decision::Stands(Reply::Answered(Answer::Done(state.version)))
 }
 

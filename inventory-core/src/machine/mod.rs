@@ -7,6 +7,7 @@ mod bulk;
 mod decide;
 mod decision;
 mod once;
+mod post;
 mod purchase;
 mod verify;
 

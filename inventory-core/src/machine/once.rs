@@ -14,18 +14,23 @@ use crate::reply::{Reply, Unavailable};
 use crate::state::{Lookup, State};
 use crate::time::Time;
 
-/// The outcome that the key has, or what `decide` makes of the order now.
+/// The user whose order this is to be. The system owns none.
+pub(super) fn buyer(state: &State, actor: Actor) -> Result<UserId, Refusal> {
+    match state.user_of(actor)? {
+        UserId::SYSTEM => Err(Refusal::NotPermitted),
+        user => Ok(user),
+    }
+}
+
+/// The outcome that the key has, or what `decide` makes of the order now. What it refuses leaves no trace; a refusal that is
+/// an outcome is an event.
 pub(super) fn once(
     state: &State,
     now: Time,
-    actor: Actor,
+    user: UserId,
     (key, digest): (OrderKey, OrderDigest),
-    decide: impl FnOnce(UserId) -> Event,
+    decide: impl FnOnce() -> Result<Decision, Refusal>,
 ) -> Result<Decision, Refusal> {
-    let user = state.user_of(actor)?;
-    if user == UserId::SYSTEM {
-        return Err(Refusal::NotPermitted);
-    }
     if key.time() > now.plus_micros(ORDER_KEY_FUTURE_US_MAX) {
         return Err(Refusal::KeyFromFuture);
     }
@@ -40,10 +45,11 @@ pub(super) fn once(
         Lookup::Undecided if !state.orders.has_room(now) => {
             Ok(Decision::Stands(Reply::Unavailable(Unavailable::Overloaded)))
         }
-        Lookup::Undecided => match decide(user) {
-            Event::PurchaseRefused { refusal, .. } if defect::is(Defect::RefusalNotRecorded) => Err(refusal),
-            event => Ok(Decision::Happens(event)),
+        Lookup::Undecided if defect::is(Defect::RefusalNotRecorded) => match decide()? {
+            Decision::Happens(Event::PurchaseRefused { refusal, .. }) => Err(refusal),
+            decision => Ok(decision),
         },
+        Lookup::Undecided => decide(),
     }
 }
 
@@ -65,7 +71,11 @@ mod tests {
         state.orders.hold_at_most(2);
         let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
         let order = |number: u128| {
-            Command::Purchase(Order { key: OrderKey::from_parts(NOW, number << 8), lines: Vec::new().into() })
+            Command::Purchase(Order {
+                key: OrderKey::from_parts(NOW, number << 8),
+                lines: Vec::new().into(),
+                charge: None,
+            })
         };
         let alice = Actor::User(UserId(1));
         for (actor, command) in [(Actor::System, add), (alice, order(1)), (alice, order(2))] {

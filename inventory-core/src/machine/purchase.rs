@@ -3,12 +3,15 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3, Xxh3Default};
 
-use super::{Decision, once::once};
+use super::Decision;
+use super::once::{buyer, once};
+use super::post::balance_with;
 use crate::command::{Actor, Order, OrderLine};
 use crate::defect::{self, Defect};
 use crate::event::{Event, Line, OrderDigest};
+use crate::id::AccountId;
 use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
@@ -16,16 +19,63 @@ use crate::refusal::{Refusal, Shortage};
 use crate::state::State;
 use crate::time::Time;
 
+/// Keeps the digest of an order that charges an account apart from that of its lines.
+const CHARGED_DIGEST_SEED: u64 = 2;
+
 pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> Result<Decision, Refusal> {
-    let (key, digest) = (order.key, OrderDigest::of(&order.lines));
-    once(state, now, actor, (key, digest), |user| match fill(state, &order.lines) {
-        Ok((lines, total)) => Event::Purchased { key, user, digest, lines, total },
-        Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+    let user = buyer(state, actor)?;
+    let (key, digest) = (order.key, OrderDigest::of_order(order));
+    once(state, now, user, (key, digest), || {
+        if let Some(account) = &order.charge {
+            state.may_use(user, account)?;
+        }
+        let event = match (fill(state, &order.lines), &order.charge) {
+            (Ok((lines, total)), None) => Event::Purchased { key, user, digest, lines, total },
+            (Ok((lines, total)), Some(name)) => match charge(state, &order.lines, total, name) {
+                Ok((account, total)) => Event::PurchaseCharged { key, user, digest, lines, account, total },
+                Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
+            },
+            (Err(refusal), _) => Event::PurchaseRefused { key, user, digest, refusal },
+        };
+        Ok(Decision::Happens(event))
     })
 }
 
+/// The account that pays for these lines and what it pays, if it can.
+#[inline(never)]
+fn charge(
+    state: &State,
+    lines: &[OrderLine],
+    total: Option<Money>,
+    name: &str,
+) -> Result<(AccountId, Money), Refusal> {
+    let Some(total) = total else {
+        let unpriced =
+            |line: &&OrderLine| state.catalogue.find(line.upc).is_none_or(|item| item.price.is_none());
+        let first = lines.iter().find(unpriced).ok_or(Refusal::EmptyOrder)?;
+        return Err(Refusal::Unpriced { upc: first.upc });
+    };
+    let unknown = || Refusal::UnknownAccount { account: name.into() };
+    let (id, account) = state.accounts.find(name.as_bytes()).ok_or_else(unknown)?;
+    // Prices are never negative, so the amount has an opposite.
+    let change = Money::from_minor(total.minor().saturating_neg());
+    balance_with(Some(account), change).map_err(|why| why.refusal(name))?;
+    Ok((id, total))
+}
+
 impl OrderDigest {
-    /// The digest of an order: XXH3-64 over its lines as sent, each as UPC (8 bytes), location (2) and
+    /// The digest of an order: that of its lines, if no account is to be charged. Otherwise XXH3-64 with seed 2 over the digest of
+    /// its lines (8 bytes, little-endian) and the account's name.
+    pub fn of_order(order: &Order) -> Self {
+        let lines = Self::of(&order.lines);
+        let Some(account) = &order.charge else { return lines };
+        let mut hash = Xxh3::with_seed(CHARGED_DIGEST_SEED);
+        hash.update(&lines.0.to_le_bytes());
+        hash.update(account.as_bytes());
+        Self(hash.digest())
+    }
+
+    /// The digest of an order's lines: XXH3-64 over its lines as sent, each as UPC (8 bytes), location (2) and
     /// units (8), little-endian. It guards against mistakes, not against attacks: an order key belongs to one
     /// user, who could only mislead himself.
     pub fn of(lines: &[OrderLine]) -> Self {

@@ -4,10 +4,13 @@
 use alloc::vec::Vec;
 
 use super::bulk::Shelf;
-use crate::bulk::BulkRows;
+use super::post::{Till, balance_with};
+use crate::bulk::{BulkRows, RowCodes};
+use crate::entry::{EntryRows, PostedEntry, account_name};
 use crate::event::{Event, Line, Record};
-use crate::id::{ItemId, LocationId, OrderKey, SessionId, UserId};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId};
 use crate::limits::SESSIONS_PER_USER_MAX;
+use crate::money::Money;
 use crate::state::{Lookup, State};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
@@ -40,6 +43,18 @@ pub enum Impossible {
     /// It decides an order key that was decided, or that had left the window.
     #[error("it decides order {0} a second time or too late")]
     Decided(OrderKey),
+    /// It names an account that does not exist.
+    #[error("it names account row {}, which does not exist", .0.0)]
+    Account(AccountId),
+    /// It makes an account that exists, whose name cannot be one, for which there is no room, or that it does not use.
+    #[error("it makes an account that it cannot make")]
+    AccountAdded,
+    /// It changes a balance to what it cannot be: below its floor, out of range, or another sum than it says.
+    #[error("it changes the balance of account row {} to what it cannot be", .0.0)]
+    Balance(AccountId),
+    /// It sets a floor above the balance of its account.
+    #[error("it sets a floor above the balance of account row {}", .0.0)]
+    Floor(AccountId),
     /// Its time is before that of the event in front of it.
     #[error("its time is before that of the event in front of it")]
     TimeBackwards,
@@ -73,11 +88,34 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
         Event::LoggedOut { session } => session_is(state, *session, true),
         Event::Purchased { key, user, lines, .. } => {
             undecided(state, record, *key, *user)?;
-            if lines.is_empty() || lines.iter().any(|line| line.units.is_zero()) {
-                return Err(Impossible::NothingTaken);
+            can_take_all(state, lines)
+        }
+        Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+            undecided(state, record, *key, *user)?;
+            can_take_all(state, lines)?;
+            account_exists(state, *account)?;
+            let fall = total.minor().checked_neg().map(Money::from_minor);
+            let after = fall.filter(|fall| *fall <= Money::ZERO);
+            let after = after.and_then(|fall| balance_with(state.accounts.account(*account), fall).ok());
+            after.map(drop).ok_or(Impossible::Balance(*account))
+        }
+        Event::Posted { key, user, posted, added, .. } => {
+            undecided_posting(state, record, *key, *user)?;
+            can_add(state, added.iter().map(|name| name.as_bytes()))?;
+            can_post(state, posted, added.len())
+        }
+        Event::BulkPosted { key, user, rows, .. } => {
+            undecided_posting(state, record, *key, *user)?;
+            can_add(state, rows.added().iter())?;
+            can_post_rows(state, rows)
+        }
+        Event::PostRefused { key, user, .. } => undecided_posting(state, record, *key, *user),
+        Event::FloorSet { by, account, floor } => {
+            let row = state.accounts.account(*account).ok_or(Impossible::Account(*account))?;
+            if floor.is_some_and(|floor| floor > row.balance() || floor.minor() == i64::MIN) {
+                return Err(Impossible::Floor(*account));
             }
-            lines.iter().try_for_each(|line| can_take(state, line))?;
-            each_once(lines)
+            actor_exists(state, *by)
         }
         Event::BulkPurchased { key, user, location, rows, .. } => {
             undecided(state, record, *key, *user)?;
@@ -89,10 +127,113 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
 
 fn undecided(state: &State, record: &Record, key: OrderKey, user: UserId) -> Result<(), Impossible> {
     user_exists(state, user)?;
+    is_undecided(state, record, key)
+}
+
+/// The system posts too.
+fn undecided_posting(state: &State, record: &Record, key: OrderKey, user: UserId) -> Result<(), Impossible> {
+    actor_exists(state, user)?;
+    is_undecided(state, record, key)
+}
+
+fn is_undecided(state: &State, record: &Record, key: OrderKey) -> Result<(), Impossible> {
     match state.orders.look_up(key, record.at) {
         Lookup::Undecided => Ok(()),
         Lookup::Decided(_) | Lookup::TooOld => Err(Impossible::Decided(key)),
     }
+}
+
+/// Whether accounts of these names can be the next ones of the table.
+fn can_add<'a>(state: &State, names: impl Iterator<Item = &'a [u8]>) -> Result<(), Impossible> {
+    let mut new: Vec<&[u8]> = Vec::new();
+    for name in names {
+        if account_name(name).is_none() || state.accounts.id(name).is_some() {
+            return Err(Impossible::AccountAdded);
+        }
+        new.push(name);
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let has_room = state.accounts.has_room(new.len());
+    new.sort_unstable();
+    let is_twice = new.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
+    if has_room && !is_twice { Ok(()) } else { Err(Impossible::AccountAdded) }
+}
+
+/// The accounts that an event makes are used by it in the order of their rows.
+struct Used {
+    next: AccountId,
+    end: AccountId,
+}
+
+impl Used {
+    fn new(state: &State, added: usize) -> Self {
+        let next = state.accounts.next_id();
+        Self { next, end: next.plus(added) }
+    }
+
+    fn see(&mut self, account: AccountId) -> Result<(), Impossible> {
+        if account > self.next || account >= self.end {
+            return Err(Impossible::Account(account));
+        }
+        if account == self.next {
+            self.next = self.next.plus(1);
+        }
+        Ok(())
+    }
+
+    fn are_all(&self) -> Result<(), Impossible> {
+        if self.next == self.end { Ok(()) } else { Err(Impossible::AccountAdded) }
+    }
+}
+
+fn can_post(state: &State, posted: &PostedEntry, added: usize) -> Result<(), Impossible> {
+    let PostedEntry { entry, balance, counterpart_balance } = posted;
+    let mut used = Used::new(state, added);
+    let mut comes_to = |account: AccountId, change, should: Option<Money>| {
+        used.see(account)?;
+        let after = balance_with(state.accounts.account(account), change).ok();
+        if after.is_some() && after == should { Ok(()) } else { Err(Impossible::Balance(account)) }
+    };
+    let account = *entry.account();
+    if entry.amount() < Money::ZERO || entry.counterpart() == Some(&account) {
+        return Err(Impossible::Balance(account));
+    }
+    comes_to(account, entry.change(), Some(*balance))?;
+    match entry.counterpart() {
+        Some(counterpart) => comes_to(*counterpart, entry.amount(), *counterpart_balance)?,
+        None if counterpart_balance.is_some() => return Err(Impossible::Balance(account)),
+        None => {}
+    }
+    used.are_all()
+}
+
+fn can_post_rows(state: &State, rows: &EntryRows) -> Result<(), Impossible> {
+    let mut used = Used::new(state, rows.added().len());
+    let mut till = Till::new(&state.accounts, rows.accepted().map(|(_, _, amount)| amount));
+    for (row, account, amount) in rows.rows() {
+        let is_accepted = rows.codes().get(row) == RowCodes::ACCEPTED;
+        if is_accepted || account != EntryRows::NO_ACCOUNT {
+            used.see(account)?;
+        }
+        if is_accepted {
+            till.post(account, amount).map_err(|_| Impossible::Balance(account))?;
+        }
+    }
+    used.are_all()
+}
+
+fn account_exists(state: &State, account: AccountId) -> Result<(), Impossible> {
+    state.accounts.account(account).map(|_| ()).ok_or(Impossible::Account(account))
+}
+
+fn can_take_all(state: &State, lines: &[Line]) -> Result<(), Impossible> {
+    if lines.is_empty() || lines.iter().any(|line| line.units.is_zero()) {
+        return Err(Impossible::NothingTaken);
+    }
+    lines.iter().try_for_each(|line| can_take(state, line))?;
+    each_once(lines)
 }
 
 fn can_take(state: &State, line: &Line) -> Result<(), Impossible> {

@@ -16,6 +16,12 @@ impl State {
         }
     }
 
+    /// Whether this user may see this account and charge it: an administrator any, a buyer the one of the same name.
+    pub(crate) fn may_use(&self, user: UserId, account: &str) -> Result<(), Refusal> {
+        let is_own = self.users.user(user).is_some_and(|user| &*user.name == account);
+        if is_own || self.is_administrator(user) { Ok(()) } else { Err(Refusal::NotPermitted) }
+    }
+
     /// Whether this user may do what is for administrators.
     pub(crate) fn is_administrator(&self, user: UserId) -> bool {
         let role = self.users.user(user).map(|user| user.role);

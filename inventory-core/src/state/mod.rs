@@ -1,6 +1,7 @@
 //! The tables. Each keeps its own invariants; [`State`] holds them together with the version, the clock
 //! and the undo log. Only [`machine::apply`](crate::machine::apply) changes them.
 
+mod accounts;
 mod actor;
 mod catalogue;
 mod orders;
@@ -8,8 +9,9 @@ mod stock;
 mod undo;
 mod users;
 
+pub use accounts::{Account, Accounts};
 pub use catalogue::{Catalogue, Item};
-pub use orders::{Lookup, Orders, Outcome, OutcomeRow};
+pub use orders::{Charged, Lookup, Orders, Outcome, OutcomeRow};
 pub use stock::{Level, Stock};
 pub use users::{Session, User, Users};
 
@@ -26,6 +28,7 @@ pub struct State {
     pub(crate) stock: Stock,
     pub(crate) users: Users,
     pub(crate) orders: Orders,
+    pub(crate) accounts: Accounts,
     pub(crate) version: Version,
     pub(crate) now: Time,
     pub(crate) undo: UndoLog,
@@ -42,6 +45,7 @@ impl State {
             stock: Stock::default(),
             users: Users::new(hash_seed),
             orders: Orders::new(hash_seed),
+            accounts: Accounts::new(hash_seed),
             version: Version::ZERO,
             now: Time::ZERO,
             undo: UndoLog::default(),
@@ -76,6 +80,11 @@ impl State {
     /// The outcomes of recent orders.
     pub const fn orders(&self) -> &Orders {
         &self.orders
+    }
+
+    /// The accounts.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// From here on, keeps what is needed to take events back, until
@@ -113,6 +122,10 @@ impl State {
                     self.stock.undo_level(item, location, before);
                 }
                 Change::RowsTaken { location, rows } => self.stock.undo_take_rows(location, &rows),
+                Change::AccountAdded => self.accounts.undo_add(),
+                Change::BalanceChanged { account, change } => self.accounts.undo_change(account, change),
+                Change::FloorSet { account, before } => drop(self.accounts.set_floor(account, before)),
+                Change::EntriesPosted(rows) => self.accounts.undo_post_rows(&rows),
                 Change::UserAdded => self.users.undo_add(),
                 Change::SessionStarted(user) => self.users.undo_start_session(user),
                 Change::SessionEnded(before) => self.users.undo_end_session(&before),

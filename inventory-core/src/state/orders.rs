@@ -17,8 +17,9 @@ use hashbrown::HashTable;
 
 use crate::bulk::BulkOutcome;
 use crate::defect::{self, Defect};
+use crate::entry::{EntriesOutcome, PostedEntry};
 use crate::event::{Event, Line, OrderDigest, Record};
-use crate::id::{OrderKey, UserId, Version};
+use crate::id::{AccountId, OrderKey, UserId, Version};
 use crate::limits::{
     ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_BYTES_MAX, ORDER_WINDOW_COUNT_MAX,
 };
@@ -30,7 +31,7 @@ use crate::time::Time;
 /// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
 const SECONDS_LEAVING_MAX: usize = 4;
 
-/// What became of an order.
+/// What became of an order or posting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was accepted.
@@ -40,23 +41,49 @@ pub enum Outcome {
         /// The price of it all.
         total: Option<Money>,
     },
+    /// It was accepted and an account paid.
+    Charged(Box<Charged>),
     /// Each row of the batch was accepted or refused.
     Bulk(Box<BulkOutcome>),
+    /// The entry was posted.
+    Posted(Box<PostedEntry>),
+    /// Each row of the batch of entries was posted or refused.
+    Entries(Box<EntriesOutcome>),
     /// It was refused.
     Refused(Box<Refusal>),
+}
+
+/// What an account paid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// What was taken.
+    pub lines: OneOrMany<Line>,
+    /// The account that paid.
+    pub account: AccountId,
+    /// The price of it all.
+    pub total: Money,
 }
 
 impl Outcome {
     /// Bytes of the lists in it, which lie outside its row.
     fn list_bytes(&self) -> usize {
+        let lines_bytes = |lines: &OneOrMany<Line>| match lines {
+            OneOrMany::One(_) => 0,
+            OneOrMany::Many(lines) => lines.len().saturating_mul(size_of::<Line>()),
+        };
         match self {
-            Self::Accepted { lines: OneOrMany::One(_), .. } => 0,
-            Self::Accepted { lines, .. } => lines.len().saturating_mul(size_of::<Line>()),
+            Self::Accepted { lines, .. } => lines_bytes(lines),
+            Self::Charged(charged) => lines_bytes(&charged.lines).saturating_add(size_of::<Charged>()),
             Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(size_of::<BulkOutcome>()),
+            Self::Posted(_) => size_of::<PostedEntry>(),
+            Self::Entries(entries) => entries.codes.bytes().len().saturating_add(size_of::<EntriesOutcome>()),
             Self::Refused(refusal) => match &**refusal {
                 Refusal::InsufficientStock { shortages } => {
                     shortages.len().saturating_mul(size_of::<Shortage>())
                 }
+                Refusal::InsufficientFunds { account, .. }
+                | Refusal::BalanceOutOfRange { account }
+                | Refusal::UnknownAccount { account } => account.len(),
                 _ => 0,
             },
         }
@@ -90,14 +117,26 @@ impl OutcomeRow {
             Event::BulkPurchased { key, user, digest, total, rows, .. } => {
                 (key, user, digest, Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total))))
             }
-            Event::PurchaseRefused { key, user, digest, refusal } => {
+            Event::PurchaseCharged { key, user, digest, lines, account, total } => {
+                let charged = Charged { lines: lines.clone(), account: *account, total: *total };
+                (key, user, digest, Outcome::Charged(Box::new(charged)))
+            }
+            Event::Posted { key, user, digest, posted, .. } => {
+                (key, user, digest, Outcome::Posted(posted.clone()))
+            }
+            Event::BulkPosted { key, user, digest, rows } => {
+                (key, user, digest, Outcome::Entries(Box::new(EntriesOutcome::of(rows))))
+            }
+            Event::PurchaseRefused { key, user, digest, refusal }
+            | Event::PostRefused { key, user, digest, refusal } => {
                 (key, user, digest, Outcome::Refused(Box::new(refusal.clone())))
             }
             Event::ItemDefined { .. }
             | Event::InitialLevelSet { .. }
             | Event::UserAdded { .. }
             | Event::LoggedIn { .. }
-            | Event::LoggedOut { .. } => return None,
+            | Event::LoggedOut { .. }
+            | Event::FloorSet { .. } => return None,
         };
         Some(Self { key: *key, digest: *digest, version, at: record.at, user: *user, outcome })
     }

@@ -10,7 +10,9 @@ use super::orders::WindowBefore;
 use super::stock::Level;
 use super::users::EndedSession;
 use crate::bulk::BulkRows;
-use crate::id::{ItemId, LocationId, OrderKey, UserId, Version};
+use crate::entry::EntryRows;
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, UserId, Version};
+use crate::money::Money;
 use crate::time::Time;
 
 /// One touched row, as it was before.
@@ -32,6 +34,18 @@ pub(crate) enum Change {
         location: LocationId,
         rows: Arc<BulkRows>,
     },
+    AccountAdded,
+    /// The balance changed by so much.
+    BalanceChanged {
+        account: AccountId,
+        change: Money,
+    },
+    FloorSet {
+        account: AccountId,
+        before: Option<Money>,
+    },
+    /// The accounts of this batch were made and its accepted rows posted: one entry for the batch, shared with its event.
+    EntriesPosted(Arc<EntryRows>),
     UserAdded,
     /// The newest session of this user was not there.
     SessionStarted(UserId),

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::bulk::BulkOrder;
 use crate::command::{Order, OrderLine};
+use crate::entry::{BulkEntries, Entry, Posting};
 use crate::id::{LocationId, OrderKey, Upc, UserId};
 use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
@@ -20,17 +21,33 @@ pub type Sale = (Vec<OrderLine>, Option<Money>);
 pub type BulkSale = (Vec<u8>, Option<Money>);
 
 /// What became of an order, and whose it was.
-type Decided = (UserId, Vec<OrderLine>, Result<Sale, Refusal>);
+type Decided = (UserId, Order, Result<Sale, Refusal>);
 /// What became of a batch, and whose it was.
 type BulkDecided = (UserId, BulkOrder, BulkSale);
 
-/// Items, levels and outcomes, kept the obvious way. Keys never leave its window.
+/// The balance of each account of an entry, after it.
+pub type Balances = Vec<i64>;
+/// What became of an entry, and whose it was.
+type PostDecided = (UserId, Posting, Result<Balances, Refusal>);
+/// What became of a batch of entries, and whose it was.
+type EntriesDecided = (UserId, BulkEntries, Vec<u8>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    balance: i64,
+    floor: Option<i64>,
+}
+
+/// Items, levels, accounts and outcomes, kept the obvious way. Keys never leave its window.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     prices: BTreeMap<Upc, Option<Money>>,
     levels: BTreeMap<(Upc, LocationId), u64>,
     outcomes: BTreeMap<OrderKey, Decided>,
     bulk_outcomes: BTreeMap<OrderKey, BulkDecided>,
+    accounts: BTreeMap<Box<str>, Account>,
+    postings: BTreeMap<OrderKey, PostDecided>,
+    entries: BTreeMap<OrderKey, EntriesDecided>,
 }
 
 impl Model {
@@ -63,15 +80,15 @@ impl Model {
 
     /// Buys, at most once for a key.
     pub fn purchase(&mut self, user: UserId, order: &Order) -> Result<Sale, Refusal> {
-        if let Some((owner, lines, outcome)) = self.outcomes.get(&order.key) {
-            let same = *owner == user && **lines == *order.lines;
+        if let Some((owner, first, outcome)) = self.outcomes.get(&order.key) {
+            let same = *owner == user && first == order;
             return if same { outcome.clone() } else { Err(Refusal::KeyReused) };
         }
-        if self.bulk_outcomes.contains_key(&order.key) {
+        if self.has_decided(order.key) {
             return Err(Refusal::KeyReused);
         }
-        let outcome = self.sell(&order.lines);
-        self.outcomes.insert(order.key, (user, order.lines.to_vec(), outcome.clone()));
+        let outcome = self.sell(order);
+        self.outcomes.insert(order.key, (user, order.clone(), outcome.clone()));
         outcome
     }
 
@@ -81,7 +98,7 @@ impl Model {
             let same = *owner == user && first == order;
             return if same { Ok(outcome.clone()) } else { Err(Refusal::KeyReused) };
         }
-        if self.outcomes.contains_key(&order.key()) {
+        if self.has_decided(order.key()) {
             return Err(Refusal::KeyReused);
         }
         let mut codes = Vec::new();
@@ -110,7 +127,108 @@ impl Model {
         Ok(sale)
     }
 
-    fn sell(&mut self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
+    /// Whether this key has an outcome.
+    pub fn has_decided(&self, key: OrderKey) -> bool {
+        self.outcomes.contains_key(&key)
+            || self.bulk_outcomes.contains_key(&key)
+            || self.postings.contains_key(&key)
+            || self.entries.contains_key(&key)
+    }
+
+    /// The balance of an account in minor units.
+    pub fn balance(&self, account: &str) -> Option<i64> {
+        self.accounts.get(account).map(|account| account.balance)
+    }
+
+    /// All accounts and their balances, by name.
+    pub fn balances(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.accounts.iter().map(|(name, account)| (&**name, account.balance))
+    }
+
+    /// Sets a floor, or none.
+    pub fn set_floor(&mut self, account: &str, floor: Option<Money>) -> Result<(), Refusal> {
+        let unknown = Refusal::UnknownAccount { account: account.into() };
+        let row = self.accounts.get_mut(account).ok_or(unknown)?;
+        if floor.is_some_and(|floor| floor.minor() > row.balance) {
+            return Err(Refusal::FloorAboveBalance { balance: Money::from_minor(row.balance) });
+        }
+        row.floor = floor.map(Money::minor);
+        Ok(())
+    }
+
+    /// Posts an entry, at most once for a key.
+    pub fn post(&mut self, user: UserId, posting: &Posting) -> Result<Balances, Refusal> {
+        if let Some((owner, first, outcome)) = self.postings.get(&posting.key) {
+            let same = *owner == user && first == posting;
+            return if same { outcome.clone() } else { Err(Refusal::KeyReused) };
+        }
+        if self.has_decided(posting.key) {
+            return Err(Refusal::KeyReused);
+        }
+        let amount = i128::from(posting.entry.amount().minor());
+        let changes = match &posting.entry {
+            Entry::Credit { account, .. } => [Some((account, amount)), None],
+            Entry::Debit { account, .. } => [Some((account, amount.saturating_neg())), None],
+            Entry::Transfer { from, to, .. } => [Some((from, amount.saturating_neg())), Some((to, amount))],
+        };
+        let outcome: Result<Balances, Refusal> =
+            changes.iter().flatten().map(|(name, change)| self.balance_with(name, *change)).collect();
+        if let Ok(balances) = &outcome {
+            for ((name, _), balance) in changes.iter().flatten().zip(balances) {
+                self.accounts.entry((*name).clone()).or_default().balance = *balance;
+            }
+        }
+        self.postings.insert(posting.key, (user, posting.clone(), outcome.clone()));
+        outcome
+    }
+
+    /// Posts row by row, at most once for a key; gives the code of each row.
+    pub fn post_bulk(&mut self, user: UserId, batch: &BulkEntries) -> Result<Vec<u8>, Refusal> {
+        if let Some((owner, first, codes)) = self.entries.get(&batch.key()) {
+            let same = *owner == user && first == batch;
+            return if same { Ok(codes.clone()) } else { Err(Refusal::KeyReused) };
+        }
+        if self.has_decided(batch.key()) {
+            return Err(Refusal::KeyReused);
+        }
+        let mut codes = Vec::new();
+        for (name, amount) in batch.rows() {
+            let name = core::str::from_utf8(name).ok();
+            let name = name.filter(|name| (1..=65_535).contains(&name.len()));
+            let name = name.filter(|name| !name.contains([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']));
+            let Some(name) = name else {
+                codes.push(42);
+                continue;
+            };
+            codes.push(match self.balance_with(name, amount.into()) {
+                Ok(balance) => {
+                    self.accounts.entry(name.into()).or_default().balance = balance;
+                    0
+                }
+                Err(Refusal::InsufficientFunds { .. }) => 26,
+                Err(_) => 27,
+            });
+        }
+        self.entries.insert(batch.key(), (user, batch.clone(), codes.clone()));
+        Ok(codes)
+    }
+
+    fn balance_with(&self, name: &str, change: i128) -> Result<i64, Refusal> {
+        let Account { balance, floor } = self.accounts.get(name).copied().unwrap_or_default();
+        let after = i128::from(balance).saturating_add(change);
+        match floor {
+            Some(floor) if after < i128::from(floor) => {
+                let short_by = i64::try_from(i128::from(floor).saturating_sub(after)).unwrap_or(i64::MAX);
+                Err(Refusal::InsufficientFunds {
+                    account: name.into(),
+                    short_by: Money::from_minor(short_by),
+                })
+            }
+            _ => i64::try_from(after).map_err(|_| Refusal::BalanceOutOfRange { account: name.into() }),
+        }
+    }
+
+    fn sell(&mut self, Order { lines, charge, .. }: &Order) -> Result<Sale, Refusal> {
         if lines.is_empty() {
             return Err(Refusal::EmptyOrder);
         }
@@ -129,12 +247,30 @@ impl Model {
             return Err(Refusal::InsufficientStock { shortages });
         }
         let total = self.total(&summed)?;
+        if let Some(account) = charge {
+            self.pay(account, total, lines)?;
+        }
         for line in &summed {
             if let Some(level) = self.levels.get_mut(&(line.upc, line.location)) {
                 *level = level.saturating_sub(line.units.get());
             }
         }
         Ok((summed, total))
+    }
+
+    /// Charges an account for these lines, whose items are all there.
+    fn pay(&mut self, account: &str, total: Option<Money>, lines: &[OrderLine]) -> Result<(), Refusal> {
+        let unpriced = |line: &&OrderLine| self.prices.get(&line.upc).copied().flatten().is_none();
+        let Some(total) = total else {
+            let line = lines.iter().find(unpriced).ok_or(Refusal::EmptyOrder)?;
+            return Err(Refusal::Unpriced { upc: line.upc });
+        };
+        if !self.accounts.contains_key(account) {
+            return Err(Refusal::UnknownAccount { account: account.into() });
+        }
+        let balance = self.balance_with(account, i128::from(total.minor()).saturating_neg())?;
+        self.accounts.entry(account.into()).or_default().balance = balance;
+        Ok(())
     }
 
     fn shortage(&self, line: &OrderLine) -> Option<Shortage> {

@@ -63,7 +63,7 @@ pub enum AnyReceipt {
 /// let client = Client::connect(&"tcp://127.0.0.1:7411".parse()?, ClientOptions::default()).await?;
 /// client.log_in("alice", "alice-demo").await?;
 /// let two = OrderLine::new("036000291452".parse()?, "2".parse()?);
-/// let order = Order { key: new_order_key()?, lines: two.into() };
+/// let order = Order { key: new_order_key()?, lines: two.into(), charge: None };
 /// let receipt = client.purchase(&order).await?;
 /// println!("bought at version {}", receipt.version);
 /// # Ok(())

@@ -23,7 +23,7 @@ const LINE_BYTES_MIN: usize = 3;
 
 /// Appends the request to make a purchase.
 pub(super) fn write_purchase(to: &mut BytesMut, id: u32, order: &Order) {
-    let Order { key, lines } = order;
+    let Order { key, lines, charge: _ } = order;
     to.reserve(ONE_LINE_BYTES.saturating_add(lines.len().saturating_mul(LINE_BYTES)));
     write_envelope(to, id, Op::Purchase.code(), 2);
     write_key(to, *key);
@@ -32,7 +32,7 @@ pub(super) fn write_purchase(to: &mut BytesMut, id: u32, order: &Order) {
 
 /// Appends a receipt as the reply to a request.
 pub(super) fn write_receipt(to: &mut BytesMut, id: u32, receipt: &Receipt) {
-    let Receipt { key, version, user, at, lines, total } = receipt;
+    let Receipt { key, version, user, at, lines, total, charged: _ } = receipt;
     let lines_bytes = lines.len().saturating_mul(LINE_BYTES);
     to.reserve(ONE_LINE_BYTES.saturating_add(user.len()).saturating_add(lines_bytes));
     write_envelope(to, id, Status::Done.code(), if total.is_some() { 6 } else { 5 });
@@ -111,7 +111,7 @@ pub(super) fn read_purchase(payload: &[u8]) -> Option<Request> {
     let key = from.key()?;
     let lines = from.lines()?;
     from.end()?;
-    Some(Request { id, body: RequestBody::Purchase(Order { key, lines }) })
+    Some(Request { id, body: RequestBody::Purchase(Order { key, lines, charge: None }) })
 }
 
 /// The receipt that this payload is, and the request it answers.
@@ -128,7 +128,7 @@ pub(super) fn read_receipt(payload: &[u8]) -> Option<(RequestId, Receipt)> {
     from.name("version")?;
     let version = Version(from.unsigned()?);
     from.end()?;
-    Some((id, Receipt { key, version, user: user.into(), at, lines, total }))
+    Some((id, Receipt { key, version, user: user.into(), at, lines, total, charged: None }))
 }
 
 struct Reader<'a> {
@@ -248,19 +248,20 @@ mod tests {
                 location: LocationId(location),
                 units: Units::new(units >> 10).unwrap(),
             };
-            Order { key, lines: lines.into_iter().map(line).collect() }
+            Order { key, lines: lines.into_iter().map(line).collect(), charge: None }
         })
     }
 
     fn receipts() -> impl Strategy<Value = Receipt> {
         (orders(), any::<u64>(), any::<u64>(), ".{0,20}", any::<Option<i64>>()).prop_map(
-            |(Order { key, lines }, version, at, user, total)| Receipt {
+            |(Order { key, lines, charge: _ }, version, at, user, total)| Receipt {
                 key,
                 version: Version(version),
                 user: user.into(),
                 at: Time::from_micros(at),
                 lines,
                 total: total.map(Money::from_minor),
+                charged: None,
             },
         )
     }

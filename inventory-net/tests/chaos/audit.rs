@@ -84,6 +84,11 @@ impl History<'_> {
                 let twice = self.decided.insert(*key, (version, record.event.clone()));
                 ensure(twice.is_none(), || format!("order {key} was decided twice"))?;
             }
+            Event::PurchaseCharged { .. }
+            | Event::Posted { .. }
+            | Event::BulkPosted { .. }
+            | Event::PostRefused { .. }
+            | Event::FloorSet { .. } => return Err("nobody posts or charges here".into()),
             Event::UserAdded { .. } | Event::LoggedIn { .. } | Event::LoggedOut { .. } => {}
         }
         self.levels.push((1..=ITEMS).map(|item| self.model.on_hand(upc(item), LocationId::MAIN)).collect());

@@ -189,7 +189,7 @@ impl Shopper {
                 .iter()
                 .map(|(item, count)| OrderLine::new(upc(*item), units(u64::from(*count))))
                 .collect();
-            Wanted::Order(Order { key, lines })
+            Wanted::Order(Order { key, lines, charge: None })
         };
         let (user, since) = (self.user.clone(), self.street.moment());
         let mut all = self.street.asked.lock().unwrap();

@@ -136,7 +136,7 @@ pub async fn add_user(service: &Service, name: &str, password_hash: &str, role: 
 }
 
 pub fn order(key: OrderKey, item: u64, count: u64) -> Order {
-    Order { key, lines: OrderLine::new(upc(item), units(count)).into() }
+    Order { key, lines: OrderLine::new(upc(item), units(count)).into(), charge: None }
 }
 
 pub fn on_hand(service: &Service, item: u64) -> u64 {

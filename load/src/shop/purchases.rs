@@ -136,7 +136,7 @@ impl Template {
             (RequestBody::PurchaseBulk(order.map_err(internal)?), code.get().to_le_bytes())
         } else {
             let line = OrderLine::new(code, Units::new(1).unwrap_or_default());
-            (RequestBody::Purchase(Order { key, lines: line.into() }), code.get().to_be_bytes())
+            (RequestBody::Purchase(Order { key, lines: line.into(), charge: None }), code.get().to_be_bytes())
         };
         let mut frame = BytesMut::new();
         append(&mut frame, slot, &request)?;

@@ -147,6 +147,7 @@ impl Auditor {
                     at: record.at,
                     lines: taken.into(),
                     total: *total,
+                    charged: None,
                 };
                 let reply = ReplyBody::Done(Done::Receipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
@@ -174,6 +175,13 @@ impl Auditor {
                 let receipt = BulkReceipt { key: *key, version, user: name, at: record.at, outcome };
                 let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::PurchaseCharged { .. }
+            | Event::Posted { .. }
+            | Event::BulkPosted { .. }
+            | Event::PostRefused { .. }
+            | Event::FloorSet { .. } => {
+                return Err(Violation("nobody posts or charges here".into()));
             }
             Event::PurchaseRefused { key, user, digest, refusal } => {
                 self.decide(&shop, version, *key, *user, *digest, Err(refusal))?;

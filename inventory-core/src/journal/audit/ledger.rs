@@ -1,14 +1,16 @@
 //! The books of an audit: sums of what the events say, kept the plain way. They share nothing with the tables of the
 //! state but the words, so that a mistake in one shows in the other.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::accounts::Books;
 use super::{Breach, compare_level};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::command::Role;
 use crate::event::{Event, Line, Record};
-use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::money::Money;
 use crate::refusal::{Refusal, Shortage};
@@ -23,7 +25,8 @@ pub(super) struct Ledger {
     /// Units that came less units that left.
     levels: BTreeMap<(ItemId, LocationId), u64>,
     /// By user row; rows count from 1.
-    roles: Vec<Role>,
+    users: Vec<(Role, Box<str>)>,
+    accounts: Books,
     /// Keys with an outcome, as far back as a key may be decided. Their order is that of their times.
     pub(super) decided: BTreeSet<OrderKey>,
 }
@@ -39,7 +42,8 @@ impl Ledger {
                 .iter()
                 .map(|(item, location, level)| ((item, location), level.on_hand.get()))
                 .collect(),
-            roles: state.users().iter().map(|(_, user)| user.role).collect(),
+            users: state.users().iter().map(|(_, user)| (user.role, (*user.name).into())).collect(),
+            accounts: Books::of(state),
             decided: state.orders().iter().map(|row| row.key).collect(),
         }
     }
@@ -61,9 +65,9 @@ impl Ledger {
                 let level = self.levels.entry((*item, *location)).or_default();
                 *level = level.saturating_add(units.get());
             }
-            Event::UserAdded { by, role, .. } => {
+            Event::UserAdded { by, role, name, .. } => {
                 self.check_administrator(*by)?;
-                self.roles.push(*role);
+                self.users.push((*role, name.clone()));
             }
             Event::LoggedIn { .. } | Event::LoggedOut { .. } => {}
             Event::Purchased { key, lines, total, .. } => {
@@ -80,6 +84,35 @@ impl Ledger {
                 if *total != should {
                     return Err(Breach::Total { key: *key, is: *total, should });
                 }
+            }
+            Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+                self.check_payer(*user, *account)?;
+                self.decide(*key, record.at)?;
+                lines.iter().try_for_each(|line| self.take(line))?;
+                let (is, should) = (Some(*total), self.total(lines));
+                if is != should {
+                    return Err(Breach::Total { key: *key, is, should });
+                }
+                self.accounts.enter(*account, total.minor().saturating_neg())?;
+            }
+            Event::Posted { key, user, posted, added, .. } => {
+                self.check_administrator(*user)?;
+                self.decide(*key, record.at)?;
+                self.accounts.post(posted, added)?;
+            }
+            Event::BulkPosted { key, user, rows, .. } => {
+                self.check_administrator(*user)?;
+                self.decide(*key, record.at)?;
+                self.accounts.post_rows(*key, rows)?;
+            }
+            Event::PostRefused { key, user, refusal, .. } => {
+                self.check_administrator(*user)?;
+                self.decide(*key, record.at)?;
+                self.check_refusal(*key, refusal)?;
+            }
+            Event::FloorSet { by, account, floor } => {
+                self.check_administrator(*by)?;
+                self.accounts.set_floor(*account, *floor)?;
             }
             Event::PurchaseRefused { key, refusal, .. } => {
                 self.decide(*key, record.at)?;
@@ -99,7 +132,9 @@ impl Ledger {
         if !should || !items.into_iter().all(same) {
             return Err(Breach::Rows("items"));
         }
-        if !state.users().iter().map(|(_, user)| user.role).eq(self.roles.iter().copied()) {
+        self.accounts.compare_all(state)?;
+        let users = state.users().iter().map(|(_, user)| (user.role, &*user.name));
+        if !users.eq(self.users.iter().map(|(role, name)| (*role, &**name))) {
             return Err(Breach::Rows("users"));
         }
         for (item, location, level) in state.stock().iter() {
@@ -199,8 +234,12 @@ impl Ledger {
             Refusal::InsufficientStock { shortages } => {
                 shortages.iter().try_for_each(|short| is_true(self.is_short(short), short.upc))
             }
+            Refusal::Unpriced { upc } => {
+                is_true(self.items.get(upc).is_some_and(|item| self.price(*item).is_none()), *upc)
+            }
             // What the order asked for is known by its digest only.
-            _ => Ok(()),
+            other if self.accounts.can_refuse(other) => Ok(()),
+            _ => Err(Breach::FalseEntryRefusal(key)),
         }
     }
 
@@ -210,12 +249,26 @@ impl Ledger {
     }
 
     fn check_administrator(&self, user: UserId) -> Result<(), Breach> {
-        let role = user.0.checked_sub(1).and_then(|at| self.roles.get(row(at)));
-        if user == UserId::SYSTEM || role == Some(&Role::Administrator) {
+        let role = self.user(user).map(|(role, _)| *role);
+        if user == UserId::SYSTEM || role == Some(Role::Administrator) {
             Ok(())
         } else {
             Err(Breach::NotPermitted(user))
         }
+    }
+
+    /// An administrator charges any account, a buyer the one of his own name.
+    fn check_payer(&self, user: UserId, account: AccountId) -> Result<(), Breach> {
+        let own = self.user(user).and_then(|(_, name)| self.accounts.id(name));
+        if own == Some(account) { Ok(()) } else { self.check_administrator(user) }
+    }
+
+    fn user(&self, user: UserId) -> Option<&(Role, Box<str>)> {
+        self.users.get(row(user.0.checked_sub(1)?))
+    }
+
+    pub(super) const fn accounts(&self) -> &Books {
+        &self.accounts
     }
 
     fn price(&self, item: ItemId) -> Option<Money> {

@@ -3,8 +3,9 @@
 //! Replay believes the state it builds. The audit keeps books of its own beside it ([`Ledger`]: plain sums, sharing nothing
 //! with the tables but the words) and holds both against each other at every version: each level is the sum of its
 //! movements and never negative, each key has one outcome, each receipt adds up at the prices of its time, each refusal for
-//! want of stock told the truth, and only who may changes items, levels and users.
+//! want of stock told the truth, each balance is the sum of its entries and respects its floor, and only who may changes items, levels, users and accounts.
 
+mod accounts;
 mod ledger;
 #[cfg(test)]
 mod tests;
@@ -18,12 +19,12 @@ use self::ledger::Ledger;
 use super::replay::{follows, step};
 use super::{Group, GroupError, ReplayError, Snapshot, Tip};
 use crate::event::{Event, Record};
-use crate::id::{ItemId, LocationId, OrderKey, Version};
-use crate::state::{Level, Lookup, State};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, Version};
+use crate::state::{Account, Level, Lookup, State};
 
 /// Follows a journal group by group and names the first version at which something is wrong.
 ///
-/// Keys of the last day are held in memory, about 20 bytes each, and one row for each item, level and user.
+/// Keys of the last day are held in memory, about 20 bytes each, and one row for each item, level, user and account.
 ///
 /// ```
 /// # use inventory_core::{journal::{Auditor, Journal, MemoryJournal}, Inventory, Time, Version};
@@ -116,17 +117,39 @@ impl Auditor {
                 rows.accepted().try_for_each(|(item, _)| self.compare_level(item, *location))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
+            Event::PurchaseCharged { key, lines, account, .. } => {
+                lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
+                self.compare_balance(*account)?;
+                self.compare_outcome(record, *key)
+            }
+            Event::Posted { key, posted, .. } => {
+                self.compare_balance(*posted.entry.account())?;
+                posted.entry.counterpart().map_or(Ok(()), |account| self.compare_balance(*account))?;
+                self.compare_outcome(record, *key)
+            }
+            Event::BulkPosted { key, rows, .. } => {
+                rows.accepted().try_for_each(|(_, account, _)| self.compare_balance(account))?;
+                self.compare_outcome(record, *key)
+            }
+            Event::PostRefused { key, .. } | Event::PurchaseRefused { key, .. } => {
+                self.compare_outcome(record, *key)
+            }
             Event::ItemDefined { .. }
             | Event::UserAdded { .. }
             | Event::LoggedIn { .. }
-            | Event::LoggedOut { .. } => Ok(()),
+            | Event::LoggedOut { .. }
+            | Event::FloorSet { .. } => Ok(()),
         }
     }
 
     fn compare_level(&self, item: ItemId, location: LocationId) -> Result<(), Breach> {
         let (is, should) = (self.state.stock().level(item, location), self.ledger.level(item, location));
         compare_level(item, location, is.unwrap_or_default(), should)
+    }
+
+    fn compare_balance(&self, account: AccountId) -> Result<(), Breach> {
+        let is = self.state.accounts().account(account).map(Account::balance);
+        self.ledger.accounts().compare(account, is)
     }
 
     /// The outcome just recorded is the key's. A full window may have let it go at once.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::id::{ItemId, LocationId, OrderKey, Upc, UserId, Version};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId, Version};
 use crate::journal::{ReplayError, SnapshotError};
 use crate::money::Money;
 use crate::state::Level;
@@ -93,10 +93,26 @@ pub enum Breach {
         /// The row, counted from 0.
         row: usize,
     },
-    /// Somebody who is no administrator changed items, levels or users.
+    /// An account's balance is not the sum of its entries.
+    #[error("the balance of account row {} is {}; its entries add up to {}", account.0, shown(*is), shown(*should))]
+    Balance {
+        /// The account.
+        account: AccountId,
+        /// The balance in the state or in the event; none if there is none.
+        is: Option<Money>,
+        /// What its entries add up to; none if there is no such account.
+        should: Option<Money>,
+    },
+    /// An entry took a balance below its floor or out of range, or a floor was set above the balance.
+    #[error("the balance of account row {} is below its floor or out of range", .0.0)]
+    BalanceOutOfBounds(AccountId),
+    /// An entry or a charge was refused for a reason that was none.
+    #[error("the refusal of {0} cannot be true")]
+    FalseEntryRefusal(OrderKey),
+    /// Somebody who is no administrator changed items, levels, users or accounts, or charged another one's account.
     #[error("user {} may not do that", .0.0)]
     NotPermitted(UserId),
-    /// The items or users of the state are not those that were defined and added.
+    /// The items, users or accounts of the state are not those that were defined, added and made.
     #[error("the {0} are not those of the journal")]
     Rows(&'static str),
     /// A snapshot cannot be read.
@@ -111,5 +127,5 @@ pub enum Breach {
 }
 
 fn shown(amount: Option<Money>) -> impl fmt::Display {
-    amount.map_or_else(|| "no total".into(), |amount| alloc::format!("{amount}"))
+    amount.map_or_else(|| "none".into(), |amount| alloc::format!("{amount}"))
 }

@@ -251,7 +251,7 @@ struct ReceiptOut<'a> {
 
 impl<'a> From<&'a Receipt> for ReceiptOut<'a> {
     fn from(receipt: &'a Receipt) -> Self {
-        let Receipt { key, version, user, at, lines, total } = receipt;
+        let Receipt { key, version, user, at, lines, total, charged: _ } = receipt;
         Self {
             at: at.as_micros(),
             key: ByteArray::new(key.to_bytes()),
@@ -336,7 +336,9 @@ impl AnyReceiptIn {
         }
         match lines.ok_or("the receipt lacks its lines")? {
             Lines { invalid: Some(field), .. } => Err(format!("{field} is out of range")),
-            Lines { lines, .. } => Ok(Done::Receipt(Receipt { key, version, user, at, lines, total })),
+            Lines { lines, .. } => {
+                Ok(Done::Receipt(Receipt { key, version, user, at, lines, total, charged: None }))
+            }
         }
     }
 }

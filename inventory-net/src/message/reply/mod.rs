@@ -139,7 +139,11 @@ impl ReplyBody {
                 Answer::Receipt(receipt) => Done::Receipt(receipt),
                 Answer::Levels(page) => Done::Levels(page),
                 Answer::BulkReceipt(receipt) => Done::BulkReceipt(receipt),
-                Answer::Credential(_) => return None,
+                Answer::PostingReceipt(_)
+                | Answer::BulkPostingReceipt(_)
+                | Answer::Balance(_)
+                | Answer::Balances(_)
+                | Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
             inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),

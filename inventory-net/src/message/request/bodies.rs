@@ -34,7 +34,7 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
             envelope::seal(to, id, op, &LevelsOut { after: after.map(Upc::get), limit: *limit })
         }
         RequestBody::Item { upc } => envelope::seal(to, id, op, &ItemOut { upc: upc.get() }),
-        RequestBody::Purchase(Order { key, lines }) => {
+        RequestBody::Purchase(Order { key, lines, charge: _ }) => {
             let key = ByteArray::new(key.to_bytes());
             envelope::seal(to, id, op, &PurchaseOut { key, lines: Rows(lines) })
         }
@@ -223,7 +223,7 @@ impl PurchaseIn {
         let key = self.key.or_refuse("key")?;
         match self.lines {
             Lines { invalid: Some(field), .. } => Err(Refusal::InvalidValue { field }),
-            Lines { lines, invalid: None } => Ok(RequestBody::Purchase(Order { key, lines })),
+            Lines { lines, invalid: None } => Ok(RequestBody::Purchase(Order { key, lines, charge: None })),
         }
     }
 }
