@@ -193,7 +193,7 @@ impl Auditor {
         self.decided.iter().map(|(key, decided)| (*key, &decided.reply))
     }
 
-    fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         Version(self.records.len() as u64)
     }
 

@@ -11,6 +11,9 @@ use pollster::block_on;
 use super::{Machine, Watch};
 use crate::auditor::{Check, ensure};
 
+/// More than any run writes between two looks, in bytes.
+const READ_BYTES: usize = 16 << 20;
+
 impl Machine {
     /// Lets a server save a snapshot now, and the journal let go of old segments.
     pub(crate) fn snapshot(&mut self, watch: &mut Watch<'_>) {
@@ -39,6 +42,11 @@ impl Machine {
             1 => Retain::Bytes(self.rng.u64(..64 << 10)),
             _ => Retain::Everything,
         };
+        // What goes now must have been seen: a group whose answer is slow may be discarded before any server says it is durable.
+        let Ok(durable) = block_on(line.files().read(watch.auditor.version(), READ_BYTES)) else {
+            return Ok(());
+        };
+        watch.learn(&durable)?;
         let end = block_on(line.tip()).unwrap_or_default().version;
         match retain {
             Retain::Everything => {}
