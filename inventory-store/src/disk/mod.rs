@@ -43,6 +43,12 @@ pub trait Disk: Send + Sync + Debug {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// As [`remove`](Self::remove), for what is large and in no hurry: a disk may give its room back little by little, once
+    /// [`sync_dir`](Self::sync_dir) has made it durable that the file is gone.
+    fn discard(&self, name: &str) -> io::Result<()> {
+        self.remove(name)
+    }
+
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 }

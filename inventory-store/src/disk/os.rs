@@ -1,16 +1,25 @@
 //! The operating system's files.
+//!
+//! Room is given back little by little. A file system that tells its disk of freed blocks (`discard`) does so for all blocks of a
+//! removed file at once, and a write to the journal waits behind that for milliseconds; so a large file that is discarded or
+//! replaced loses its name first, durably, then its end, piece by piece. Nobody sees it shorter: whoever reads a file holds
+//! a shared lock on it, and without an exclusive one on a file that has no name left, nothing is cut off.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use super::{Disk, DiskFile};
 
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
+/// How much of a removed file is given back at once.
+const FREED_BYTES: u64 = 1 << 20;
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]
@@ -19,12 +28,14 @@ pub struct OsDisk {
     /// The directories in it that were made or synced, kept open: a process that has run out of file descriptors can
     /// still sync them. That error would leave in doubt what is on the disk.
     dirs: Arc<Mutex<HashMap<String, Arc<File>>>>,
+    /// Large files that lost their name in a directory that was not synced since.
+    nameless: Arc<Mutex<Vec<(String, File)>>>,
 }
 
 impl OsDisk {
     /// This directory; it is not made.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), dirs: Arc::default() }
+        Self { root: root.to_path_buf(), dirs: Arc::default(), nameless: Arc::default() }
     }
 
     /// This directory; made durably if it is not there, with the directories above it, for its owner only.
@@ -44,6 +55,12 @@ impl OsDisk {
         Ok(Self::new(root))
     }
 
+    fn lost_its_name(&self, name: &str, file: Option<File>) {
+        let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
+        let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        nameless.extend(file.map(|file| (dir, file)));
+    }
+
     fn dir(&self, dir: &str) -> io::Result<Arc<File>> {
         let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = dirs.get(dir) {
@@ -53,6 +70,40 @@ impl OsDisk {
         dirs.insert(dir.to_owned(), Arc::clone(&open));
         Ok(open)
     }
+}
+
+/// Opens a file that will not be cut off as long as it is open.
+fn open_whole(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        let locked = file.try_lock_shared();
+        // Where there are no locks, nobody cuts anything off.
+        if file.metadata()?.nlink() > 0 || matches!(locked, Err(TryLockError::Error(_))) {
+            return Ok(file);
+        }
+        // It was removed in between: there is another of this name, or none.
+    }
+}
+
+/// A file that is about to lose this name, if there is one that is large.
+fn large(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().write(true).open(path).ok()?;
+    (file.metadata().ok()?.len() > FREED_BYTES).then_some(file)
+}
+
+/// Gives back the room of a file without a name, with rests as long as the work.
+fn give_back(file: &File) -> io::Result<()> {
+    if file.metadata()?.nlink() > 0 || file.try_lock().is_err() {
+        return Ok(());
+    }
+    let mut left = file.metadata()?.len();
+    while left > 0 {
+        left = left.saturating_sub(FREED_BYTES);
+        let began = Instant::now();
+        file.set_len(left)?;
+        thread::sleep(began.elapsed());
+    }
+    Ok(())
 }
 
 /// Makes the name of a directory durable.
@@ -87,7 +138,7 @@ impl Disk for OsDisk {
     }
 
     fn open_to_read(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OsFile(File::open(self.path(name))?)))
+        Ok(Arc::new(OsFile(open_whole(&self.path(name))?)))
     }
 
     fn open_to_write(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -102,15 +153,35 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from), self.path(to))
+        let replaced = large(&self.path(to));
+        fs::rename(self.path(from), self.path(to))?;
+        self.lost_its_name(to, replaced);
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(name))
     }
 
+    fn discard(&self, name: &str) -> io::Result<()> {
+        let removed = large(&self.path(name));
+        self.remove(name)?;
+        self.lost_its_name(name, removed);
+        Ok(())
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        self.dir(dir)?.sync_all()
+        let nameless: Vec<File> = {
+            let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+            nameless.extract_if(.., |(parent, _)| parent == dir).map(|(_, file)| file).collect()
+        };
+        // Not before: a loss of power may give a name back until it is durable that it is gone.
+        self.dir(dir)?.sync_all()?;
+        // What fails is left to the system.
+        for file in &nameless {
+            let _ = give_back(file);
+        }
+        Ok(())
     }
 }
 
@@ -147,5 +218,60 @@ mod tests {
         fs::rename(disk.path("journal"), disk.path("elsewhere")).unwrap();
         disk.sync_dir("journal").unwrap();
         assert!(disk.sync_dir("never made").is_err());
+    }
+
+    const LARGE: &str = "journal/large";
+
+    /// A disk with a file that is given back in pieces.
+    fn disk_with_large_file() -> (tempfile::TempDir, OsDisk) {
+        let parent = tempfile::tempdir().unwrap();
+        let disk = OsDisk::create(parent.path()).unwrap();
+        disk.make_dir("journal").unwrap();
+        disk.create(LARGE).unwrap().write_at(b"end", 3 * FREED_BYTES).unwrap();
+        (parent, disk)
+    }
+
+    fn discard_or_replace(disk: &OsDisk, replace: bool) {
+        if replace {
+            disk.create("journal/other").unwrap();
+            disk.rename("journal/other", LARGE).unwrap();
+        } else {
+            disk.discard(LARGE).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_discarded_or_replaced_stays_whole_for_whoever_reads_it() {
+        for replace in [false, true] {
+            let (_parent, disk) = disk_with_large_file();
+            let reads = disk.open_to_read(LARGE).unwrap();
+            discard_or_replace(&disk, replace);
+            disk.sync_dir("journal").unwrap();
+            let mut read = [0; 3];
+            assert_eq!(reads.read_at(&mut read, 3 * FREED_BYTES).unwrap(), 3);
+            assert_eq!((reads.len().unwrap(), &read), (3 * FREED_BYTES + 3, b"end"));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_discarded_stays_whole_under_its_other_name() {
+        let (_parent, disk) = disk_with_large_file();
+        fs::hard_link(disk.path(LARGE), disk.path("kept by somebody")).unwrap();
+        disk.discard(LARGE).unwrap();
+        disk.sync_dir("journal").unwrap();
+        assert_eq!(disk.open_to_read("kept by somebody").unwrap().len().unwrap(), 3 * FREED_BYTES + 3);
+    }
+
+    #[test]
+    fn the_room_of_a_file_that_nobody_reads_is_given_back_when_it_is_durable_that_it_is_gone() {
+        for replace in [false, true] {
+            let (_parent, disk) = disk_with_large_file();
+            let still_open = disk.open_to_write(LARGE).unwrap();
+            discard_or_replace(&disk, replace);
+            disk.sync_dir("").unwrap();
+            assert_eq!(still_open.len().unwrap(), 3 * FREED_BYTES + 3, "another directory was synced");
+            disk.sync_dir("journal").unwrap();
+            assert_eq!(still_open.len().unwrap(), 0);
+        }
     }
 }

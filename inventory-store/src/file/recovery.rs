@@ -467,6 +467,20 @@ fn whole_record(bytes: &[u8], segment: u64) -> Option<Version> {
     record::parse(&record, segment).map(|record| record.base)
 }
 
+/// Where the last byte is that is not zero. Most of a segment is zeros: they are looked at many at a time.
+fn last_that_is_not_zero(bytes: &[u8]) -> Option<usize> {
+    const BLOCK_BYTES: usize = 512;
+    let mut end = bytes.len();
+    for block in bytes.rchunks(BLOCK_BYTES) {
+        let begin = end - block.len();
+        if block.iter().fold(0, |any, byte| any | byte) != 0 {
+            return block.iter().rposition(|byte| *byte != 0).map(|last| begin + last);
+        }
+        end = begin;
+    }
+    None
+}
+
 /// The file's bytes from `offset` to the last one that is not zero, rounded up to whole alignment.
 fn read_up_to_zeros(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
     const PIECE_BYTES: usize = 1 << 20;
@@ -476,7 +490,7 @@ fn read_up_to_zeros(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
     loop {
         let count = read_full(file, &mut piece, at)?;
         let read = piece.get(..count).unwrap_or_default();
-        if let Some(last) = read.iter().rposition(|byte| *byte != 0) {
+        if let Some(last) = last_that_is_not_zero(read) {
             end = at + last as u64 + 1;
         }
         at += count as u64;
@@ -489,4 +503,22 @@ fn read_up_to_zeros(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
     let count = read_full(file, &mut rest, offset)?;
     rest.truncate(count);
     Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_that_is_not_zero_is_found_wherever_it_is() {
+        assert_eq!(last_that_is_not_zero(&[0; 2_000]), None);
+        for length in [1, 511, 512, 513, 2_000] {
+            for last in 0..length {
+                let mut bytes = vec![0; length];
+                bytes[0] = 1;
+                bytes[last] = 1;
+                assert_eq!(last_that_is_not_zero(&bytes), Some(last), "of {length}");
+            }
+        }
+    }
 }

@@ -136,7 +136,7 @@ pub(in crate::file) fn discard_through(
         };
         let name = segment::name(first.number);
         let recycle = first.is_of_size(segment_bytes) && disk.open_to_read(RECYCLED).is_err();
-        let gone = if recycle { disk.rename(&name, RECYCLED) } else { disk.remove(&name) };
+        let gone = if recycle { disk.rename(&name, RECYCLED) } else { disk.discard(&name) };
         if let Err(why) = gone {
             // It is still the first: were the next one discarded before it, there would be a hole.
             shared.index().segments.insert(0, first);

@@ -16,6 +16,10 @@ use crate::file::snapshots::Pace;
 const RETRY: Duration = Duration::from_mins(1);
 /// How often it is looked whether segments have become too old, or another process has saved a snapshot.
 const LOOK: Duration = Duration::from_hours(1);
+/// What takes less is no reason to rest.
+const WORK_MIN: Duration = Duration::from_micros(100);
+/// However long it worked, it rests no longer.
+const REST_MAX: Duration = Duration::from_millis(5);
 
 /// The thread. It ends with this.
 #[derive(Debug)]
@@ -99,7 +103,12 @@ impl Keeping {
 
     fn round(&mut self) -> Result<(), UpkeepError> {
         let closing = Arc::clone(&self.closing);
-        let mut pace = move || if closing.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) };
+        let mut rested = Instant::now();
+        let mut pace = move || {
+            rest(rested.elapsed());
+            rested = Instant::now();
+            if closing.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) }
+        };
         let saved = if self.snapshot_is_due() { self.save_snapshot(&mut pace) } else { Ok(()) };
         // Also without the snapshot: what is discarded may be the room that it lacks.
         let tidied = tidy(&self.shared, self.segment_bytes, self.upkeep.retain, now(), &mut pace);
@@ -125,6 +134,13 @@ fn tell(why: &UpkeepError) {
             "looking after the journal failed, nothing is lost and it is tried again in a minute; if it goes on, look at \
              the disk and at `inventory verify`: {why}"
         );
+    }
+}
+
+/// Leaves the disk to others for as long as it was just used. Who wants this thread to end cuts it short.
+fn rest(worked: Duration) {
+    if worked >= WORK_MIN {
+        thread::park_timeout(worked.min(REST_MAX));
     }
 }
 
