@@ -31,6 +31,8 @@ const REDIS: &str =
     "appendfsync always; exactly once by a script that keeps the order's id; no receipt, no user, no money";
 const POSTGRES: &str =
     "fsync and synchronous_commit on; exactly once by the primary key of orders; an outcome, no receipt";
+const SQLITE: &str = "WAL, synchronous FULL; in this process: no server, no wire, one writer; exactly once by the \
+                      primary key of orders; how many rows were accepted, no outcome for each";
 
 /// Every case, in the order of a round: what a ratio compares stands close together.
 pub(crate) fn all() -> Vec<Case> {
@@ -86,10 +88,17 @@ pub(crate) fn all() -> Vec<Case> {
             "one connection; one sum an item; all rows or none, no outcome for each",
             |rig, _| postgres(rig, Skew::Uniform, 1, postgres::ROWS),
         ),
+        case("sqlite: one a transaction", SQLITE, |rig, _| sqlite(rig, 1)),
+        case("sqlite: 8,192 rows a transaction", SQLITE, |rig, _| sqlite(rig, receive_and_sync::ROWS)),
         case(
             "tigerbeetle: its own benchmark",
             "transfers between two accounts in batches of 8,190, by its own generator on one replica",
-            |rig, _| tigerbeetle::benchmark(rig.dir.path()),
+            |rig, _| tigerbeetle::benchmark(rig.dir.path(), tigerbeetle::FULL),
+        ),
+        case(
+            "tigerbeetle: 32 clients, one a request",
+            "transfers between two accounts, one replica; its own generator, whose latencies are whole milliseconds",
+            |rig, _| tigerbeetle::benchmark(rig.dir.path(), tigerbeetle::SINGLE),
         ),
         case(BULK, OURS_BULK, |rig, _| {
             let batch = u32::try_from(receive_and_sync::ROWS)?;
@@ -148,14 +157,18 @@ fn redis(rig: &mut Rig, skew: Skew, connections: usize, in_flight: u32) -> anyho
     let runtime = Rc::clone(&rig.runtime);
     let redis = rig.redis()?;
     let lanes = runtime.block_on(redis.lanes(connections, skew))?;
-    rig.closed(lanes, in_flight)
+    let measured = rig.closed(lanes, in_flight)?;
+    rig.redis()?.sold += measured.units;
+    Ok(Sample::from(&measured))
 }
 
 fn postgres(rig: &mut Rig, skew: Skew, connections: usize, rows: u32) -> anyhow::Result<Sample> {
     let runtime = Rc::clone(&rig.runtime);
     let postgres = rig.postgres()?;
     let lanes = runtime.block_on(postgres.lanes(connections, skew, rows))?;
-    rig.closed(lanes, 1)
+    let measured = rig.closed(lanes, 1)?;
+    rig.postgres()?.sold += measured.units;
+    Ok(Sample::from(&measured))
 }
 
 fn pgbench(rig: &mut Rig, hot: bool) -> anyhow::Result<Sample> {
@@ -164,15 +177,20 @@ fn pgbench(rig: &mut Rig, hot: bool) -> anyhow::Result<Sample> {
     rig.postgres()?.own_benchmark(seconds, hot)
 }
 
+fn sqlite(rig: &mut Rig, rows: u64) -> anyhow::Result<Sample> {
+    let length = rig.length;
+    rig.sqlite()?.buy(rows, length)
+}
+
 fn echo(rig: &mut Rig, in_flight: u32, unix: bool) -> anyhow::Result<Sample> {
     let runtime = Rc::clone(&rig.runtime);
     let echo = rig.echo()?;
     let address = if unix { echo.unix() } else { echo.tcp() };
     let lanes = runtime.block_on(echo::lanes(address, 50))?;
-    rig.closed(lanes, in_flight)
+    Ok(Sample::from(&rig.closed(lanes, in_flight)?))
 }
 
 fn receive_and_sync(rig: &mut Rig) -> anyhow::Result<Sample> {
     let lane = rig.runtime.block_on(receive_and_sync::lane(rig.dir.path()))?;
-    rig.closed(vec![lane], 4)
+    Ok(Sample::from(&rig.closed(vec![lane], 4)?))
 }

@@ -1,140 +1,242 @@
 //! What a purchase costs with more items, more connections and a longer journal: it should stay the same, but for caches
 //! that no longer hold everything.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use inventory_load::{Measured, Until};
+use inventory_load::{Plan, Until};
+use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::peer::ours::{Load, Ours};
-use crate::plot;
+use crate::peer::ours::{Load, Ours, data_dir};
+use crate::plot::{self, Panel};
+use crate::prepared;
 use crate::process::disk_dir;
+use crate::sample::{Sample, median, middle};
 
 /// How far to go.
 #[derive(Debug, Args)]
 pub(crate) struct Growth {
-    /// Also 10 million items; making them takes minutes.
-    #[arg(long)]
-    many_items: bool,
-    /// Length of the longest journal, in GB.
-    #[arg(long, value_name = "GB", default_value_t = 0.25)]
+    /// Most items; a million if `--quick`.
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    items_max: u64,
+    /// Length of the longest journal, in GB; 0.25 if `--quick`. It lies beside the build and is removed.
+    #[arg(long, value_name = "GB", default_value_t = 10.0)]
     journal_gb: f64,
-    /// Seconds for each measurement.
-    #[arg(long, value_name = "S", default_value_t = 3.0)]
-    seconds: f64,
 }
 
-/// Rough bytes that a purchase of one line takes in the journal.
-const PURCHASE_BYTES: f64 = 90.0;
+/// Connections where something else grows.
+const CONNECTIONS: u32 = 50;
+/// Items where something else grows.
+const ITEMS: u64 = 10_000;
+/// Room on the disk that is left to others, in GB.
+const LEFT_GB: f64 = 2.0;
+/// Rows of a batch by which the journal grows, and about what one takes there, in bytes.
+const ROWS: u32 = 8_192;
+const BATCH_BYTES: f64 = 65_700.0;
+/// Nothing is done behind the back of what is measured.
+const NO_UPKEEP: [&str; 2] = ["--snapshot-every", "never"];
 
-/// One row of a table: how much of something there was, and what was measured then.
-type Point = (f64, Measured);
-
-/// Prints the tables, and writes the plots if there is a place for them.
-pub(crate) fn run(growth: &Growth, plots: Option<&Path>) -> anyhow::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let length = Duration::from_secs_f64(growth.seconds);
-    let items = items(growth, &runtime, length)?;
-    show("items", &items, plots)?;
-    let connections = connections(&runtime, length)?;
-    show("connections", &connections, plots)?;
-    let journal = journal(growth, &runtime, length)?;
-    show("journal MB", &journal, plots)
+/// Something that grows, and what a purchase cost then. The names are those of the JSON.
+#[derive(Debug, Serialize)]
+struct Table {
+    grows: &'static str,
+    points: Vec<Point>,
 }
 
-/// Cost of a purchase: processor time of server and generator is what a closed loop on few cores spends.
-fn cost_us(measured: &Measured) -> f64 {
-    1e6 / measured.purchases_per_s().max(f64::MIN_POSITIVE)
+#[derive(Debug, Serialize)]
+struct Point {
+    amount: f64,
+    #[serde(flatten)]
+    sample: Sample,
+    /// Processor time of the server for each purchase, in microseconds.
+    server_us: f64,
 }
 
-fn show(what: &str, points: &[Point], plots: Option<&Path>) -> anyhow::Result<()> {
-    println!("| {what} | purchases/s | µs a purchase | p50 | p99 |\n|---:|---:|---:|---:|---:|");
-    for (amount, measured) in points {
-        println!(
-            "| {amount:.0} | {:.0} | {:.2} | {:.0} µs | {:.0} µs |",
-            measured.purchases_per_s(),
-            cost_us(measured),
-            measured.latency_us(0.5),
-            measured.latency_us(0.99)
-        );
+/// All tables.
+#[derive(Debug, Serialize)]
+pub(crate) struct Grown {
+    rounds: u32,
+    seconds_a_round: f64,
+    tables: Vec<Table>,
+}
+
+impl Growth {
+    /// Measures everything, a few rounds for each point.
+    pub(crate) fn measure(&self, quick: bool) -> anyhow::Result<Grown> {
+        let (rounds, length) = if quick { (1, Duration::from_secs(1)) } else { (3, Duration::from_secs(2)) };
+        let items_max = self.items_max.min(if quick { 1_000_000 } else { u64::MAX });
+        let journal_gb = self.journal_gb.min(if quick { 0.25 } else { f64::INFINITY });
+        let meter = Meter { runtime: Builder::new_current_thread().enable_all().build()?, rounds, length };
+        let tables = vec![meter.items(items_max)?, meter.connections()?, meter.journal(journal_gb)?];
+        Ok(Grown { rounds, seconds_a_round: length.as_secs_f64(), tables })
     }
-    println!();
-    let Some(directory) = plots else { return Ok(()) };
-    let line: Vec<(f64, f64)> =
-        points.iter().map(|(amount, measured)| (*amount, cost_us(measured))).collect();
-    let name = format!("growth-{}.svg", what.split(' ').next().unwrap_or(what));
-    plot::write(directory, &name, &plot::line("growth", what, "µs a purchase", &line))
 }
 
-/// A server of its own for each: the journal is as long as the items make it.
-fn items(growth: &Growth, runtime: &Runtime, length: Duration) -> anyhow::Result<Vec<Point>> {
-    let mut points = Vec::new();
-    let most = if growth.many_items { 10_000_000 } else { 100_000 };
-    for items in [1_000, 10_000, 100_000, 1_000_000, 10_000_000].into_iter().filter(|items| *items <= most) {
-        eprintln!("{items} items");
+struct Meter {
+    runtime: Runtime,
+    rounds: u32,
+    length: Duration,
+}
+
+impl Meter {
+    /// A directory and a server of its own for each.
+    fn items(&self, most: u64) -> anyhow::Result<Table> {
+        let steps = [1_000, 10_000, 100_000, 1_000_000].into_iter().filter(|items| *items < most);
+        let mut points = Vec::new();
+        for items in steps.chain([most]) {
+            let dir = disk_dir()?;
+            told(&format!("{items} items: made"), || {
+                // It makes the users.
+                drop(Ours::start(&self.runtime, dir.path(), 0)?);
+                prepared::add_items(&self.runtime, &data_dir(dir.path()), items)
+            })?;
+            let start = || Ours::start_with(&self.runtime, dir.path(), items, &NO_UPKEEP);
+            let mut ours = told("  loaded and counted", start)?;
+            points.push(self.point(items as f64, &mut ours, CONNECTIONS)?);
+            told("  counted again", || ours.check(&self.runtime))?;
+        }
+        Ok(Table { grows: "items", points })
+    }
+
+    fn connections(&self) -> anyhow::Result<Table> {
         let dir = disk_dir()?;
-        let mut ours = Ours::start(runtime, dir.path(), items)?;
-        points.push((items as f64, measure(runtime, &mut ours, 50, Until::Elapsed(length))?));
-        ours.check(runtime)?;
-    }
-    Ok(points)
-}
-
-fn connections(runtime: &Runtime, length: Duration) -> anyhow::Result<Vec<Point>> {
-    let dir = disk_dir()?;
-    let mut ours = Ours::start(runtime, dir.path(), 10_000)?;
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let mut points = Vec::new();
-    for connections in [1u32, 10, 100, 1_000, 9_900] {
-        if u64::from(connections) + 100 > files {
-            eprintln!("{connections} connections need more open files than {files}: skipped");
-            continue;
+        let mut ours = Ours::start_with(&self.runtime, dir.path(), ITEMS, &NO_UPKEEP)?;
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let mut points = Vec::new();
+        // One more is there, which counts what is left; a server takes 10,000.
+        for connections in [1, 10, 100, 1_000, 9_999] {
+            if u64::from(connections) + 100 > files {
+                eprintln!("{connections} connections need more open files than {files}: skipped");
+                continue;
+            }
+            eprintln!("{connections} connections");
+            points.push(self.point(f64::from(connections), &mut ours, connections)?);
         }
-        eprintln!("{connections} connections");
-        let measured = measure(runtime, &mut ours, connections, Until::Elapsed(length))?;
-        points.push((f64::from(connections), measured));
+        ours.check(&self.runtime)?;
+        Ok(Table { grows: "connections", points })
     }
-    ours.check(runtime)?;
-    Ok(points)
-}
 
-/// Buys until the journal is about so long, and measures on the way.
-fn journal(growth: &Growth, runtime: &Runtime, length: Duration) -> anyhow::Result<Vec<Point>> {
-    let dir = disk_dir()?;
-    let mut ours = Ours::start(runtime, dir.path(), 10_000)?;
-    let steps = [0.0, 0.01, 0.1, 1.0, 10.0].into_iter().filter(|gb| *gb < growth.journal_gb);
-    let mut points = Vec::new();
-    let mut bought = 0.0;
-    for gb in steps.chain([growth.journal_gb]) {
-        eprintln!("a journal of {gb} GB");
-        let wanted = gb * 1e9 / PURCHASE_BYTES - bought;
-        let began = Instant::now();
-        if wanted >= 1.0 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "checked to be above 1"
-            )]
-            let until = Until::Count(wanted as u64);
-            let address = ours.tcp().clone();
-            runtime.block_on(ours.closed(&address, 8, Load { in_flight: 100, ..Load::SINGLE }, until))?;
-            bought += wanted;
-            eprintln!("  written in {:.1} s", began.elapsed().as_secs_f64());
+    /// Bulk purchases make the journal as long as it is to be, single ones are measured.
+    fn journal(&self, most_gb: f64) -> anyhow::Result<Table> {
+        let dir = disk_dir()?;
+        let data = data_dir(dir.path());
+        let mut ours = Ours::start_with(&self.runtime, dir.path(), ITEMS, &NO_UPKEEP)?;
+        let mut points = Vec::new();
+        for gb in [0.0, 0.1, 1.0].into_iter().filter(|gb| *gb < most_gb).chain([most_gb]) {
+            let lacks_gb = gb - file_bytes(&data)? as f64 / 1e9;
+            let free = statvfs(dir.path())?;
+            let free_gb = (free.f_bavail * free.f_frsize) as f64 / 1e9;
+            if lacks_gb + LEFT_GB > free_gb {
+                eprintln!("a journal of {gb} GB and {LEFT_GB} GB to spare are more than is free: skipped");
+                continue;
+            }
+            told(&format!("a journal of {gb} GB: written"), || self.lengthen(&mut ours, lacks_gb))?;
+            let bytes = file_bytes(&data)?;
+            points.push(self.point(bytes as f64 / 1e6, &mut ours, CONNECTIONS)?);
         }
-        let measured = measure(runtime, &mut ours, 50, Until::Elapsed(length))?;
-        let more = measured.purchases as f64;
-        bought += more;
-        points.push(((bought * PURCHASE_BYTES / 1e6).max(1.0), measured));
+        ours.check(&self.runtime)?;
+        Ok(Table { grows: "journal MB", points })
     }
-    ours.check(runtime)?;
-    Ok(points)
+
+    fn lengthen(&self, ours: &mut Ours, gb: f64) -> anyhow::Result<()> {
+        let batches = gb * 1e9 / BATCH_BYTES;
+        if batches < 1.0 {
+            return Ok(());
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be above 1")]
+        let until = Until::Count(batches as u64);
+        let load = Load { in_flight: 4, batch: ROWS, ..Load::SINGLE };
+        let address = ours.tcp().clone();
+        self.runtime.block_on(ours.closed(&address, 1, load, until))?;
+        Ok(())
+    }
+
+    fn point(&self, amount: f64, ours: &mut Ours, connections: u32) -> anyhow::Result<Point> {
+        let (address, connections) = (ours.tcp().clone(), usize::try_from(connections)?);
+        let plan = Plan { in_flight: 1, until: Until::Elapsed(self.length), rate_per_s: None };
+        let (mut samples, mut server_us) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            let measured = self.runtime.block_on(async {
+                let lanes = ours.lanes(&address, connections, Load::SINGLE).await?;
+                let before = ours.processor_time()?;
+                let measured = ours.buy(lanes, &plan).await?;
+                let taken = ours.processor_time()?.saturating_sub(before);
+                server_us.push(taken.as_secs_f64() * 1e6 / measured.purchases as f64);
+                anyhow::Ok(measured)
+            })?;
+            samples.push(Sample::from(&measured));
+        }
+        let sample = median(&samples).unwrap_or_default();
+        Ok(Point { amount, sample, server_us: middle(server_us).unwrap_or_default() })
+    }
 }
 
-fn measure(runtime: &Runtime, ours: &mut Ours, connections: u32, until: Until) -> anyhow::Result<Measured> {
-    let address = ours.tcp().clone();
-    let connections = usize::try_from(connections)?;
-    runtime.block_on(ours.closed(&address, connections, Load::SINGLE, until))
+/// Does it and says how long it took.
+fn told<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let began = Instant::now();
+    let done = work()?;
+    eprintln!("{what} in {:.1} s", began.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// Bytes of the journal's files, which are made in pieces of 64 MiB.
+fn file_bytes(data: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for file in std::fs::read_dir(data.join("journal"))? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+impl Point {
+    /// Time between two purchases: what one costs server, generator and kernel together.
+    fn cost_us(&self) -> f64 {
+        1e6 / self.sample.per_s.max(f64::MIN_POSITIVE)
+    }
+}
+
+impl Grown {
+    /// Markdown tables.
+    pub(crate) fn tables(&self) -> String {
+        let mut text = String::new();
+        for Table { grows, points } in &self.tables {
+            let _ = writeln!(
+                text,
+                "| {grows} | purchases/s | µs a purchase | server's processor, µs a purchase | p50 | p99 |\n\
+                 |---:|---:|---:|---:|---:|---:|"
+            );
+            for point in points {
+                let us = |us: Option<f64>| us.map_or(String::new(), |us| format!("{us:.0} µs"));
+                let _ = writeln!(
+                    text,
+                    "| {:.0} | {:.0} | {:.2} | {:.2} | {} | {} |",
+                    point.amount,
+                    point.sample.per_s,
+                    point.cost_us(),
+                    point.server_us,
+                    us(point.sample.p50_us),
+                    us(point.sample.p99_us)
+                );
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Costs over what grows.
+    pub(crate) fn plot(&self) -> String {
+        let figures = |point: &Point| (point.amount, [point.server_us, point.cost_us()]);
+        let panel = |table: &Table| Panel {
+            amounts: table.grows,
+            points: table.points.iter().map(figures).collect(),
+        };
+        let panels: Vec<Panel> = self.tables.iter().map(panel).collect();
+        let lines = ["processor time of the server", "wall time over purchases"];
+        plot::panels("µs a purchase, logarithmic scales", lines, &panels)
+    }
 }

@@ -10,16 +10,19 @@ mod case;
 mod growth;
 mod peer;
 mod plot;
+mod prepared;
 mod process;
 mod ratio;
 mod report;
 mod rig;
 mod sample;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use rig::Rig;
 
@@ -28,7 +31,7 @@ use rig::Rig;
 #[command(name = "inventory-peers", version, about)]
 struct Args {
     /// One round of short cases instead of three of longer ones.
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
     /// Only cases whose names contain this; may be given several times.
     #[arg(long, value_name = "TEXT")]
@@ -37,10 +40,10 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     items: u64,
     /// Write the figures here, as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write plots into this directory, as SVG.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     plots: Option<PathBuf>,
     /// Something else than the comparison.
     #[command(subcommand)]
@@ -56,7 +59,12 @@ enum Mode {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match &args.mode {
-        Some(Mode::Growth(growth)) => growth::run(growth, args.plots.as_deref()),
+        Some(Mode::Growth(growth)) => {
+            let grown = growth.measure(args.quick)?;
+            println!("{}", grown.tables());
+            write_json(args.json.as_deref(), &grown)?;
+            write_plot(args.plots.as_deref(), "growth.svg", &grown.plot())
+        }
         None => compare(&args),
     }
 }
@@ -82,11 +90,22 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     rig.close()?;
     let report = figures.into_report(args.items, rounds, length);
     println!("{}", report.table());
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
-    if let Some(directory) = &args.plots {
-        plot::write(directory, "peers.svg", &plot::bars(&report))?;
-    }
-    Ok(())
+    write_json(args.json.as_deref(), &report)?;
+    write_plot(args.plots.as_deref(), "peers.svg", &plot::bars(&report))
+}
+
+/// Writes figures, if there is a place for them.
+fn write_json(path: Option<&Path>, figures: &impl Serialize) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut text = serde_json::to_vec_pretty(figures)?;
+    text.push(b'\n');
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a plot into a directory, if there is one for it; it is made if it is not there yet.
+fn write_plot(directory: Option<&Path>, name: &str, svg: &str) -> anyhow::Result<()> {
+    let Some(directory) = directory else { return Ok(()) };
+    std::fs::create_dir_all(directory)?;
+    let path = directory.join(name);
+    std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))
 }

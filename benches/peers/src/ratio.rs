@@ -69,6 +69,16 @@ pub(crate) fn all(rows: &[Row]) -> Vec<Ratio> {
         ratio("closed loop, hot: ours / redis", over(per_s(HOT), redis_hot), None),
         ratio("closed loop: ours / postgres", over(per_s(SPREAD), postgres_spread), None),
         ratio("closed loop, hot: ours / postgres", over(per_s(HOT), postgres_hot), None),
+        ratio(
+            "closed loop: ours / sqlite, one a transaction",
+            over(per_s(SPREAD), per_s("sqlite: one a transaction")),
+            None,
+        ),
+        ratio(
+            "closed loop: ours / tigerbeetle, one a request",
+            over(per_s(SPREAD), per_s("tigerbeetle: 32 clients, one a request")),
+            None,
+        ),
         ratio("bulk: purchases/s", per_s(BULK), least(5e6)),
         ratio(
             "bulk: ours / tigerbeetle",
@@ -81,6 +91,7 @@ pub(crate) fn all(rows: &[Row]) -> Vec<Ratio> {
             least(0.5),
         ),
         ratio("bulk: ours / postgres", over(per_s(BULK), per_s("postgres: 1,000 rows a statement")), None),
+        ratio("bulk: ours / sqlite", over(per_s(BULK), per_s("sqlite: 8,192 rows a transaction")), None),
         ratio("in flight, 8 × 100: purchases/s", per_s(PIPELINED), least(1e6)),
         ratio(
             "in flight: ours / redis",

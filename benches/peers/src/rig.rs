@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use inventory_load::{Exchange, Lane, Plan, Until, run};
+use anyhow::Context as _;
+use inventory_load::{Exchange, Lane, Measured, Plan, Until, run};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::peer::{echo::Echo, ours::Ours, postgres::Postgres, redis::Redis};
+use crate::peer::{echo::Echo, ours::Ours, postgres::Postgres, redis::Redis, sqlite::Sqlite};
 use crate::process::disk_dir;
-use crate::sample::Sample;
 
 /// Everything that runs beside this process.
 pub(crate) struct Rig {
@@ -22,6 +22,7 @@ pub(crate) struct Rig {
     ours: Option<Ours>,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
+    sqlite: Option<Sqlite>,
     echo: Option<Echo>,
     /// Why something did not start: it is not tried again.
     failed: BTreeMap<&'static str, String>,
@@ -58,24 +59,39 @@ impl Rig {
             ours: None,
             redis: None,
             postgres: None,
+            sqlite: None,
             echo: None,
             failed: BTreeMap::new(),
         })
     }
 
-    started_once! { ours: Ours, redis: Redis, postgres: Postgres, echo: Echo }
+    started_once! { ours: Ours, redis: Redis, postgres: Postgres, sqlite: Sqlite, echo: Echo }
 
     /// A closed loop with so many in flight on each connection.
-    pub(crate) fn closed<E: Exchange>(&self, lanes: Vec<Lane<E>>, in_flight: u32) -> anyhow::Result<Sample> {
+    pub(crate) fn closed<E: Exchange>(
+        &self,
+        lanes: Vec<Lane<E>>,
+        in_flight: u32,
+    ) -> anyhow::Result<Measured> {
         let plan = Plan { in_flight, until: Until::Elapsed(self.length), rate_per_s: None };
-        Ok(Sample::from(&self.runtime.block_on(run(lanes, &plan, |_| {}))?))
+        Ok(self.runtime.block_on(run(lanes, &plan, |_| {}))?)
     }
 
-    /// Sees that the server sold what it said, and stops everything.
-    pub(crate) fn close(mut self) -> anyhow::Result<()> {
-        match self.ours.take() {
-            Some(ours) => ours.check(&self.runtime),
-            None => Ok(()),
+    /// Sees that whatever sells sold what it said, and each order once, and stops everything.
+    pub(crate) fn close(self) -> anyhow::Result<()> {
+        let runtime = &self.runtime;
+        if let Some(ours) = self.ours {
+            ours.check(runtime).context("the server")?;
         }
+        if let Some(redis) = self.redis {
+            redis.check(runtime).context("Redis")?;
+        }
+        if let Some(postgres) = self.postgres {
+            postgres.check().context("PostgreSQL")?;
+        }
+        if let Some(sqlite) = self.sqlite {
+            sqlite.check().context("SQLite")?;
+        }
+        Ok(())
     }
 }

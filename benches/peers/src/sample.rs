@@ -1,5 +1,7 @@
 //! One measurement, and the median of several.
 
+use std::time::Duration;
+
 use inventory_load::Measured;
 use serde::Serialize;
 
@@ -20,6 +22,15 @@ impl Sample {
     /// Of a rate without latencies.
     pub(crate) fn rate(per_s: f64) -> Self {
         Self { per_s, ..Self::default() }
+    }
+
+    /// Of how long each of many took, without a rate.
+    pub(crate) fn of(mut took: Vec<Duration>) -> Self {
+        took.sort_unstable();
+        let last = took.len().saturating_sub(1);
+        let at = |place: usize| took.get(place.min(last)).map(|took| took.as_secs_f64() * 1e6);
+        let (p50_us, p99_us, max_us) = (at(took.len() / 2), at(took.len() * 99 / 100), at(last));
+        Self { per_s: 0.0, p50_us, p99_us, max_us }
     }
 }
 
@@ -45,7 +56,8 @@ pub(crate) fn median(samples: &[Sample]) -> Option<Sample> {
     })
 }
 
-fn middle(mut figures: Vec<f64>) -> Option<f64> {
+/// The middle of them, or between the two in the middle.
+pub(crate) fn middle(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let upper = figures.get(figures.len() / 2)?;
     let lower = figures.get(figures.len().saturating_sub(1) / 2)?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
-use inventory_core::{LocationId, Money, Units, Upc, UpcError};
+use inventory_core::{Command, LocationId, Money, Units, Upc, UpcError};
 use inventory_net::client::Client;
 
 use crate::LoadError;
@@ -14,6 +14,8 @@ pub const UNITS_PER_ITEM: u64 = 1 << 40;
 
 /// Codes begin here: EAN-13 with the prefix 200, which GS1 leaves to each company for its own use.
 const FIRST_CODE: u64 = 2_000_000_000_000;
+/// What a unit of each costs.
+const PRICE: Money = Money::from_minor(199);
 /// Requests on their way at once: enough to share durable writes.
 const AT_ONCE: usize = 512;
 
@@ -29,6 +31,16 @@ pub fn upc(index: u64) -> Result<Upc, UpcError> {
     let spread = index.wrapping_mul(0x9e37_79b1) & 0xffff_ffff;
     let without_check_digit = Upc::new(FIRST_CODE.saturating_add(spread.saturating_mul(10)))?;
     Upc::new(without_check_digit.get().saturating_add(without_check_digit.check_digit()))
+}
+
+/// What makes item number `index` as [`ItemsForSale::prepare`] does, for data directories that are filled without a server.
+pub fn making(index: u64) -> Result<[Command; 2], UpcError> {
+    let upc = upc(index)?;
+    let units = Units::new(UNITS_PER_ITEM).unwrap_or_default();
+    Ok([
+        Command::DefineItem { upc, name: name(upc).into(), price: Some(PRICE) },
+        Command::SetInitialLevel { upc, location: LocationId::MAIN, units },
+    ])
 }
 
 /// The items of a load on a server.
@@ -53,10 +65,9 @@ impl ItemsForSale {
         let missing: Vec<Upc> = items.codes.iter().filter(|code| !known.contains(code)).copied().collect();
         let units = Units::new(UNITS_PER_ITEM).unwrap_or_default();
         for codes in missing.chunks(AT_ONCE) {
-            let price = Some(Money::from_minor(199));
             let define = |code: &Upc| {
                 let (code, name) = (*code, name(*code));
-                async move { client.define_item(code, &name, price).await }
+                async move { client.define_item(code, &name, Some(PRICE)).await }
             };
             try_join_all(codes.iter().map(define)).await?;
             let set = codes.iter().map(|code| client.set_initial_level(*code, LocationId::MAIN, units));

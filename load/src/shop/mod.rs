@@ -3,5 +3,5 @@
 mod items;
 mod purchases;
 
-pub use items::{ItemsForSale, UNITS_PER_ITEM, upc};
+pub use items::{ItemsForSale, UNITS_PER_ITEM, making, upc};
 pub use purchases::{Buying, Purchases, connect};

@@ -51,15 +51,7 @@ pub(crate) fn writes(dir: &Path, bytes: usize, how: How, length: Duration) -> an
         offset += bytes;
     }
     let elapsed = began.elapsed();
-    took.sort_unstable();
-    let at =
-        |place: usize| took.get(place.min(took.len().saturating_sub(1))).map(|took| took.as_secs_f64() * 1e6);
-    Ok(Sample {
-        per_s: took.len() as f64 / elapsed.as_secs_f64(),
-        p50_us: at(took.len() / 2),
-        p99_us: at(took.len() * 99 / 100),
-        max_us: at(took.len()),
-    })
+    Ok(Sample { per_s: took.len() as f64 / elapsed.as_secs_f64(), ..Sample::of(took) })
 }
 
 /// A file of this size whose blocks are there: a write changes no metadata.

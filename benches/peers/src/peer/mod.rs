@@ -6,6 +6,7 @@ pub(crate) mod ours;
 pub(crate) mod postgres;
 pub(crate) mod receive_and_sync;
 pub(crate) mod redis;
+pub(crate) mod sqlite;
 pub(crate) mod tigerbeetle;
 
 use std::collections::VecDeque;
@@ -14,6 +15,13 @@ use inventory_load::{LoadError, Outcome};
 
 /// One purchase of one unit.
 pub(crate) const BOUGHT: Outcome = Outcome::Bought { purchases: 1, units: 1, refused: 0 };
+
+/// A key that no other order has.
+pub(crate) fn new_key() -> anyhow::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(u128::from_ne_bytes(bytes))
+}
 
 /// Slots of requests that are answered in the order in which they were sent.
 #[derive(Debug, Default)]

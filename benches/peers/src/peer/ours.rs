@@ -1,13 +1,15 @@
 //! This project's server, as `inventory serve` runs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use inventory_load::shop::{Buying, ItemsForSale, Purchases, connect};
+use inventory_core::{Order, OrderLine, Units};
+use inventory_load::shop::{Buying, ItemsForSale, Purchases, UNITS_PER_ITEM, connect, upc};
 use inventory_load::workload::Skew;
 use inventory_load::{Lane, Measured, Plan, Until, run};
-use inventory_net::client::{Client, ClientOptions, Session};
+use inventory_net::client::{Client, ClientOptions, Session, new_order_key};
 use inventory_net::transport::Address;
 use tokio::runtime::Runtime;
 
@@ -28,9 +30,14 @@ impl Load {
     pub(crate) const SINGLE: Self = Self { in_flight: 1, skew: Skew::Uniform, batch: 1 };
 }
 
+/// Where a server that was started in this directory keeps its data.
+pub(crate) fn data_dir(dir: &Path) -> PathBuf {
+    dir.join("ours")
+}
+
 /// A running server with the items, and an administrator's connection to it.
 pub(crate) struct Ours {
-    _process: Process,
+    process: Process,
     tcp: Address,
     unix: Address,
     client: Client,
@@ -43,17 +50,28 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn start(runtime: &Runtime, dir: &Path, items: u64) -> anyhow::Result<Self> {
+        Self::start_with(runtime, dir, items, &[])
+    }
+
+    /// Starts it with these options of `inventory serve` besides.
+    pub(crate) fn start_with(
+        runtime: &Runtime,
+        dir: &Path,
+        items: u64,
+        options: &[&str],
+    ) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?.with_file_name("inventory");
         anyhow::ensure!(
             program.is_file(),
             "{} is not there: cargo build --release -p inventory-cli",
             program.display()
         );
-        let (data, port) = (dir.join("ours"), free_port()?);
+        let (data, port) = (data_dir(dir), free_port()?);
         let tcp = format!("tcp://127.0.0.1:{port}");
         let unix = format!("unix://{}", dir.join("ours.sock").display());
         let mut command = Command::new(program);
         command.args(["serve", "--demo-data", "--listen", &tcp, "--listen", &unix, "--data"]).arg(data);
+        command.args(options);
         let mut process = Process::start(&mut command, &dir.join("ours.log"))?;
         process.wait_for_port(port)?;
         let (tcp, unix): (Address, Address) = (tcp.parse()?, unix.parse()?);
@@ -62,17 +80,7 @@ impl Ours {
             let session = client.log_in("admin", "admin-demo").await?;
             let for_sale = ItemsForSale::prepare(&client, items).await?;
             let before = for_sale.on_hand(&client).await?;
-            Ok(Self {
-                _process: process,
-                tcp,
-                unix,
-                client,
-                session,
-                items: for_sale,
-                count: items,
-                before,
-                sold: 0,
-            })
+            Ok(Self { process, tcp, unix, client, session, items: for_sale, count: items, before, sold: 0 })
         })
     }
 
@@ -82,6 +90,11 @@ impl Ours {
 
     pub(crate) const fn unix(&self) -> &Address {
         &self.unix
+    }
+
+    /// Processor time that the server has taken so far.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        self.process.processor_time()
     }
 
     /// Connections that are ready to buy.
@@ -115,8 +128,20 @@ impl Ours {
         self.buy(lanes, &Plan { in_flight: load.in_flight, until, rate_per_s: None }).await
     }
 
-    /// Fails unless as many units are gone as were sold in all rounds.
-    pub(crate) fn check(self, runtime: &Runtime) -> anyhow::Result<()> {
+    /// Fails unless an order that is repeated has the outcome that it had, and as many units are gone as were sold.
+    pub(crate) fn check(mut self, runtime: &Runtime) -> anyhow::Result<()> {
+        for (units, sold) in [(1, 1), (2 * UNITS_PER_ITEM, 0)] {
+            let line = OrderLine::new(upc(0)?, Units::new(units).context("so many units are none")?);
+            let order = Order { key: new_order_key()?, lines: line.into() };
+            let first = runtime.block_on(self.client.purchase(&order));
+            anyhow::ensure!(first.is_ok() == (sold > 0), "an order of {units} units: {first:?}");
+            for _ in 0..2 {
+                let again = runtime.block_on(self.client.purchase(&order));
+                let is_the_same = format!("{again:?}") == format!("{first:?}");
+                anyhow::ensure!(is_the_same, "an order was answered {first:?}, and then {again:?}");
+            }
+            self.sold += sold;
+        }
         let left = runtime.block_on(self.items.on_hand(&self.client)).context("cannot count what is left")?;
         let gone = self.before.saturating_sub(left);
         anyhow::ensure!(gone == self.sold, "{} units were sold and {gone} are gone: no figures", self.sold);

@@ -13,7 +13,7 @@ use rustix::process::getuid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 
-use super::{BOUGHT, InOrder};
+use super::{BOUGHT, InOrder, new_key};
 use crate::process::{Process, find_program, free_port};
 use crate::sample::Sample;
 
@@ -57,6 +57,8 @@ $$;
 /// A running PostgreSQL with the items.
 pub(crate) struct Postgres {
     _process: Process,
+    /// Units of all purchases that it said were made.
+    pub(crate) sold: u64,
     programs: PathBuf,
     dir: PathBuf,
     port: u16,
@@ -99,7 +101,7 @@ impl Postgres {
         is_ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
         process.wait_until(|| is_ready.status().is_ok_and(|status| status.success()))?;
         let address = format!("tcp://127.0.0.1:{port}").parse()?;
-        let this = Self { _process: process, programs, dir, port, address, items };
+        let this = Self { _process: process, sold: 0, programs, dir, port, address, items };
         let fill = format!(
             "{SCHEMA} insert into items select i, 1000000000000 from generate_series(0, {items} - 1) i"
         );
@@ -132,7 +134,7 @@ impl Postgres {
     }
 
     /// The same purchases by PostgreSQL's own load generator, which says whether ours holds it back.
-    pub(crate) fn own_benchmark(&self, seconds: u64, hot: bool) -> anyhow::Result<Sample> {
+    pub(crate) fn own_benchmark(&mut self, seconds: u64, hot: bool) -> anyhow::Result<Sample> {
         let last = if hot { 0 } else { self.items.saturating_sub(1) };
         let script = self.dir.with_extension("pgbench");
         std::fs::write(
@@ -147,9 +149,42 @@ impl Postgres {
             .output()
             .context("pgbench is not installed")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let per_s =
-            text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-        Ok(Sample::rate(per_s.with_context(|| format!("pgbench says {text:?}"))?))
+        let told = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)?.split(' ').next());
+        let per_s = told("tps = ").and_then(|per_s| per_s.parse().ok());
+        let bought =
+            told("number of transactions actually processed: ").and_then(|bought| bought.parse::<u64>().ok());
+        let (per_s, bought) = per_s.zip(bought).with_context(|| format!("pgbench says {text:?}"))?;
+        self.sold += bought;
+        Ok(Sample::rate(per_s))
+    }
+
+    /// Fails unless an order that is repeated has the outcome that it had, and as many units are gone as were sold.
+    pub(crate) fn check(mut self) -> anyhow::Result<()> {
+        let (accepted, refused, many) = (new_key()?, new_key()?, [new_key()?, new_key()?, new_key()?]);
+        let many = many.map(|key| format!("'{}'", uuid(key))).join(", ");
+        for (sold, outcome, purchase) in [
+            (1, "t", format!("purchase('{}', 0, 1)", uuid(accepted))),
+            (0, "f", format!("purchase('{}', 0, 2000000000000)", uuid(refused))),
+            (3, "t", format!("purchase_many(array[{many}]::uuid[], array[0, 1, 1])")),
+        ] {
+            for _ in 0..3 {
+                let answer = self.answer(&format!("select {purchase}"))?;
+                anyhow::ensure!(answer == outcome, "{purchase}: {answer} instead of {outcome}");
+            }
+            self.sold += sold;
+        }
+        let gone = self.answer("select sum(1000000000000 - on_hand) from items")?;
+        anyhow::ensure!(
+            gone == self.sold.to_string(),
+            "{} units were sold and {gone} are gone: no figures",
+            self.sold
+        );
+        Ok(())
+    }
+
+    /// The one value that a statement gives.
+    fn answer(&self, statement: &str) -> anyhow::Result<String> {
+        done(self.client("psql").args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", statement]))
     }
 }
 
@@ -163,12 +198,13 @@ fn unprivileged(program: &Path) -> Command {
     command
 }
 
-fn done(command: &mut Command) -> anyhow::Result<()> {
+/// Runs it to its end; gives what it printed.
+fn done(command: &mut Command) -> anyhow::Result<String> {
     let output =
         command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let told = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "{} failed: {}", command.get_program().display(), told.trim());
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// The object ids of types in the catalogue.
@@ -238,10 +274,9 @@ fn set_length(out: &mut BytesMut, start: usize) {
     }
 }
 
-fn new_key() -> anyhow::Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(u128::from_ne_bytes(bytes))
+/// As SQL has it, without the dashes.
+fn uuid(key: u128) -> String {
+    format!("{key:032x}")
 }
 
 /// Executions of the prepared statement, with parameters in binary.

@@ -29,9 +29,19 @@ return units";
 /// How many orders redis-benchmark tells apart: it reads this as 32 bits, and as none if there are more.
 const ORDERS: &str = "2000000000";
 
+/// How many units are gone of as many items as its argument says.
+const GONE: &str = "\
+local gone = 0 \
+for item = 1, tonumber(ARGV[1]) do \
+gone = gone + 1000000000000 - tonumber(redis.call('GET', string.format('%010d', item - 1))) \
+end \
+return gone";
+
 /// A running Redis with the items.
 pub(crate) struct Redis {
     _process: Process,
+    /// Units of all purchases that it said were made.
+    pub(crate) sold: u64,
     port: u16,
     address: Address,
     /// What the server calls the script.
@@ -60,7 +70,7 @@ impl Redis {
         process.wait_for_port(port)?;
         let address: Address = format!("tcp://127.0.0.1:{port}").parse()?;
         let script = runtime.block_on(fill(&address, items))?;
-        Ok(Self { _process: process, port, address, script, items })
+        Ok(Self { _process: process, sold: 0, port, address, script, items })
     }
 
     /// Connections that are ready to buy.
@@ -75,14 +85,36 @@ impl Redis {
 
     /// The hot item by Redis's own load generator, which says whether ours holds it back. Its figure counts only if
     /// its orders were orders of their own: one that is there already costs nothing.
-    pub(crate) fn own_benchmark(&self, runtime: &Runtime, requests: u64) -> anyhow::Result<Sample> {
-        let item = "0".repeat(ITEM_DIGITS);
-        let before = runtime.block_on(left(&self.address, &item))?;
-        let sample = self.run_own_benchmark(&item, requests)?;
-        let bought = before.saturating_sub(runtime.block_on(left(&self.address, &item))?);
+    pub(crate) fn own_benchmark(&mut self, runtime: &Runtime, requests: u64) -> anyhow::Result<Sample> {
+        let before = self.gone(runtime)?;
+        let sample = self.run_own_benchmark(&"0".repeat(ITEM_DIGITS), requests)?;
+        let bought = self.gone(runtime)?.saturating_sub(before);
+        self.sold += bought;
         // Its random orders are the same now and then.
         anyhow::ensure!(bought * 100 >= requests * 99, "{requests} purchases bought only {bought} units");
         Ok(sample)
+    }
+
+    /// Fails unless an order that is repeated has the outcome that it had, and as many units are gone as were sold.
+    pub(crate) fn check(mut self, runtime: &Runtime) -> anyhow::Result<()> {
+        let item = "0".repeat(ITEM_DIGITS);
+        for (order, units, outcome) in [("check accepted", "1", 1), ("check refused", "2000000000000", -1)] {
+            for _ in 0..3 {
+                let words = ["EVALSHA", &self.script, "2", &item, order, units];
+                let answer = runtime.block_on(integer(&self.address, &words))?;
+                anyhow::ensure!(answer == outcome, "{order}: {answer} instead of {outcome}");
+            }
+        }
+        self.sold += 1;
+        let (sold, gone) = (self.sold, self.gone(runtime)?);
+        anyhow::ensure!(gone == sold, "{sold} units were sold and {gone} are gone: no figures");
+        Ok(())
+    }
+
+    /// Units that are gone of all items.
+    fn gone(&self, runtime: &Runtime) -> anyhow::Result<u64> {
+        let words = ["EVAL", GONE, "0", &self.items.to_string()];
+        Ok(u64::try_from(runtime.block_on(integer(&self.address, &words))?)?)
     }
 
     fn run_own_benchmark(&self, item: &str, requests: u64) -> anyhow::Result<Sample> {
@@ -131,19 +163,19 @@ async fn fill(address: &Address, items: u64) -> anyhow::Result<String> {
     Ok(name.context("Redis did not take the script")?.to_owned())
 }
 
-/// Units left of an item.
-async fn left(address: &Address, item: &str) -> anyhow::Result<u64> {
+/// The number that a command is answered with.
+async fn integer(address: &Address, words: &[&str]) -> anyhow::Result<i64> {
     let mut stream = connect(address).await?;
     let mut out = BytesMut::new();
-    command(&mut out, &["GET", item]);
+    command(&mut out, words);
     stream.write_all(&out).await?;
     let mut reply = Vec::new();
-    // The length in a line, and the number in another.
-    while String::from_utf8_lossy(&reply).matches("\r\n").count() < 2 {
+    while !reply.ends_with(b"\r\n") {
         reply.push(stream.read_u8().await?);
     }
-    let units = std::str::from_utf8(&reply)?.lines().nth(1).context("Redis says nothing of the item")?;
-    Ok(units.parse()?)
+    let reply = std::str::from_utf8(&reply)?.trim_end();
+    let number = reply.strip_prefix(':').and_then(|number| number.parse().ok());
+    number.with_context(|| format!("Redis says {reply:?}"))
 }
 
 /// Appends a command as an array of strings (RESP).

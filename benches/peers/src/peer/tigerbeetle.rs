@@ -1,23 +1,33 @@
 //! TigerBeetle, where a program of it is named, by its own `benchmark`: a server of its own, and transfers in full batches.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::process::find_program;
+use crate::process::{Process, find_program};
 use crate::sample::Sample;
 
-/// Transfers of one run: a few seconds of it.
-const TRANSFERS: u64 = 1_000_000;
+/// Transfers in its largest batches: a few seconds of them.
+pub(crate) const FULL: &[&str] = &["--transfer-count=1000000"];
+/// Transfers one by one: a few seconds, too.
+pub(crate) const SINGLE: &[&str] = &["--transfer-count=4000", "--transfer-batch-count=1", "--clients=32"];
 
-/// One run of its benchmark. Latencies are of batches.
-pub(crate) fn benchmark(dir: &std::path::Path) -> anyhow::Result<Sample> {
+/// How long one run may take.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// One run of its benchmark, with these options. Latencies are of requests.
+pub(crate) fn benchmark(dir: &Path, options: &[&str]) -> anyhow::Result<Sample> {
     anyhow::ensure!(std::env::var_os("TIGERBEETLE").is_some(), "the variable TIGERBEETLE names no program");
     let program = find_program("TIGERBEETLE", "tigerbeetle", &[]).context("there is no such program")?;
-    let transfers = format!("--transfer-count={TRANSFERS}");
-    let output = Command::new(program).args(["benchmark", &transfers]).current_dir(dir).output()?;
-    let text = [output.stdout, output.stderr].concat();
-    parse(&String::from_utf8_lossy(&text))
+    // A file of more than 1 GB, which it leaves behind if it is ended.
+    let work = tempfile::tempdir_in(dir)?;
+    let log = dir.join("tigerbeetle.log");
+    let mut command = Command::new(program);
+    command.arg("benchmark").args(options).current_dir(work.path());
+    Process::start(&mut command, &log)?.wait_for_end(PATIENCE)?;
+    parse(&String::from_utf8_lossy(&std::fs::read(log)?))
 }
 
 fn parse(text: &str) -> anyhow::Result<Sample> {
