@@ -132,7 +132,7 @@ impl Ours {
     pub(crate) fn check(mut self, runtime: &Runtime) -> anyhow::Result<()> {
         for (units, sold) in [(1, 1), (2 * UNITS_PER_ITEM, 0)] {
             let line = OrderLine::new(upc(0)?, Units::new(units).context("so many units are none")?);
-            let order = Order { key: new_order_key()?, lines: line.into() };
+            let order = Order { key: new_order_key()?, lines: line.into(), charge: None };
             let first = runtime.block_on(self.client.purchase(&order));
             anyhow::ensure!(first.is_ok() == (sold > 0), "an order of {units} units: {first:?}");
             for _ in 0..2 {
