@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod scripted;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,6 +22,8 @@ use inventory_core::{
     Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
+
+use scripted::Scripted;
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 const HOUR_US: u64 = 3_600_000_000;
@@ -274,4 +278,27 @@ fn what_is_discarded_during_a_search_counts_as_not_kept() {
     assert_eq!(search(&journal, key).0, PastOutcome::NeverDecided);
     journal.discard_at_reading.store(0, Ordering::Relaxed);
     assert_eq!(search(&journal, key).0, PastOutcome::NotKept);
+}
+
+#[test]
+fn a_journal_that_knows_no_better_is_read_from_its_start() {
+    let journal = Arc::new(Scripted::new(&[], 0));
+    let mut shop = block_on(Inventory::open(Arc::clone(&journal), 7)).unwrap();
+    let position = |time| block_on(journal.position(time));
+    let starts_after =
+        |version| Err(JournalError::Discarded { after: Version::ZERO, start: Version(version) });
+    block_on(shop.define_item(NOW, item(), "soup", None)).unwrap();
+    block_on(shop.save_snapshot()).unwrap();
+    let next = after_hours(1);
+    block_on(shop.define_item(next, item(), "pea soup", None)).unwrap();
+    assert_eq!([position(NOW), position(next.plus_micros(1))], [Ok(Version::ZERO), Ok(Version::ZERO)]);
+
+    block_on(journal.discard_through(Version(1))).unwrap();
+    assert_eq!(position(next.plus_micros(1)), Ok(Version(1)));
+    assert_eq!(position(next), starts_after(1), "more may have happened at that very time");
+    assert_eq!(position(NOW), starts_after(1));
+
+    block_on(shop.save_snapshot()).unwrap();
+    block_on(journal.discard_through(Version(2))).unwrap();
+    assert_eq!(position(next.plus_micros(1)), starts_after(2), "nothing is kept that could say");
 }
