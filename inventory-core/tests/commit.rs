@@ -69,6 +69,15 @@ fn another_writers_group_in_its_place_is_a_conflict() {
 }
 
 #[test]
+fn a_conflict_brings_all_that_another_writer_wrote_meanwhile() {
+    let journal = Scripted::new(&[], 0);
+    let mut theirs = Chain::new(1);
+    let written: Vec<Group> = (0..3).map(|_| theirs.next(200)).collect();
+    written.iter().for_each(|group| drop(block_on(journal.journal.append(group.clone()))));
+    assert_eq!(journal.commit(&group(1)), Commit::Conflict(written));
+}
+
+#[test]
 fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
     let journal = Scripted::new(&[], 0);
     let mut theirs = Chain::new(1);

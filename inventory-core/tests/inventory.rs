@@ -30,6 +30,16 @@ fn a_user_is_found_by_name_once_added() {
 }
 
 #[test]
+fn a_journal_of_small_groups_is_opened_in_two_readings() {
+    let journal = Arc::new(Scripted::new(&[], 0));
+    let mut inventory = open(&journal);
+    ["alice", "bob", "carol"].map(|name| add(&mut inventory, name).unwrap());
+    let before = journal.readings();
+    open(&journal);
+    assert_eq!(journal.readings() - before, 2, "all groups, then none");
+}
+
+#[test]
 fn a_write_that_failed_for_certain_was_not_done_and_may_be_tried_again() {
     let journal = Arc::new(Scripted::new(&[Step::Fail], 0));
     let mut inventory = open(&journal);

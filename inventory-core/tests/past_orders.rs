@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use inventory_core::journal::{
-    Append, Group, Journal, JournalError, MemoryJournal, PastOrderSearch, PastOutcome, Snapshot, Tip,
+    Append, Group, Journal, JournalError, MemoryJournal, PastOrder, PastOrderSearch, PastOutcome, Snapshot,
+    Tip, replay,
 };
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::{
-    BulkOrder, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine, Receipt, Refusal, Role,
-    Time, Units, Upc, UserId, Version,
+    Action, Actor, BulkOrder, Command, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine,
+    Query, Receipt, Refusal, Role, Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 
@@ -131,6 +132,33 @@ fn an_embedded_inventory_finds_the_outcome_of_an_order_however_old() {
         assert_eq!(shop.buy(later, &another), Err(Refusal::KeyReused));
     }
     assert_eq!(shop.on_hand(), 999_998);
+}
+
+#[test]
+fn an_order_is_past_once_its_key_is_older_than_the_window() {
+    let shop = Shop::new();
+    let state = block_on(replay(&shop.journal, 1)).unwrap().0;
+    let alice = Actor::User(shop.alice);
+    let day_later = NOW.plus_micros(ORDER_WINDOW_AGE_US);
+    let key = |made_at| OrderKey::from_parts(made_at, 1);
+    let batch = BulkOrder::new(key(NOW), LocationId::MAIN, [item()], [1]).unwrap();
+    let actions: [Action; 3] = [
+        Command::Purchase(order(NOW, 1)).into(),
+        Command::PurchaseBulk(batch).into(),
+        Query::Receipt { key: key(NOW) }.into(),
+    ];
+    for action in &actions {
+        let asked = |now| PastOrder::asked_for(&state, now, alice, action).map(|order| order.key());
+        assert_eq!((asked(NOW), asked(day_later)), (None, None), "{action:?}");
+        assert_eq!(asked(day_later.plus_micros(1_000_000)), Some(key(NOW)), "{action:?}");
+        let nobody = PastOrder::asked_for(&state, after_hours(48), Actor::Anonymous, action);
+        assert!(nobody.is_none(), "{action:?}");
+    }
+    let before = Query::Receipt { key: key(NOW.minus_micros(ORDER_WINDOW_AGE_US + 1_000)) }.into();
+    assert!(PastOrder::asked_for(&state, NOW, alice, &before).is_some());
+    assert!(PastOrder::asked_for(&state, Time::ZERO, alice, &before).is_some(), "no clock goes back");
+    let about_no_order = Query::WhoAmI.into();
+    assert!(PastOrder::asked_for(&state, after_hours(48), alice, &about_no_order).is_none());
 }
 
 /// Another writer decides the order and a day goes by before this one learns of either.
@@ -259,11 +287,12 @@ fn a_search_reads_the_time_of_the_order_in_small_steps() {
         shop.buy(after_hours(hour), &order(after_hours(hour), 1)).unwrap();
     }
     let journal = Watched::new(&shop.journal);
-    let (found, _) = search(&journal, order(after_hours(24 * 20), 1).key);
-    assert!(matches!(found, PastOutcome::Decided(_)));
-    let (found, _) = search(&journal, order(after_hours(24 * 20).plus_micros(1_000), 1).key);
-    assert_eq!(found, PastOutcome::NeverDecided);
-    // 256 KiB hold all of these small groups: what is not looked at is what lies in front.
+    let (found, steps) = search(&journal, order(after_hours(24 * 20), 1).key);
+    assert!(matches!(found, PastOutcome::Decided(_)) && steps == 2, "{steps}");
+    let (found, steps) = search(&journal, order(after_hours(24 * 20).plus_micros(1_000), 1).key);
+    assert_eq!((found, steps), (PastOutcome::NeverDecided, 2));
+    // 256 KiB hold all of these small groups: after one step to the place one reading is enough, and what is not looked
+    // at is what lies in front.
     let read = journal.groups_read.load(Ordering::Relaxed);
     assert!(read <= 2 * (24 * 20 + 2), "{read} groups");
 }
