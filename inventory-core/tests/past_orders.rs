@@ -10,7 +10,7 @@
 mod scripted;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use inventory_core::journal::{
@@ -183,8 +183,15 @@ fn orders_decided_at_either_end_of_their_time_are_found() {
     let early = order(now.plus_micros(ORDER_KEY_FUTURE_US_MAX), 1);
     let late = order(now.minus_micros(ORDER_WINDOW_AGE_US), 1);
     let receipts = [shop.buy(now, &early).unwrap(), shop.buy(now, &late).unwrap()];
+    let latest = Order { key: OrderKey::from_parts(late.key.time(), 2), ..late.clone() };
+    let last = now.plus_micros(999_999);
+    let latest_receipt = shop.buy(last, &latest).unwrap();
+    assert_eq!(PastOrderSearch::decided_between(latest.key).1, last);
+    let too_late = Order { key: OrderKey::from_parts(late.key.time(), 3), ..late.clone() };
+    assert_eq!(shop.buy(last.plus_micros(1), &too_late), Err(Refusal::KeyTooOld));
     let later = after_hours(24 * 30);
     assert_eq!([shop.buy(later, &early), shop.buy(later, &late)], receipts.map(Ok));
+    assert_eq!(shop.buy(later, &latest), Ok(latest_receipt));
 }
 
 #[test]
@@ -218,17 +225,19 @@ fn what_was_discarded_is_not_said_to_have_never_been() {
     assert_eq!(shop.buy(later, &kept), Err(Refusal::OutcomeNotKept), "nothing is kept of its time");
 }
 
-/// A journal that counts the groups that are read, and can let go of its beginning at one reading.
+/// A journal that counts the groups that are read, and can let go of its beginning at one reading, or deny what it holds.
 struct Watched {
     journal: Arc<MemoryJournal>,
     groups_read: AtomicUsize,
     discard_at_reading: AtomicUsize,
+    denies: AtomicBool,
 }
 
 impl Watched {
     fn new(journal: &Arc<MemoryJournal>) -> Self {
         let (groups_read, discard_at_reading) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self { journal: Arc::clone(journal), groups_read, discard_at_reading }
+        let denies = AtomicBool::new(false);
+        Self { journal: Arc::clone(journal), groups_read, discard_at_reading, denies }
     }
 }
 
@@ -239,6 +248,9 @@ impl Journal for Watched {
     }
 
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        if self.denies.load(Ordering::Relaxed) {
+            return Err(JournalError::Discarded { after, start: after });
+        }
         if self.discard_at_reading.fetch_sub(1, Ordering::Relaxed) == 0 {
             self.journal.discard_through(self.journal.tip().await?.version).await?;
         }
@@ -330,4 +342,15 @@ fn a_journal_that_knows_no_better_is_read_from_its_start() {
     block_on(shop.save_snapshot()).unwrap();
     block_on(journal.discard_through(Version(2))).unwrap();
     assert_eq!(position(next.plus_micros(1)), starts_after(2), "nothing is kept that could say");
+}
+
+#[test]
+fn a_journal_that_says_discarded_of_what_it_starts_with_ends_the_search() {
+    let shop = Shop::new();
+    let journal = Watched::new(&shop.journal);
+    journal.denies.store(true, Ordering::Relaxed);
+    let mut search = PastOrderSearch::new(order(NOW, 1).key);
+    assert_eq!(block_on(search.step(&journal)), Ok(None), "where to look is known");
+    let denied = JournalError::Discarded { after: Version::ZERO, start: Version::ZERO };
+    assert_eq!(block_on(search.step(&journal)), Err(denied));
 }
