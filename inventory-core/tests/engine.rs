@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Group, GroupBuilder, Tip};
-use inventory_core::limits::{GROUP_BYTES_TARGET, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX};
+use inventory_core::limits::{
+    GROUP_BYTES_TARGET, ORDER_KEY_FUTURE_US_MAX, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX,
+};
 use inventory_core::state::State;
 use inventory_core::{
-    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
-    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time, Unavailable, Units,
-    Upc, UserId,
+    Action, Actor, Answer, AppendId, BulkOrder, Command, Engine, EngineConfig, Event, LocationId, Order,
+    OrderKey, OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time,
+    Unavailable, Units, Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -446,6 +448,7 @@ fn a_poisoned_engine_says_so_and_gives_no_snapshot() {
 #[test]
 fn lists_in_waiting_requests_and_replies_count_at_their_size() {
     const ITEMS: usize = 1_000;
+    const ROWS: usize = 8 * ITEMS;
     let mut bench = Bench::new(EngineConfig::default());
     let one_of_each: Vec<OrderLine> = (1..=ITEMS)
         .map(|code| OrderLine::new(Upc::new(u64::try_from(code).unwrap()).unwrap(), Units::new(1).unwrap()))
@@ -460,10 +463,12 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
         let (key, lines) = (key(random), one_of_each.clone().into());
         bench.submit(ticket, Command::Purchase(Order { key, lines }).into());
     }
+    let batch = |key| BulkOrder::new(key, LocationId::MAIN, [soup(); ROWS], [u32::MAX; ROWS]).unwrap();
+    bench.submit(3, Command::PurchaseBulk(batch(key(3))).into());
     bench.write();
     let replies = bench.replies();
-    assert_eq!(receipt(&replies[replies.len() - 2].1).lines.len(), ITEMS);
-    let short = &replies[replies.len() - 1].1;
+    assert_eq!(receipt(&replies[replies.len() - 3].1).lines.len(), ITEMS);
+    let short = &replies[replies.len() - 2].1;
     assert!(
         matches!(short, Reply::Refused(Refusal::InsufficientStock { shortages }) if shortages.len() == ITEMS)
     );
@@ -474,10 +479,15 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
     let refused_order = |number| Command::Purchase(order(number)).into();
     let receipt = |_| Query::Receipt { key: key(1) }.into();
     let refusal = |_| Query::Receipt { key: key(2) }.into();
-    let requests: [(&dyn Fn(u32) -> Action, usize); 3] = [
+    let codes = |_| Query::Receipt { key: key(3) }.into();
+    let too_early = OrderKey::from_parts(NOW.plus_micros(2 * ORDER_KEY_FUTURE_US_MAX), 1);
+    let refused_batch = |_| Command::PurchaseBulk(batch(too_early)).into();
+    let requests: [(&dyn Fn(u32) -> Action, usize); 5] = [
         (&refused_order, size_of::<OrderLine>()),
         (&receipt, size_of::<OrderLine>()),
         (&refusal, size_of::<Shortage>()),
+        (&codes, 8 * size_of::<u8>()),
+        (&refused_batch, 8 * size_of::<(Upc, u32)>()),
     ];
     for (undurable, (request, element_bytes)) in (1..).zip(requests) {
         bench.submit(0, buy(undurable << 64, 1));
