@@ -228,6 +228,27 @@ fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
 }
 
 #[test]
+fn what_was_bought_at_another_location_is_taken_back_too() {
+    const ELSEWHERE: LocationId = LocationId(2);
+    let mut bench = Bench::new(EngineConfig::default());
+    let units = |number| Units::new(number).unwrap();
+    let set = Command::SetInitialLevel { upc: soup(), location: ELSEWHERE, units: units(5) };
+    bench.engine.submit(NOW, 0, Actor::System, set.into());
+    bench.write();
+    let before = bench.engine.state().digest();
+    let line = OrderLine { location: ELSEWHERE, ..OrderLine::new(soup(), units(2)) };
+    let order = Order { key: OrderKey::from_parts(NOW, 1), lines: line.into() };
+    bench.submit(1, Command::Purchase(order).into());
+    let batch = BulkOrder::new(OrderKey::from_parts(NOW, 2), ELSEWHERE, [soup()], [3]).unwrap();
+    bench.submit(2, Command::PurchaseBulk(batch).into());
+    let item = bench.engine.state().catalogue().id(soup()).unwrap();
+    let available = |bench: &Bench| bench.engine.state().stock().available(item, ELSEWHERE);
+    assert_eq!(available(&bench), Units::ZERO);
+    bench.engine.append_failed();
+    assert_eq!((available(&bench), bench.engine.state().digest()), (units(5), before));
+}
+
+#[test]
 fn a_login_that_ended_the_oldest_session_is_taken_back_and_the_session_lives() {
     let mut bench = Bench::new(EngineConfig::default());
     let log_in = |bench: &mut Bench, number| {
