@@ -79,13 +79,16 @@ fn a_conflict_brings_all_that_another_writer_wrote_meanwhile() {
 
 #[test]
 fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
-    let journal = Scripted::new(&[], 0);
-    let mut theirs = Chain::new(1);
-    block_on(journal.journal.append(theirs.next(200)));
-    block_on(journal.save_snapshot(theirs.snapshot())).unwrap();
-    block_on(journal.discard_through(theirs.tip().version)).unwrap();
-    // To fail would be to fail for ever: no later attempt finds those groups.
-    assert!(matches!(journal.commit(&group(1)), Commit::Unknown(why) if why.contains("restart")));
+    // What became of a lost request cannot be learned either, however often it is sent.
+    for steps in [&[][..], &[Step::LoseTheRequest; 3]] {
+        let journal = Scripted::new(steps, 0);
+        let mut theirs = Chain::new(1);
+        block_on(journal.journal.append(theirs.next(200)));
+        block_on(journal.save_snapshot(theirs.snapshot())).unwrap();
+        block_on(journal.discard_through(theirs.tip().version)).unwrap();
+        // To fail would be to fail for ever: no later attempt finds those groups.
+        assert!(matches!(journal.commit(&group(1)), Commit::Unknown(why) if why.contains("restart")));
+    }
 }
 
 #[test]
