@@ -73,7 +73,9 @@ fn a_conflict_brings_all_that_another_writer_wrote_meanwhile() {
     let journal = Scripted::new(&[], 0);
     let mut theirs = Chain::new(1);
     let written: Vec<Group> = (0..3).map(|_| theirs.next(200)).collect();
-    written.iter().for_each(|group| drop(block_on(journal.journal.append(group.clone()))));
+    for group in &written {
+        block_on(journal.journal.append(group.clone()));
+    }
     assert_eq!(journal.commit(&group(1)), Commit::Conflict(written));
 }
 
