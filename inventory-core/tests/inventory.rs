@@ -33,7 +33,9 @@ fn a_user_is_found_by_name_once_added() {
 fn a_journal_of_small_groups_is_opened_in_two_readings() {
     let journal = Arc::new(Scripted::new(&[], 0));
     let mut inventory = open(&journal);
-    ["alice", "bob", "carol"].map(|name| add(&mut inventory, name).unwrap());
+    for name in ["alice", "bob", "carol"] {
+        add(&mut inventory, name).unwrap();
+    }
     let before = journal.readings();
     open(&journal);
     assert_eq!(journal.readings() - before, 2, "all groups, then none");
