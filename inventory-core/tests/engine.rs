@@ -484,7 +484,8 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
         let (key, lines) = (key(random), one_of_each.clone().into());
         bench.submit(ticket, Command::Purchase(Order { key, lines }).into());
     }
-    let batch = |key| BulkOrder::new(key, LocationId::MAIN, [soup(); ROWS], [u32::MAX; ROWS]).unwrap();
+    let batch =
+        |key| BulkOrder::new(key, LocationId::MAIN, vec![soup(); ROWS], vec![u32::MAX; ROWS]).unwrap();
     bench.submit(3, Command::PurchaseBulk(batch(key(3))).into());
     bench.write();
     let replies = bench.replies();
@@ -507,8 +508,8 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
         (&refused_order, size_of::<OrderLine>()),
         (&receipt, size_of::<OrderLine>()),
         (&refusal, size_of::<Shortage>()),
-        (&codes, 8 * size_of::<u8>()),
-        (&refused_batch, 8 * size_of::<(Upc, u32)>()),
+        (&codes, ROWS / ITEMS),
+        (&refused_batch, ROWS / ITEMS * size_of::<(Upc, u32)>()),
     ];
     for (undurable, (request, element_bytes)) in (1..).zip(requests) {
         bench.submit(0, buy(undurable << 64, 1));
