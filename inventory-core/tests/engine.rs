@@ -429,6 +429,14 @@ fn reads_that_wait_are_bounded_by_their_size_also() {
 }
 
 #[test]
+fn a_reply_that_need_not_wait_does_not_count_as_waiting() {
+    let mut bench = Bench::new(EngineConfig { waiting_bytes_max: 1, ..EngineConfig::default() });
+    bench.submit(1, look());
+    bench.submit(2, look());
+    assert!(bench.replies().iter().all(|(_, reply)| on_hand(reply) == 10), "none is turned away");
+}
+
+#[test]
 fn time_never_goes_backwards() {
     let mut bench = Bench::new(EngineConfig::default());
     bench.engine.submit(NOW.plus_micros(5), 1, ALICE, buy(1, 1));
