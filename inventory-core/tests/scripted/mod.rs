@@ -1,6 +1,7 @@
 //! A journal that answers as it is told.
 #![allow(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
+use std::future::pending;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,6 +23,10 @@ pub enum Step {
     LoseTheRequest,
     /// Does not write it and says so.
     Fail,
+    /// Writes it and never answers.
+    WriteAndHang,
+    /// Does not write it and never answers.
+    Hang,
 }
 
 /// A memory journal behind a script; past the script's end it writes. Reads fail while `reads_fail` is not used up.
@@ -92,6 +97,11 @@ impl Journal for Scripted {
             }
             Step::LoseTheRequest => Append::Unknown("no answer".into()),
             Step::Fail => Append::Failed("disk full".into()),
+            Step::WriteAndHang => {
+                self.journal.append(group).await;
+                pending().await
+            }
+            Step::Hang => pending().await,
         }
     }
 
