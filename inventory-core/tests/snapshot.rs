@@ -110,6 +110,16 @@ fn outcomes_of_every_kind_are_restored() {
 }
 
 #[test]
+fn items_are_in_the_order_of_their_codes_after_a_restart() {
+    let mut state = shop(0);
+    happen(&mut state, NOW, define(9, "rice"));
+    happen(&mut state, NOW, define(3, "butter"));
+    let restored = restored(&state);
+    let codes: Vec<u64> = restored.catalogue().sorted_after(None).map(|item| item.upc.get()).collect();
+    assert_eq!(codes, [1, 2, 3, 9]);
+}
+
+#[test]
 fn a_user_may_have_as_many_sessions_as_the_bound_says_in_a_snapshot_too() {
     let state = shop(SESSIONS_PER_USER_MAX);
     assert_eq!(restored(&state).digest(), state.digest());
