@@ -68,11 +68,11 @@ pub const GROUP_BYTES_MAX: usize = GROUP_BYTES_TARGET + EVENT_BYTES_MAX;
 
 /// Upper bound of the fixed part of an encoded event, in bytes.
 const EVENT_FIXED_BYTES_MAX: usize = 128;
-/// Bytes of one short line in a recorded refusal: UPC, location, requested, available.
-const SHORTAGE_BYTES: usize = 8 + 2 + 8 + 8;
+/// Bytes of one short line in a recorded refusal: UPC 8, location 2, requested 8, available 8.
+const SHORTAGE_BYTES: usize = 26;
 
-/// Bytes of one row of a recorded bulk purchase: item, units, code, and the UPC of an item that does not exist.
-const BULK_ROW_BYTES: usize = 4 + 4 + 1 + 8;
+/// Bytes of one row of a recorded bulk purchase: item 4, units 4, code 1, and the UPC of an item that does not exist, 8.
+const BULK_ROW_BYTES: usize = 17;
 
 /// Bytes of one row of a recorded batch of entries: account, amount, code, and the length of a name that is new.
 const ENTRY_ROW_BYTES: usize = 4 + 8 + 1 + 2;

@@ -126,6 +126,41 @@ fn the_first_violation_is_named_with_its_version() {
 }
 
 #[test]
+fn each_item_has_its_own_price_and_each_user_an_own_role() {
+    const BREAD: ItemId = ItemId(1);
+    const CAROL: UserId = UserId(2);
+    let define = |by, code, price| {
+        let price = Some(Money::from_minor(price));
+        Event::ItemDefined { by, upc: upc(code), name: "item".into(), price }
+    };
+    let line = Line { item: BREAD, location: LocationId::MAIN, units: units(1) };
+    let (digest, total) = (OrderDigest(0), Some(Money::from_minor(300)));
+    let bread = Event::Purchased { key: key(1 << 8), user: ALICE, digest, lines: vec![line].into(), total };
+    let first = [
+        define(UserId::SYSTEM, 2, 300),
+        Event::InitialLevelSet {
+            by: UserId::SYSTEM,
+            item: BREAD,
+            location: LocationId::MAIN,
+            units: units(5),
+        },
+        Event::UserAdded {
+            by: UserId::SYSTEM,
+            name: "carol".into(),
+            password_hash: "".into(),
+            role: Role::Administrator,
+        },
+        bread,
+        purchase(key(2 << 8), 1, Some(200)),
+        define(CAROL, 1, 250),
+        purchase(key(3 << 8), 1, Some(250)),
+    ];
+    audited(&first).unwrap();
+    let by_alice = [&first[..], &[define(ALICE, 2, 1)]].concat();
+    assert_eq!(audited(&by_alice).unwrap_err().breach, Breach::NotPermitted(ALICE));
+}
+
+#[test]
 fn a_group_that_does_not_follow_is_named() {
     let mut auditor = Auditor::new(1);
     auditor.follow(&sealed(Tip::default(), &opening())).unwrap();

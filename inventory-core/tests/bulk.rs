@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use inventory_core::journal::{Auditor, Breach, GroupBuilder, Journal, MemoryJournal, Snapshot, Tip};
+use inventory_core::journal::{
+    Auditor, Breach, GroupBuilder, Journal, MemoryJournal, Snapshot, Tip, Violation,
+};
 use inventory_core::limits::{BULK_ROWS_MAX, EVENT_BYTES_MAX};
 use inventory_core::machine::{Impossible, apply, verify};
 use inventory_core::state::State;
@@ -127,6 +129,12 @@ fn a_row_that_costs_too_much_to_add_up_is_refused_alone() {
 }
 
 #[test]
+fn a_row_that_also_asks_for_more_than_is_left_is_short_whatever_it_costs() {
+    let receipt = Shop::open().buy(batch(1, &[(4, 1_001), (4, 1), (4, 1_000), (4, 999)]));
+    assert_eq!(codes(&receipt), [21, 0, 21, 23], "one unit alone costs all that money can be");
+}
+
+#[test]
 fn units_may_come_from_another_location() {
     let mut shop = Shop::open();
     let elsewhere = BulkOrder::new(key(1), LocationId(2), vec![upc(1), upc(1)], vec![1, u32::MAX]).unwrap();
@@ -208,7 +216,12 @@ fn state_of(events: &[Event]) -> State {
 
 /// Ten units of soup at 2.00, and alice.
 fn opening() -> [Event; 3] {
-    let (by, price) = (UserId::SYSTEM, Some(Money::from_minor(200)));
+    opening_at(200)
+}
+
+/// The same at another price.
+fn opening_at(price: i64) -> [Event; 3] {
+    let (by, price) = (UserId::SYSTEM, Some(Money::from_minor(price)));
     [
         Event::ItemDefined { by, upc: upc(1), name: "soup".into(), price },
         Event::InitialLevelSet { by, item: ItemId(0), location: LocationId::MAIN, units: units(10) },
@@ -237,7 +250,9 @@ fn columns_that_do_not_fit_each_other_are_no_rows() {
         let unknown: Vec<Upc> = unknown.iter().map(|code| upc(*code)).collect();
         BulkRows::new(items, units, RowCodes::new(codes.to_vec())?, unknown)
     };
-    assert!(rows(&[0, NOTHING], &[1, 1], &[0, 20], &[9]).is_some());
+    let counted = |rows: Option<BulkRows>| rows.map(|rows| (rows.accepted_rows(), rows.accepted_units()));
+    assert_eq!(counted(rows(&[0, NOTHING], &[3, 1], &[0, 20], &[9])), Some((1, units(3))));
+    assert_eq!(counted(rows(&[0, 1], &[3, 4], &[], &[])), Some((2, units(7))));
     assert!(rows(&[NOTHING, 0], &[0, 0], &[22, 22], &[9]).is_some());
     for (what, wrong) in [
         ("no row", rows(&[], &[], &[], &[])),
@@ -246,6 +261,7 @@ fn columns_that_do_not_fit_each_other_are_no_rows() {
         ("an accepted row without an item", rows(&[NOTHING], &[1], &[], &[9])),
         ("an accepted row of zero units", rows(&[0], &[0], &[], &[])),
         ("an unknown item that is known", rows(&[0], &[1], &[20], &[])),
+        ("an unknown item of zero units", rows(&[NOTHING], &[0], &[20], &[9])),
         ("an unknown item without its code", rows(&[NOTHING], &[1], &[20], &[])),
         ("a code too many", rows(&[NOTHING], &[1], &[20], &[8, 9])),
         ("a code that no row has", rows(&[0], &[1], &[24], &[])),
@@ -270,17 +286,37 @@ fn what_no_correct_engine_writes_is_impossible() {
     assert_eq!(again, Err(Impossible::Decided(key(1))));
 }
 
+/// What an audit says of an opening and a batch behind it.
+fn audited_behind(opening: [Event; 3], event: Event) -> Result<(), Violation> {
+    let mut group = GroupBuilder::new(Version::ZERO);
+    for event in opening.into_iter().chain([event]) {
+        group.push(&Record { at: NOW, event });
+    }
+    let mut auditor = Auditor::new(1);
+    auditor.follow(&group.seal(AppendId(1), Hash::ZERO).unwrap())?;
+    auditor.check_books()
+}
+
+fn audited(event: Event) -> Result<(), Violation> {
+    audited_behind(opening(), event)
+}
+
+#[test]
+fn the_audit_believes_no_row_that_costs_too_much() {
+    const DEAR: i64 = i64::MAX / 2;
+    let audited = |rows, total| audited_behind(opening_at(DEAR), bought(rows, &[], Some(total)));
+    assert_eq!(audited(&[(0, 2, 0), (0, 8, 23), (0, 9, 21)], 2 * DEAR), Ok(()));
+    for (what, found) in [
+        ("accepted", audited(&[(0, 2, 0), (0, 1, 0)], 2 * DEAR)),
+        ("too dear, and short", audited(&[(0, 2, 0), (0, 9, 23)], 2 * DEAR)),
+    ] {
+        let breach = found.unwrap_err().breach;
+        assert_eq!(breach, Breach::FalseRow { key: key(1), row: 1 }, "{what}");
+    }
+}
+
 #[test]
 fn the_audit_believes_no_row() {
-    let audited = |event: Event| {
-        let mut group = GroupBuilder::new(Version::ZERO);
-        for event in opening().into_iter().chain([event]) {
-            group.push(&Record { at: NOW, event });
-        }
-        let mut auditor = Auditor::new(1);
-        auditor.follow(&group.seal(AppendId(1), Hash::ZERO).unwrap())?;
-        auditor.check_books()
-    };
     let right = bought(&[(0, 6, 0), (NOTHING, 1, 20), (0, 5, 21), (0, 0, 22), (0, 4, 0)], &[9], Some(2_000));
     assert_eq!(audited(right), Ok(()));
     for (what, event, row) in [

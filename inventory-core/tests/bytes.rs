@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{GROUP_FORMAT, Group, GroupBuilder, GroupError, Malformed};
-use inventory_core::limits::{GROUP_BYTES_MAX, ORDER_LINES_MAX, UNITS_MAX, UPC_MAX};
+use inventory_core::limits::{BULK_ROWS_MAX, GROUP_BYTES_MAX, ORDER_LINES_MAX, UNITS_MAX, UPC_MAX};
 use inventory_core::{
-    AppendId, Event, Hash, ItemId, Line, LocationId, Money, OrderDigest, OrderKey, Record, Refusal, Role,
-    SessionId, Shortage, Time, Units, Upc, UserId, Version,
+    AppendId, BulkRows, Event, Hash, ItemId, Line, LocationId, Money, OrderDigest, OrderKey, Record, Refusal,
+    Role, RowCodes, SessionId, Shortage, Time, Units, Upc, UserId, Version,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -61,6 +61,23 @@ fn refuse(refusal: Refusal) -> Event {
     Event::PurchaseRefused { key, user, digest, refusal }
 }
 
+/// A batch whose last row names an item that does not exist.
+fn strange_batch() -> Event {
+    let codes = RowCodes::new(vec![RowCodes::ACCEPTED, RowCodes::UNKNOWN_ITEM]).unwrap();
+    batch(BulkRows::new([ItemId(0), BulkRows::NO_ITEM], [2, 1], codes, [upc()]).unwrap())
+}
+
+/// A batch of so many rows, each of which was accepted.
+fn accepted_batch(rows: usize) -> Event {
+    batch(BulkRows::new(vec![ItemId(7); rows], vec![3; rows], RowCodes::default(), []).unwrap())
+}
+
+fn batch(rows: BulkRows) -> Event {
+    let (key, user, digest) = (OrderKey::from_parts(NOW, 4), UserId(5), OrderDigest(6));
+    let (location, total, rows) = (LocationId(2), Some(Money::from_minor(70)), rows.into());
+    Event::BulkPurchased { key, user, digest, location, total, rows }
+}
+
 /// Why the first event of this group cannot be read once its bytes at this place are these.
 fn why(event: &Event, at: usize, bytes: &[u8]) -> Option<Malformed> {
     let mut changed = group(std::slice::from_ref(event)).bytes().to_vec();
@@ -87,6 +104,9 @@ fn every_kind_of_event_is_read_back_as_written() {
         Event::LoggedOut { session: SessionId([3; 32]) },
         purchase(1),
         purchase(ORDER_LINES_MAX),
+        strange_batch(),
+        accepted_batch(1),
+        accepted_batch(BULK_ROWS_MAX),
         refuse(Refusal::UnknownItem { upc }),
         refuse(Refusal::InsufficientStock { shortages }),
         refuse(Refusal::ZeroQuantity { upc }),
@@ -104,6 +124,7 @@ fn every_kind_of_event_is_read_back_as_written() {
 #[test]
 fn a_value_out_of_its_range_is_named() {
     let lines = u16::try_from(ORDER_LINES_MAX + 1).unwrap().to_le_bytes();
+    let rows = u32::try_from(BULK_ROWS_MAX + 1).unwrap().to_le_bytes();
     let more_lines = u16::try_from(ORDER_LINES_MAX + 2).unwrap().to_le_bytes();
     for (event, at, bytes, what) in [
         (define(None), FIELDS + 4, &(UPC_MAX + 1).to_le_bytes()[..], "UPC"),
@@ -115,6 +136,14 @@ fn a_value_out_of_its_range_is_named() {
         (purchase(1), FIELDS + 6, &[0x40], "key"),
         (purchase(1), FIELDS + 28, &lines, "number of lines"),
         (purchase(1), FIELDS + 28, &more_lines, "number of lines"),
+        (strange_batch(), FIELDS + 30, &(-2i64).to_le_bytes(), "price"),
+        (strange_batch(), FIELDS + 38, &[0], "number of rows"),
+        (strange_batch(), FIELDS + 38, &rows, "number of rows"),
+        (strange_batch(), FIELDS + 42, &[2], "flag"),
+        (strange_batch(), FIELDS + 43, &[19], "row code"),
+        (strange_batch(), FIELDS + 43, &[0, 0], "row code"),
+        (strange_batch(), FIELDS + 53, &[0], "row"),
+        (strange_batch(), FIELDS + 61, &(UPC_MAX + 1).to_le_bytes(), "UPC"),
         (refuse(Refusal::EmptyOrder), FIELDS + 28, &[30], "refusal code"),
     ] {
         assert_eq!(why(&event, at, bytes), Some(Malformed::OutOfRange(what)), "{event:?}");
@@ -126,6 +155,7 @@ fn an_event_of_an_unknown_kind_or_length_is_named() {
     assert_eq!(why(&define(None), EVENT, &[255]), Some(Malformed::UnknownKind(255)));
     assert_eq!(why(&define(None), EVENT, &[0]), Some(Malformed::UnknownKind(0)));
     assert_eq!(why(&define(None), FIELDS + 12, &[200]), Some(Malformed::Truncated));
+    assert_eq!(why(&strange_batch(), FIELDS + 38, &[3]), Some(Malformed::Truncated));
 }
 
 #[test]

@@ -69,14 +69,28 @@ fn another_writers_group_in_its_place_is_a_conflict() {
 }
 
 #[test]
-fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
+fn a_conflict_brings_all_that_another_writer_wrote_meanwhile() {
     let journal = Scripted::new(&[], 0);
     let mut theirs = Chain::new(1);
-    block_on(journal.journal.append(theirs.next(200)));
-    block_on(journal.save_snapshot(theirs.snapshot())).unwrap();
-    block_on(journal.discard_through(theirs.tip().version)).unwrap();
-    // To fail would be to fail for ever: no later attempt finds those groups.
-    assert!(matches!(journal.commit(&group(1)), Commit::Unknown(why) if why.contains("restart")));
+    let written: Vec<Group> = (0..3).map(|_| theirs.next(200)).collect();
+    for group in &written {
+        block_on(journal.journal.append(group.clone()));
+    }
+    assert_eq!(journal.commit(&group(1)), Commit::Conflict(written));
+}
+
+#[test]
+fn a_writer_that_is_behind_what_the_journal_still_holds_must_start_anew() {
+    // What became of a lost request cannot be learned either, however often it is sent.
+    for steps in [&[][..], &[Step::LoseTheRequest; 3]] {
+        let journal = Scripted::new(steps, 0);
+        let mut theirs = Chain::new(1);
+        block_on(journal.journal.append(theirs.next(200)));
+        block_on(journal.save_snapshot(theirs.snapshot())).unwrap();
+        block_on(journal.discard_through(theirs.tip().version)).unwrap();
+        // To fail would be to fail for ever: no later attempt finds those groups.
+        assert!(matches!(journal.commit(&group(1)), Commit::Unknown(why) if why.contains("restart")));
+    }
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn bounds_are_those_of_the_contract() {
     assert_eq!(limits::ORDER_KEY_FUTURE_US_MAX, 60 * SECOND_US);
     assert_eq!((limits::ITEM_NAME_BYTES_MAX, limits::USER_NAME_BYTES_MAX), (256, 64));
     assert_eq!((limits::ORDER_LINES_MAX, limits::LEVELS_PAGE_MAX), (1_024, 1_000));
+    assert_eq!((limits::BULK_ROWS_MAX, limits::ORDER_WINDOW_BYTES_MAX), (8_192, 268_435_456));
     assert_eq!(limits::INBOX_REQUESTS_MAX, 65_536);
     assert_eq!((limits::UNDURABLE_BYTES_MAX, limits::WAITING_BYTES_MAX), (67_108_864, 67_108_864));
     assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 393_216));

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Group, GroupBuilder, Tip};
-use inventory_core::limits::{GROUP_BYTES_TARGET, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX};
+use inventory_core::limits::{
+    GROUP_BYTES_TARGET, ORDER_KEY_FUTURE_US_MAX, SESSIONS_PER_USER_MAX, WAITING_BYTES_MAX,
+};
 use inventory_core::state::State;
 use inventory_core::{
-    Action, Actor, Answer, AppendId, Command, Engine, EngineConfig, Event, LocationId, Order, OrderKey,
-    OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time, Unavailable, Units,
-    Upc, UserId,
+    Action, Actor, Answer, AppendId, BulkOrder, Command, Engine, EngineConfig, Event, LocationId, Order,
+    OrderKey, OrderLine, Query, Receipt, Record, Refusal, Reply, Role, SessionId, Shortage, Time,
+    Unavailable, Units, Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -226,6 +228,28 @@ fn a_definite_failure_takes_everything_undurable_back_and_the_engine_goes_on() {
 }
 
 #[test]
+fn what_was_bought_at_another_location_is_taken_back_too() {
+    const ELSEWHERE: LocationId = LocationId(2);
+    let mut bench = Bench::new(EngineConfig::default());
+    let units = |number| Units::new(number).unwrap();
+    let set = Command::SetInitialLevel { upc: soup(), location: ELSEWHERE, units: units(5) };
+    bench.engine.submit(NOW, 0, Actor::System, set.into());
+    bench.write();
+    let before = bench.engine.state().digest();
+    let line = OrderLine { location: ELSEWHERE, ..OrderLine::new(soup(), units(2)) };
+    let order = Order { key: OrderKey::from_parts(NOW, 1), lines: line.into(), charge: None };
+    let batch = BulkOrder::new(OrderKey::from_parts(NOW, 2), ELSEWHERE, [soup()], [3]).unwrap();
+    // An order puts back the level that it found, and so would hide what a batch behind it leaves.
+    bench.submit(1, Command::PurchaseBulk(batch).into());
+    bench.submit(2, Command::Purchase(order).into());
+    let item = bench.engine.state().catalogue().id(soup()).unwrap();
+    let available = |bench: &Bench| bench.engine.state().stock().available(item, ELSEWHERE);
+    assert_eq!(available(&bench), Units::ZERO);
+    bench.engine.append_failed();
+    assert_eq!((available(&bench), bench.engine.state().digest()), (units(5), before));
+}
+
+#[test]
 fn a_login_that_ended_the_oldest_session_is_taken_back_and_the_session_lives() {
     let mut bench = Bench::new(EngineConfig::default());
     let log_in = |bench: &mut Bench, number| {
@@ -406,6 +430,14 @@ fn reads_that_wait_are_bounded_by_their_size_also() {
 }
 
 #[test]
+fn a_reply_that_need_not_wait_does_not_count_as_waiting() {
+    let mut bench = Bench::new(EngineConfig { waiting_bytes_max: 1, ..EngineConfig::default() });
+    bench.submit(1, look());
+    bench.submit(2, look());
+    assert!(bench.replies().iter().all(|(_, reply)| on_hand(reply) == 10), "none is turned away");
+}
+
+#[test]
 fn time_never_goes_backwards() {
     let mut bench = Bench::new(EngineConfig::default());
     bench.engine.submit(NOW.plus_micros(5), 1, ALICE, buy(1, 1));
@@ -446,6 +478,7 @@ fn a_poisoned_engine_says_so_and_gives_no_snapshot() {
 #[test]
 fn lists_in_waiting_requests_and_replies_count_at_their_size() {
     const ITEMS: usize = 1_000;
+    const ROWS: usize = 8 * ITEMS;
     let mut bench = Bench::new(EngineConfig::default());
     let one_of_each: Vec<OrderLine> = (1..=ITEMS)
         .map(|code| OrderLine::new(Upc::new(u64::try_from(code).unwrap()).unwrap(), Units::new(1).unwrap()))
@@ -460,10 +493,13 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
         let (key, lines) = (key(random), one_of_each.clone().into());
         bench.submit(ticket, Command::Purchase(Order { key, lines, charge: None }).into());
     }
+    let batch =
+        |key| BulkOrder::new(key, LocationId::MAIN, vec![soup(); ROWS], vec![u32::MAX; ROWS]).unwrap();
+    bench.submit(3, Command::PurchaseBulk(batch(key(3))).into());
     bench.write();
     let replies = bench.replies();
-    assert_eq!(receipt(&replies[replies.len() - 2].1).lines.len(), ITEMS);
-    let short = &replies[replies.len() - 1].1;
+    assert_eq!(receipt(&replies[replies.len() - 3].1).lines.len(), ITEMS);
+    let short = &replies[replies.len() - 2].1;
     assert!(
         matches!(short, Reply::Refused(Refusal::InsufficientStock { shortages }) if shortages.len() == ITEMS)
     );
@@ -478,10 +514,15 @@ fn lists_in_waiting_requests_and_replies_count_at_their_size() {
     let refused_order = |number| Command::Purchase(order(number)).into();
     let receipt = |_| Query::Receipt { key: key(1) }.into();
     let refusal = |_| Query::Receipt { key: key(2) }.into();
-    let requests: [(&dyn Fn(u32) -> Action, usize); 3] = [
+    let codes = |_| Query::Receipt { key: key(3) }.into();
+    let too_early = OrderKey::from_parts(NOW.plus_micros(2 * ORDER_KEY_FUTURE_US_MAX), 1);
+    let refused_batch = |_| Command::PurchaseBulk(batch(too_early)).into();
+    let requests: [(&dyn Fn(u32) -> Action, usize); 5] = [
         (&refused_order, size_of::<OrderLine>()),
         (&receipt, size_of::<OrderLine>()),
         (&refusal, size_of::<Shortage>()),
+        (&codes, ROWS / ITEMS),
+        (&refused_batch, ROWS / ITEMS * size_of::<(Upc, u32)>()),
     ];
     for (undurable, (request, element_bytes)) in (1..).zip(requests) {
         bench.submit(0, buy(undurable << 64, 1));

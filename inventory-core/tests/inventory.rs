@@ -3,10 +3,14 @@
 
 mod scripted;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use inventory_core::journal::{Journal, JournalError};
-use inventory_core::{Inventory, InventoryError, Role, Time, UserId, Version};
+use inventory_core::{
+    Inventory, InventoryError, Order, OrderKey, OrderLine, Role, Time, Units, Upc, UserId, Version,
+};
 use pollster::block_on;
 
 use scripted::{Scripted, Step};
@@ -30,6 +34,18 @@ fn a_user_is_found_by_name_once_added() {
 }
 
 #[test]
+fn a_journal_of_small_groups_is_opened_in_two_readings() {
+    let journal = Arc::new(Scripted::new(&[], 0));
+    let mut inventory = open(&journal);
+    for name in ["alice", "bob", "carol"] {
+        add(&mut inventory, name).unwrap();
+    }
+    let before = journal.readings();
+    open(&journal);
+    assert_eq!(journal.readings() - before, 2, "all groups, then none");
+}
+
+#[test]
 fn a_write_that_failed_for_certain_was_not_done_and_may_be_tried_again() {
     let journal = Arc::new(Scripted::new(&[Step::Fail], 0));
     let mut inventory = open(&journal);
@@ -50,6 +66,31 @@ fn after_a_write_of_which_nobody_knows_nothing_is_acknowledged_until_it_is_opene
     let inventory = open(&journal);
     assert!(inventory.user("alice").is_some(), "it was written after all");
     assert_eq!(inventory.user("bob"), None);
+}
+
+#[test]
+fn a_call_after_one_that_was_dropped_gets_its_own_answer() {
+    for step in [Step::WriteAndHang, Step::Hang] {
+        let journal = Arc::new(Scripted::new(&[Step::Write, Step::Write, Step::Write, step], 0));
+        let mut inventory = open(&journal);
+        let soup = Upc::new(1).unwrap();
+        block_on(inventory.define_item(NOW, soup, "soup", None)).unwrap();
+        block_on(inventory.set_initial_level(NOW, soup, Units::new(10).unwrap())).unwrap();
+        let alice = add(&mut inventory, "alice").unwrap();
+        let order = |random| {
+            let lines = OrderLine::new(soup, Units::new(2).unwrap()).into();
+            Order { key: OrderKey::from_parts(NOW, random), lines, charge: None }
+        };
+        {
+            let call = pin!(inventory.purchase(NOW, alice, order(1)));
+            assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let second = block_on(inventory.purchase(NOW, alice, order(2))).unwrap();
+        let first = block_on(inventory.purchase(NOW, alice, order(1))).unwrap();
+        assert_eq!((first.key, second.key), (order(1).key, order(2).key));
+        assert_eq!((first.version, second.version), (Version(4), Version(5)), "finished by the next call");
+        assert_eq!(journal.groups().len(), 5);
+    }
 }
 
 #[test]

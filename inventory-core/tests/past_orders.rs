@@ -7,19 +7,24 @@
     reason = "a test fails by panicking"
 )]
 
+mod scripted;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use inventory_core::journal::{
-    Append, Group, Journal, JournalError, MemoryJournal, PastOrderSearch, PastOutcome, Snapshot, Tip,
+    Append, Group, Journal, JournalError, MemoryJournal, PastOrder, PastOrderSearch, PastOutcome, Snapshot,
+    Tip, replay,
 };
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::{
-    BulkOrder, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine, Receipt, Refusal, Role,
-    Time, Units, Upc, UserId, Version,
+    Action, Actor, BulkOrder, Command, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine,
+    Query, Receipt, Refusal, Role, Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
+
+use scripted::Scripted;
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 const HOUR_US: u64 = 3_600_000_000;
@@ -129,6 +134,33 @@ fn an_embedded_inventory_finds_the_outcome_of_an_order_however_old() {
     assert_eq!(shop.on_hand(), 999_998);
 }
 
+#[test]
+fn an_order_is_past_once_its_key_is_older_than_the_window() {
+    let shop = Shop::new();
+    let state = block_on(replay(&shop.journal, 1)).unwrap().0;
+    let alice = Actor::User(shop.alice);
+    let day_later = NOW.plus_micros(ORDER_WINDOW_AGE_US);
+    let key = |made_at| OrderKey::from_parts(made_at, 1);
+    let batch = BulkOrder::new(key(NOW), LocationId::MAIN, [item()], [1]).unwrap();
+    let actions: [Action; 3] = [
+        Command::Purchase(order(NOW, 1)).into(),
+        Command::PurchaseBulk(batch).into(),
+        Query::Receipt { key: key(NOW) }.into(),
+    ];
+    for action in &actions {
+        let asked = |now| PastOrder::asked_for(&state, now, alice, action).map(|order| order.key());
+        assert_eq!((asked(NOW), asked(day_later)), (None, None), "{action:?}");
+        assert_eq!(asked(day_later.plus_micros(1_000_000)), Some(key(NOW)), "{action:?}");
+        let nobody = PastOrder::asked_for(&state, after_hours(48), Actor::Anonymous, action);
+        assert!(nobody.is_none(), "{action:?}");
+    }
+    let before = Query::Receipt { key: key(NOW.minus_micros(ORDER_WINDOW_AGE_US + 1_000)) }.into();
+    assert!(PastOrder::asked_for(&state, NOW, alice, &before).is_some());
+    assert!(PastOrder::asked_for(&state, Time::ZERO, alice, &before).is_some(), "no clock goes back");
+    let about_no_order = Query::WhoAmI.into();
+    assert!(PastOrder::asked_for(&state, after_hours(48), alice, &about_no_order).is_none());
+}
+
 /// Another writer decides the order and a day goes by before this one learns of either.
 #[test]
 fn an_order_that_leaves_the_window_while_it_waits_is_looked_for_too() {
@@ -151,8 +183,15 @@ fn orders_decided_at_either_end_of_their_time_are_found() {
     let early = order(now.plus_micros(ORDER_KEY_FUTURE_US_MAX), 1);
     let late = order(now.minus_micros(ORDER_WINDOW_AGE_US), 1);
     let receipts = [shop.buy(now, &early).unwrap(), shop.buy(now, &late).unwrap()];
+    let latest = Order { key: OrderKey::from_parts(late.key.time(), 2), ..late.clone() };
+    let last = now.plus_micros(999_999);
+    let latest_receipt = shop.buy(last, &latest).unwrap();
+    assert_eq!(PastOrderSearch::decided_between(latest.key).1, last);
+    let too_late = Order { key: OrderKey::from_parts(late.key.time(), 3), ..late.clone() };
+    assert_eq!(shop.buy(last.plus_micros(1), &too_late), Err(Refusal::KeyTooOld));
     let later = after_hours(24 * 30);
     assert_eq!([shop.buy(later, &early), shop.buy(later, &late)], receipts.map(Ok));
+    assert_eq!(shop.buy(later, &latest), Ok(latest_receipt));
 }
 
 #[test]
@@ -186,17 +225,19 @@ fn what_was_discarded_is_not_said_to_have_never_been() {
     assert_eq!(shop.buy(later, &kept), Err(Refusal::OutcomeNotKept), "nothing is kept of its time");
 }
 
-/// A journal that counts the groups that are read, and can let go of its beginning at one reading.
+/// A journal that counts the groups that are read, and can let go of its beginning at one reading, or deny what it holds.
 struct Watched {
     journal: Arc<MemoryJournal>,
     groups_read: AtomicUsize,
     discard_at_reading: AtomicUsize,
+    denies: AtomicBool,
 }
 
 impl Watched {
     fn new(journal: &Arc<MemoryJournal>) -> Self {
         let (groups_read, discard_at_reading) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self { journal: Arc::clone(journal), groups_read, discard_at_reading }
+        let denies = AtomicBool::new(false);
+        Self { journal: Arc::clone(journal), groups_read, discard_at_reading, denies }
     }
 }
 
@@ -207,6 +248,9 @@ impl Journal for Watched {
     }
 
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        if self.denies.load(Ordering::Relaxed) {
+            return Err(JournalError::Discarded { after, start: after });
+        }
         if self.discard_at_reading.fetch_sub(1, Ordering::Relaxed) == 0 {
             self.journal.discard_through(self.journal.tip().await?.version).await?;
         }
@@ -255,11 +299,12 @@ fn a_search_reads_the_time_of_the_order_in_small_steps() {
         shop.buy(after_hours(hour), &order(after_hours(hour), 1)).unwrap();
     }
     let journal = Watched::new(&shop.journal);
-    let (found, _) = search(&journal, order(after_hours(24 * 20), 1).key);
-    assert!(matches!(found, PastOutcome::Decided(_)));
-    let (found, _) = search(&journal, order(after_hours(24 * 20).plus_micros(1_000), 1).key);
-    assert_eq!(found, PastOutcome::NeverDecided);
-    // 256 KiB hold all of these small groups: what is not looked at is what lies in front.
+    let (found, steps) = search(&journal, order(after_hours(24 * 20), 1).key);
+    assert!(matches!(found, PastOutcome::Decided(_)) && steps == 2, "{steps}");
+    let (found, steps) = search(&journal, order(after_hours(24 * 20).plus_micros(1_000), 1).key);
+    assert_eq!((found, steps), (PastOutcome::NeverDecided, 2));
+    // 256 KiB hold all of these small groups: after one step to the place one reading is enough, and what is not looked
+    // at is what lies in front.
     let read = journal.groups_read.load(Ordering::Relaxed);
     assert!(read <= 2 * (24 * 20 + 2), "{read} groups");
 }
@@ -274,4 +319,38 @@ fn what_is_discarded_during_a_search_counts_as_not_kept() {
     assert_eq!(search(&journal, key).0, PastOutcome::NeverDecided);
     journal.discard_at_reading.store(0, Ordering::Relaxed);
     assert_eq!(search(&journal, key).0, PastOutcome::NotKept);
+}
+
+#[test]
+fn a_journal_that_knows_no_better_is_read_from_its_start() {
+    let journal = Arc::new(Scripted::new(&[], 0));
+    let mut shop = block_on(Inventory::open(Arc::clone(&journal), 7)).unwrap();
+    let position = |time| block_on(journal.position(time));
+    let starts_after =
+        |version| Err(JournalError::Discarded { after: Version::ZERO, start: Version(version) });
+    block_on(shop.define_item(NOW, item(), "soup", None)).unwrap();
+    block_on(shop.save_snapshot()).unwrap();
+    let next = after_hours(1);
+    block_on(shop.define_item(next, item(), "pea soup", None)).unwrap();
+    assert_eq!([position(NOW), position(next.plus_micros(1))], [Ok(Version::ZERO), Ok(Version::ZERO)]);
+
+    block_on(journal.discard_through(Version(1))).unwrap();
+    assert_eq!(position(next.plus_micros(1)), Ok(Version(1)));
+    assert_eq!(position(next), starts_after(1), "more may have happened at that very time");
+    assert_eq!(position(NOW), starts_after(1));
+
+    block_on(shop.save_snapshot()).unwrap();
+    block_on(journal.discard_through(Version(2))).unwrap();
+    assert_eq!(position(next.plus_micros(1)), starts_after(2), "nothing is kept that could say");
+}
+
+#[test]
+fn a_journal_that_says_discarded_of_what_it_starts_with_ends_the_search() {
+    let shop = Shop::new();
+    let journal = Watched::new(&shop.journal);
+    journal.denies.store(true, Ordering::Relaxed);
+    let mut search = PastOrderSearch::new(order(NOW, 1).key);
+    assert_eq!(block_on(search.step(&journal)), Ok(None), "where to look is known");
+    let denied = JournalError::Discarded { after: Version::ZERO, start: Version::ZERO };
+    assert_eq!(block_on(search.step(&journal)), Err(denied));
 }

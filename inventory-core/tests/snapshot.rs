@@ -6,8 +6,8 @@ use inventory_core::limits::{ORDER_WINDOW_AGE_US, SESSIONS_PER_USER_MAX};
 use inventory_core::machine::apply;
 use inventory_core::state::{Lookup, State};
 use inventory_core::{
-    Event, Hash, ItemId, LocationId, OrderDigest, OrderKey, Record, Refusal, Role, SessionId, Time, Units,
-    Upc, UserId,
+    BulkRows, Event, Hash, ItemId, Line, LocationId, OrderDigest, OrderKey, Record, Refusal, Role, RowCodes,
+    SessionId, Time, Units, Upc, UserId,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -86,6 +86,37 @@ fn a_snapshot_tells_its_version_and_its_time() {
     assert_eq!((snapshot.tip().version, snapshot.tip().hash), (state.version(), Hash([9; 32])));
     assert_eq!(snapshot.time(), later);
     assert_eq!(restored(&state).now(), later);
+}
+
+#[test]
+fn outcomes_of_every_kind_are_restored() {
+    let mut state = shop(0);
+    let key = |random| OrderKey::from_parts(NOW, random);
+    let line = Line { item: ItemId(0), location: LocationId(3), units: Units::new(2).unwrap() };
+    let (user, digest, location, total) = (ALICE, OrderDigest(1), LocationId::MAIN, None);
+    let rows = BulkRows::new([ItemId(0)], [2], RowCodes::default(), []).unwrap().into();
+    for event in [
+        Event::Purchased { key: key(1), user, digest, lines: vec![line].into(), total },
+        refuse(key(2)),
+        Event::BulkPurchased { key: key(3), user, digest, location, total, rows },
+    ] {
+        happen(&mut state, NOW, event);
+    }
+    assert!(restored(&state).orders().iter().eq(state.orders().iter()));
+    assert_eq!(state.orders().len(), 3);
+    let last = snapshot(&state).bytes().len() - 32 - (1 + 4 + 1 + 4 + 8 + 8);
+    let strange = refused(&state, |bytes| bytes[last] = u8::MAX);
+    assert_eq!(strange, Some(Malformed::OutOfRange("kind of outcome")));
+}
+
+#[test]
+fn items_are_in_the_order_of_their_codes_after_a_restart() {
+    let mut state = shop(0);
+    happen(&mut state, NOW, define(9, "rice"));
+    happen(&mut state, NOW, define(3, "butter"));
+    let restored = restored(&state);
+    let codes: Vec<u64> = restored.catalogue().sorted_after(None).map(|item| item.upc.get()).collect();
+    assert_eq!(codes, [1, 2, 3, 9]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn resolve(journal: &(impl Journal + ?Sized), group: &Group, mut unknown: 
                 None => {}
             },
             // It stays so until the snapshot is read: to say that this group failed would be to say it of all that follow.
-            Err(error @ JournalError::Discarded { .. }) if conflict => {
+            Err(error @ JournalError::Discarded { .. }) => {
                 return Commit::Unknown(alloc::format!("another writer is far ahead, restart: {error}"));
             }
             Err(error) if conflict && unknown.is_none() => {

@@ -86,10 +86,8 @@ impl Journal for MemoryJournal {
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), JournalError> {
         let mut kept = self.kept.lock();
-        let newer = kept.snapshot.as_ref().is_none_or(|old| old.tip().version < snapshot.tip().version);
-        if newer {
-            kept.snapshot = Some(snapshot);
-        }
+        let both = kept.snapshot.take().into_iter().chain([snapshot]);
+        kept.snapshot = both.max_by_key(|snapshot| snapshot.tip().version);
         Ok(())
     }
 

@@ -13,8 +13,8 @@ use crate::time::Time;
 
 /// How many bytes of groups one step reads.
 const STEP_BYTES: usize = 256 << 10;
-/// The window leaves second by second.
-const WINDOW_STEP_US: u64 = 1_000_000;
+/// The window leaves second by second: a key may be decided until the last microsecond of its own.
+const SECOND_LEFT_US: u64 = 999_999;
 
 /// A request about an order whose key is older than the outcome window: the engine answers it
 /// [`KeyTooOld`](Refusal::KeyTooOld), and only the journal can say more.
@@ -143,7 +143,7 @@ impl PastOrderSearch {
     /// When an order with this key can have been decided, first and last.
     pub const fn decided_between(key: OrderKey) -> (Time, Time) {
         let first = key.time().minus_micros(ORDER_KEY_FUTURE_US_MAX);
-        let last = key.time().plus_micros(ORDER_WINDOW_AGE_US).plus_micros(WINDOW_STEP_US);
+        let last = key.time().plus_micros(ORDER_WINDOW_AGE_US).plus_micros(SECOND_LEFT_US);
         (first, last)
     }
 

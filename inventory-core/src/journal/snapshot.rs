@@ -44,8 +44,8 @@ const ACCOUNTS_FORMAT: u16 = 3;
 
 const MAGIC: [u8; 8] = *b"INVSNAP\0";
 const HASH_BYTES: usize = 32;
-/// Bytes of an item without a name.
-const ITEM_BYTES_MIN: usize = 8 + 8 + 2;
+/// Bytes of an item without a name: UPC 8, price 8, length of the name 2.
+const ITEM_BYTES_MIN: usize = 18;
 /// Magic, format, version, group hash.
 const TIP_END: usize = 8 + 2 + 8 + HASH_BYTES;
 
@@ -256,7 +256,7 @@ fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<
 fn get_items(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     let count = from.try_get_u32_le()?;
     // A count makes no more room than the bytes that are there can fill.
-    let room = from.len() / ITEM_BYTES_MIN;
+    let room = from.chunks_exact(ITEM_BYTES_MIN).len();
     let room = usize::try_from(count).map_or(room, |count| count.min(room));
     state.catalogue.reserve(room);
     for _ in 0..count {

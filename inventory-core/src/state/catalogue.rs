@@ -268,4 +268,18 @@ mod tests {
         catalogue.undo_replace(&before);
         assert_eq!(catalogue.names, b"soup");
     }
+
+    #[test]
+    fn room_for_many_items_is_made_once() {
+        let mut catalogue = Catalogue::new(1);
+        catalogue.reserve(1_000);
+        assert!(catalogue.rows.capacity() >= 1_000 && catalogue.by_upc.capacity() >= 1_000);
+    }
+
+    #[test]
+    fn the_hash_of_a_code_is_its_own_and_that_of_the_seed() {
+        let hash_of = |seed, code| hash(&FixedState::with_seed(seed), Upc::new(code).unwrap());
+        assert_ne!(hash_of(1, 1), hash_of(1, 2));
+        assert_ne!(hash_of(1, 1), hash_of(2, 1));
+    }
 }

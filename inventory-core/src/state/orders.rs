@@ -447,13 +447,15 @@ mod tests {
         let (mut orders, keys) = window(2);
         let before_bytes = orders.bytes;
         let refused = |key| OutcomeRow { outcome: batch_of_refused_rows(1_000), ..row(key) };
-        orders.bytes_max = before_bytes + 2_000;
+        orders.bytes_max = before_bytes + 2 * batch_of_refused_rows(1_000).list_bytes();
         let third = NOW.plus_micros(2_000_000);
         orders.record(refused(OrderKey::from_parts(third, 1 << 8)));
         assert!(orders.has_room(NOW));
         orders.record(refused(OrderKey::from_parts(third, 2 << 8)));
         let later = NOW.plus_micros(ORDER_WINDOW_AGE_US_MIN + 1_000_000);
-        assert!(!orders.has_room(NOW) && orders.has_room(later));
+        assert!(!orders.has_room(NOW) && orders.has_room(later), "as many bytes as there may be");
+        assert!(orders.advance(later).is_none());
+        orders.record(refused(OrderKey::from_parts(third, 3 << 8)));
         assert!(orders.advance(NOW).is_none());
         let full_bytes = orders.bytes;
         let before = orders.advance(later).unwrap();
@@ -461,8 +463,9 @@ mod tests {
         assert!(!orders.has_room(later), "the next second is young still");
         orders.undo_advance(before);
         assert_eq!(orders.bytes, full_bytes);
-        orders.undo_record(OrderKey::from_parts(third, 2 << 8));
-        orders.undo_record(OrderKey::from_parts(third, 1 << 8));
+        for random in [3, 2, 1] {
+            orders.undo_record(OrderKey::from_parts(third, random << 8));
+        }
         assert_eq!(orders.bytes, before_bytes);
     }
 

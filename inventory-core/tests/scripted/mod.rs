@@ -1,7 +1,9 @@
 //! A journal that answers as it is told.
 #![allow(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
+use std::future::pending;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use inventory_core::Version;
@@ -21,6 +23,10 @@ pub enum Step {
     LoseTheRequest,
     /// Does not write it and says so.
     Fail,
+    /// Writes it and never answers.
+    WriteAndHang,
+    /// Does not write it and never answers.
+    Hang,
 }
 
 /// A memory journal behind a script; past the script's end it writes. Reads fail while `reads_fail` is not used up.
@@ -28,17 +34,28 @@ pub struct Scripted {
     pub journal: MemoryJournal,
     steps: Mutex<Vec<Step>>,
     reads_fail: Mutex<usize>,
+    readings: AtomicUsize,
 }
 
 impl Scripted {
     pub fn new(steps: &[Step], reads_fail: usize) -> Self {
         let steps = steps.iter().rev().copied().collect();
-        Self { journal: MemoryJournal::new(), steps: Mutex::new(steps), reads_fail: Mutex::new(reads_fail) }
+        Self {
+            journal: MemoryJournal::new(),
+            steps: Mutex::new(steps),
+            reads_fail: Mutex::new(reads_fail),
+            readings: AtomicUsize::new(0),
+        }
     }
 
     /// Lets the next so many reads fail.
     pub fn fail_reads(&self, count: usize) {
         *self.reads_fail.lock().unwrap() = count;
+    }
+
+    /// How often it was read.
+    pub fn readings(&self) -> usize {
+        self.readings.load(Ordering::Relaxed)
     }
 
     pub fn commit(&self, group: &Group) -> Commit {
@@ -57,6 +74,7 @@ impl Journal for Scripted {
     }
 
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        self.readings.fetch_add(1, Ordering::Relaxed);
         let fails = {
             let mut left = self.reads_fail.lock().unwrap();
             let fails = *left > 0;
@@ -79,6 +97,11 @@ impl Journal for Scripted {
             }
             Step::LoseTheRequest => Append::Unknown("no answer".into()),
             Step::Fail => Append::Failed("disk full".into()),
+            Step::WriteAndHang => {
+                self.journal.append(group).await;
+                pending().await
+            }
+            Step::Hang => pending().await,
         }
     }
 

@@ -193,7 +193,7 @@ impl Ledger {
                 _ => {
                     self.take(&Line { item, location, units: units.into() })?;
                     cost = with_row;
-                    units > 0 && !is_too_much
+                    !is_too_much
                 }
             };
             if !is_named_right || !is_true {
