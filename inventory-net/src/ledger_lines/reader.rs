@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_long_line_gives_its_memory_back() {
         let mut reader = LineReader::default();
-        reader.push(&[b'x'; 60_000], |_| {});
+        reader.push(&vec![b'x'; 60_000], |_| {});
         reader.push(b"\na", |_| {});
         assert!(reader.unfinished.capacity() <= KEPT_BYTES);
     }
