@@ -2,7 +2,7 @@
 //!
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
 //! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
-//! directory without a server; `bench` measures a server.
+//! directory without a server; `bench` measures a server; `ledger` takes and sends lines of credits and debits.
 
 pub mod args;
 pub mod csv_rows;
@@ -16,6 +16,7 @@ pub mod state;
 
 mod bench;
 mod demo;
+mod ledger;
 mod notice;
 mod once;
 mod order_rows;
@@ -30,7 +31,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use args::{Args, Command};
+use args::{Args, Command, LedgerCommand};
 use exit::Exit;
 use output::Output;
 
@@ -95,6 +96,10 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::Bench(wanted)) => {
             log_to_stderr("warn");
             bench::bench(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Ledger(wanted)) => {
+            log_to_stderr(if matches!(wanted, LedgerCommand::Serve(_)) { "info" } else { "warn" });
+            ledger::ledger(&wanted)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

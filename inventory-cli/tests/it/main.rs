@@ -15,6 +15,7 @@ mod contract;
 mod crashes;
 mod demo;
 mod harness;
+mod ledger;
 mod local_files;
 mod past;
 mod proxy;
