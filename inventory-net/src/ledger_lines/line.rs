@@ -3,6 +3,9 @@
 /// Most bytes of a line, without the LF that ends it: 64 KiB.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// So many digits and two decimals always fit 63 bits.
+const SAFE_DIGITS: usize = 16;
+
 /// Why a line is discarded. The first that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Discard {
@@ -54,12 +57,12 @@ pub type Entered<'a> = (&'a [u8], i64);
 /// assert_eq!(read_line(b"Marc Credit $2"), Err(Discard::Type));
 /// ```
 pub fn read_line(line: &[u8]) -> Result<Entered<'_>, Discard> {
-    let mut fields = line.split(|byte| is_white_space(*byte)).filter(|field| !field.is_empty());
-    let (Some(name), Some(kind), Some(amount), None) =
-        (fields.next(), fields.next(), fields.next(), fields.next())
-    else {
+    let (name, rest) = first_field(line);
+    let (kind, rest) = first_field(rest);
+    let (amount, rest) = first_field(rest);
+    if amount.is_empty() || !rest.iter().all(|byte| is_white_space(*byte)) {
         return Err(Discard::Fields);
-    };
+    }
     match kind {
         b"credit" => Ok((name, minor_units(amount)?)),
         // What fits is at most `i64::MAX`, which has a negative.
@@ -68,28 +71,34 @@ pub fn read_line(line: &[u8]) -> Result<Entered<'_>, Discard> {
     }
 }
 
+/// The first field, empty if there is none, and what follows it.
+#[inline]
+fn first_field(line: &[u8]) -> (&[u8], &[u8]) {
+    let start = line.iter().position(|byte| !is_white_space(*byte)).unwrap_or(line.len());
+    let line = line.get(start..).unwrap_or_default();
+    let end = line.iter().position(|byte| is_white_space(*byte)).unwrap_or(line.len());
+    line.split_at_checked(end).unwrap_or_default()
+}
+
 /// Space, tab, VT, FF, CR; LF is in no line.
 const fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 fn minor_units(text: &[u8]) -> Result<i64, Discard> {
-    let digits = text.strip_prefix(b"$").unwrap_or(text);
-    let point = digits.iter().position(|byte| *byte == b'.');
-    let (major, decimals) = match point.and_then(|at| digits.split_at_checked(at)) {
-        Some((major, [_, decimals @ ..])) => (major, decimals),
-        _ => (digits, &b"00"[..]),
+    let (major, tens, ones) = match text.strip_prefix(b"$").unwrap_or(text) {
+        [major @ .., b'.', tens] => (major, tens, &b'0'),
+        [major @ .., b'.', tens, ones] => (major, tens, ones),
+        major => (major, &b'0', &b'0'),
     };
-    let [tens, ones] = match *decimals {
-        [tens] => [tens, b'0'],
-        [tens, ones] => [tens, ones],
-        _ => return Err(Discard::Amount),
-    };
-    if major.is_empty() || !major.iter().chain([&tens, &ones]).all(u8::is_ascii_digit) {
+    let digits = major.iter().chain([tens, ones]);
+    if major.is_empty() || !digits.clone().all(u8::is_ascii_digit) {
         return Err(Discard::Amount);
     }
-    let digit = |byte: &u8| i64::from(byte.wrapping_sub(b'0'));
-    let mut digits = major.iter().chain([&tens, &ones]).map(digit);
+    let mut digits = digits.map(|byte| i64::from(byte.wrapping_sub(b'0')));
+    if major.len() <= SAFE_DIGITS {
+        return Ok(digits.fold(0i64, |sum, digit| sum.wrapping_mul(10).wrapping_add(digit)));
+    }
     let sum = digits.try_fold(0i64, |sum, digit| sum.checked_mul(10)?.checked_add(digit));
     sum.ok_or(Discard::TooLarge)
 }
