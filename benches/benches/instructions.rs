@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use bytes::BytesMut;
-use inventory_benches::{AnyError, BUYER, NOW, engine, order, receipt_of, settle, upc};
+use inventory_benches::{AnyError, BUYER, NOW, engine, ledger_lines, order, receipt_of, settle, upc};
 use inventory_core::journal::GroupBuilder;
 use inventory_core::machine::{Decision, apply, decide};
 use inventory_core::{
     Actor, AppendId, BulkEntries, Command as Wanted, Hash, NameColumn, OrderKey, Record, Time, Version,
 };
 use inventory_net::frame;
+use inventory_net::ledger_lines::LineReader;
 use inventory_net::limits::FRAME_BYTES_MAX;
 use inventory_net::message::{
     Done, Op, ReplyBody, RequestBody, RequestId, decode_reply, decode_request, encode_reply, encode_request,
@@ -42,7 +43,7 @@ const TOLERANCE: f64 = 1.05;
 /// What a case is called and what it does once for each purchase.
 type Case = (&'static str, fn() -> Result<(), AnyError>);
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     ("decide_and_apply", decide_and_apply),
     ("post_rows", post_rows),
     ("engine", through_the_engine),
@@ -51,6 +52,7 @@ const CASES: [Case; 8] = [
     ("decode_request", decode_a_request),
     ("encode_receipt", encode_a_receipt),
     ("decode_receipt", decode_a_receipt),
+    ("read_line", read_lines),
 ];
 
 fn main() -> ExitCode {
@@ -309,4 +311,15 @@ fn decode_a_receipt() -> Result<(), AnyError> {
         (0..PURCHASES).filter(|_| black_box(decode()).is_some()).count()
     });
     if decoded as u64 == PURCHASES { Ok(()) } else { Err("a receipt that cannot be read".into()) }
+}
+
+/// As many lines of credits and debits as there are purchases.
+fn read_lines() -> Result<(), AnyError> {
+    let text = ledger_lines(PURCHASES);
+    let mut sum = 0i64;
+    counted(|| {
+        let add = |line: Result<(&[u8], i64), _>| sum = sum.wrapping_add(line.map_or(0, |(_, minor)| minor));
+        LineReader::default().push(black_box(text.as_bytes()), add);
+    });
+    if sum == 0 { Err("lines that cannot be read".into()) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@ pub mod server;
 pub use inventory_load::shop::{UNITS_PER_ITEM, upc};
 
 use std::error::Error;
+use std::fmt::Write as _;
 
 use inventory_core::journal::Tip;
 use inventory_core::state::State;
@@ -117,4 +118,15 @@ pub fn settle(engine: &mut Engine<u64>) {
         engine.appended();
     }
     while engine.poll_reply().is_some() {}
+}
+
+/// So many lines of credits and debits, of scattered accounts and amounts.
+pub fn ledger_lines(count: u64) -> String {
+    (0..count).fold(String::new(), |mut text, sequence| {
+        let random = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let kind = if random % 2 == 0 { "credit" } else { "debit" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "customer{} {kind} ${}.{:02}", random % 5_000, random % 1_000, random % 100);
+        text
+    })
 }

@@ -55,11 +55,18 @@ impl Args {
             // Not from the environment: nobody loads a shop's server by mistake.
             bench.server = said(&"server").then(|| args.connect.server.clone());
         }
-        let for_clients_only = matches!(args.command, Some(Command::Serve(_) | Command::Demo(_)));
+        let for_clients_only = matches!(
+            args.command,
+            Some(
+                Command::Serve(_)
+                    | Command::Demo(_)
+                    | Command::Ledger(LedgerCommand::Serve(_) | LedgerCommand::Send(_))
+            )
+        );
         if let Some(option) =
             ["server", "state", "format"].into_iter().find(said).filter(|_| for_clients_only)
         {
-            let told = format!("--{option} is for clients; serve and demo take --data");
+            let told = format!("--{option} is for clients of the shop; servers take --data");
             return Err(command.error(ErrorKind::ArgumentConflict, told));
         }
         Ok(args)
@@ -106,6 +113,44 @@ pub enum LedgerCommand {
     /// Commands that ask a server, or look at a data directory.
     #[command(flatten)]
     Accounts(AccountCommand),
+    /// Take credits and debits as lines of text until a signal, then write the balances into a file.
+    ///
+    /// A line is NAME credit|debit AMOUNT, such as: Marc credit $2. SIGINT or SIGTERM: it accepts no more clients, reads those
+    /// that are connected to their end, and writes the balances, sorted by name. A second signal ends the reading at once.
+    #[command(override_usage = "inventory ledger serve PORT [OPTIONS]")]
+    Serve(LedgerServeArgs),
+    /// Send the lines of a file to such a server, and wait until it has kept them.
+    #[command(override_usage = "inventory ledger send PORT FILE [OPTIONS]")]
+    Send(LedgerSendArgs),
+}
+
+/// Settings of `ledger serve`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct LedgerServeArgs {
+    /// The port on 127.0.0.1; 0 for one that is free.
+    pub port: Option<u16>,
+    /// A data directory that keeps the balances; made at the first start [default: none, they end with the process].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the balances are written at the end.
+    #[arg(long, value_name = "FILE", default_value = "log.txt")]
+    pub log: PathBuf,
+    /// How long to wait at the end for clients that are connected, in seconds.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = parse::seconds)]
+    pub drain_seconds: Duration,
+}
+
+/// Settings of `ledger send`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct LedgerSendArgs {
+    /// The server's port.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The file of lines.
+    pub file: Option<PathBuf>,
+    /// The server's host.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub host: String,
 }
 
 /// Settings of `serve`.
@@ -117,6 +162,9 @@ pub struct ServeArgs {
     /// Where to listen, may be given several times [default: unix://DIR/inventory.sock and tcp://127.0.0.1:7411].
     #[arg(long, value_name = "URL")]
     pub listen: Vec<Address>,
+    /// Take credits and debits as lines of text on this address too, from whoever can reach it: tcp://127.0.0.1:7412.
+    #[arg(long, value_name = "URL")]
+    pub ledger_lines: Option<Address>,
     /// Fill an empty data directory with demo items and the users alice, bob and admin.
     #[arg(long)]
     pub demo_data: bool,

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use inventory_core::Refusal;
 use inventory_load::LoadError;
 use inventory_net::client::ClientError;
+use inventory_net::ledger_lines::LinesError;
 use inventory_net::message::Unavailable;
 use inventory_net::transport::BindError;
 
 use crate::csv_rows::CsvError;
+use crate::ledger::{LogError, SendError};
 use crate::notice::note;
 use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
@@ -65,13 +67,16 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<LoadError>() {
         return of_load(error);
     }
+    if cause.is::<SendError>() {
+        return Some(Exit::Unreachable);
+    }
     if cause.is::<RefusedHere>() || cause.is::<RowsRefused>() || cause.is::<NotRetained>() {
         return Some(Exit::Refused);
     }
     if cause.is::<UsageError>() || cause.is::<CsvError>() {
         return Some(Exit::Usage);
     }
-    cause.is::<BindError>().then_some(Exit::Failure)
+    (cause.is::<BindError>() || cause.is::<LinesError>() || cause.is::<LogError>()).then_some(Exit::Failure)
 }
 
 /// None if another cause says it.

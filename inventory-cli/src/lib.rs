@@ -2,7 +2,7 @@
 //!
 //! [`args`] says what can be asked, [`exit`] what the exit code says. `serve` and `demo` compose journal, engine and
 //! server; `shop` is what a client does, used alike by the one-shot commands and the shell; `past` looks at a data
-//! directory without a server; `bench` measures a server.
+//! directory without a server; `bench` measures a server; `ledger` takes and sends lines of credits and debits.
 
 pub mod args;
 pub mod csv_rows;
@@ -18,6 +18,7 @@ mod accounts;
 mod bench;
 mod demo;
 mod entry_rows;
+mod ledger;
 mod notice;
 mod once;
 mod order_rows;
@@ -101,6 +102,14 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::Ledger(LedgerCommand::Accounts(wanted))) => {
             log_to_stderr("warn");
             accounts::accounts(wanted, &args.connect, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Ledger(LedgerCommand::Serve(wanted))) => {
+            log_to_stderr("info");
+            ledger::serve(&wanted)
+        }
+        Some(Command::Ledger(LedgerCommand::Send(wanted))) => {
+            log_to_stderr("warn");
+            ledger::send(&wanted)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

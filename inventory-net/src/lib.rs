@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod connection;
 pub mod frame;
+pub mod ledger_lines;
 pub mod limits;
 pub mod message;
 mod outbox;

@@ -8,6 +8,7 @@
 
 mod case;
 mod growth;
+mod ledger;
 mod peer;
 mod plot;
 mod prepared;
@@ -54,6 +55,8 @@ struct Args {
 enum Mode {
     /// Show what a purchase costs with more items, more connections and a longer journal.
     Growth(growth::Growth),
+    /// Compare the taking of lines of credits and debits with the same exercise in Python.
+    Ledger(ledger::Ledger),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -64,6 +67,11 @@ fn main() -> anyhow::Result<()> {
             println!("{}", grown.tables());
             write_json(args.json.as_deref(), &grown)?;
             write_plot(args.plots.as_deref(), "growth.svg", &grown.plot())
+        }
+        Some(Mode::Ledger(ledger)) => {
+            let figures = ledger.measure()?;
+            print!("{}", figures.table());
+            write_json(args.json.as_deref(), &figures)
         }
         None => compare(&args),
     }

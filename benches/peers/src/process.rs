@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take to listen: one that finds millions of items reads them first.
@@ -30,6 +31,14 @@ impl Process {
     /// Waits until it listens on this port of the loopback interface.
     pub(crate) fn wait_for_port(&mut self, port: u16) -> anyhow::Result<()> {
         self.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Asks it to end, and waits until it has done so in good order.
+    pub(crate) fn interrupt(&mut self) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.0), Signal::INT)?;
+        let status = self.0.wait()?;
+        anyhow::ensure!(status.success(), "it ended badly: {status}");
+        Ok(())
     }
 
     /// Waits until it serves.

@@ -25,7 +25,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame", connection::frame),
     ("request", message::request),
     ("reply", message::reply),
@@ -35,6 +35,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("snapshot", state::snapshot),
     ("text", text::text),
     ("items", text::items),
+    ("lines", text::lines),
     ("history", history::history),
 ];
 

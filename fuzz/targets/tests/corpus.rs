@@ -102,6 +102,8 @@ fn write_the_seeds() {
     ] {
         seed("text", name, text.as_bytes());
     }
+    let lines = b"Marc credit $2\n\tZo\xc3\xab  debit 0.5 \r\n\xff credit 1\na debit 92233720368547758.08\nb credit .5\nc credit 1";
+    seed("lines", "some", &with(&[3], lines));
     seed(
         "items",
         "two",

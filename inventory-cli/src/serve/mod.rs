@@ -7,8 +7,8 @@ mod signals;
 
 pub(crate) use first_start::DEMO_USERS;
 pub(crate) use memory::MEMORY_BYTES_MIN;
-pub(crate) use node::{Node, runtime, socket_address};
-pub(crate) use signals::shutdown;
+pub(crate) use node::{Node, open_service, runtime, socket_address};
+pub(crate) use signals::{Signals, shutdown};
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -25,9 +25,13 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let shutdown = shutdown().context("cannot listen to signals")?;
         let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp, args.upkeep()).await?;
         let mut listening = String::new();
+        // Writing to a string cannot fail.
+        if let Some(address) = &args.ledger_lines {
+            let actual = node.take_lines(address, args.allow_plain_tcp).await?;
+            let _ = writeln!(listening, "taking lines on {actual}");
+        }
         for address in &listen_addresses(args)? {
             let actual = node.bind(address).await?;
-            // Writing to a string cannot fail.
             let _ = writeln!(listening, "listening on {actual}");
         }
         // After the listeners: a start that fails for want of a port leaves no users behind.
@@ -46,7 +50,7 @@ fn listen_addresses(args: &ServeArgs) -> anyhow::Result<Vec<Address>> {
 }
 
 /// Writes to standard output at once, so that whoever started the server can wait for it.
-fn say(text: &str) -> anyhow::Result<()> {
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -3,22 +3,31 @@
 use std::future::Future;
 use std::path::{self, Path};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use inventory_core::EngineConfig;
+use inventory_net::ledger_lines::LineServer;
 use inventory_net::password::PasswordOptions;
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
 use inventory_store::{FileJournal, FileJournalOptions, Upkeep};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::sleep;
 
 use super::first_start;
 use super::memory::Memory;
+use crate::ledger::log_counts;
 use crate::past::expect_no_backup;
 
 /// Polls of tasks after which the runtime looks at sockets and at what the journal's thread has done. A purchase waits for
 /// each of these once: among clients who keep the server busy the usual 61 and 31 polls are most of its time.
 const LOOK_INTERVAL: u32 = 8;
+
+/// How long clients that send lines may take to end when the server stops.
+const LINES_DRAIN: Duration = Duration::from_secs(10);
 
 /// The runtime of servers and clients alike: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
@@ -37,11 +46,29 @@ pub(crate) fn socket_address(data: &Path) -> anyhow::Result<Address> {
     Ok(format!("unix://{text}").parse()?)
 }
 
+/// The service on a data directory, which is made if it is not there: replays its journal.
+pub(crate) async fn open_service(
+    data: &Path,
+    engine: EngineConfig,
+    upkeep: Upkeep,
+) -> anyhow::Result<Service> {
+    expect_no_backup(data)?;
+    let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);
+    let options = ServiceOptions { engine, ..ServiceOptions::default() };
+    let service = Service::open(Arc::<FileJournal>::clone(&journal), options)
+        .await
+        .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
+    // After the replay, which needs the disk more.
+    journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
+    Ok(service)
+}
+
 /// A server on a data directory.
 #[derive(Debug)]
 pub(crate) struct Node {
     service: Service,
     server: Server,
+    lines: Option<LineServer>,
 }
 
 impl Node {
@@ -53,25 +80,31 @@ impl Node {
         allow_plain_tcp: bool,
         upkeep: Upkeep,
     ) -> anyhow::Result<Self> {
-        expect_no_backup(data)?;
         let passwords = PasswordOptions::default();
         let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
-        let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);
-        let options = ServiceOptions { engine, ..ServiceOptions::default() };
-        let service = Service::open(Arc::<FileJournal>::clone(&journal), options)
-            .await
-            .with_context(|| format!("cannot replay the journal in {}", data.display()))?;
-        // After the replay, which needs the disk more.
-        journal.keep_up(upkeep).context("cannot start the thread that looks after the journal")?;
+        let service = open_service(data, engine, upkeep).await?;
         let bind = BindOptions { allow_plain_tcp };
         let options = ServerOptions { connections_bytes_max, bind, passwords, ..ServerOptions::default() };
         let server = Server::new(service.clone(), options)?;
-        Ok(Self { service, server })
+        Ok(Self { service, server, lines: None })
     }
 
     /// Listens on an address too; gives it with the port that was chosen.
     pub(crate) async fn bind(&mut self, address: &Address) -> anyhow::Result<Address> {
         Ok(self.server.bind(address).await?)
+    }
+
+    /// Takes lines of credits and debits on an address; gives it with the port that was chosen.
+    pub(crate) async fn take_lines(
+        &mut self,
+        address: &Address,
+        allow_plain_tcp: bool,
+    ) -> anyhow::Result<Address> {
+        let bind = BindOptions { allow_plain_tcp };
+        let lines = LineServer::bind(address, bind, self.service.clone()).await?;
+        let actual = lines.address().clone();
+        self.lines = Some(lines);
+        Ok(actual)
     }
 
     /// Gives a server without users its first ones, and items if wanted and if it has none of its own. One that has
@@ -89,6 +122,22 @@ impl Node {
 
     /// Serves until `shutdown` is done, then answers what was received and saves a snapshot.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        self.server.run(shutdown).await.context("the server did not close in full")
+        let Self { server, lines, .. } = self;
+        let closing = match lines {
+            None => server.run(shutdown).await,
+            // Its clients end first: they need the service.
+            Some(lines) => server.run(run_lines(lines, shutdown)).await,
+        };
+        closing.context("the server did not close in full")
     }
+}
+
+/// Takes lines until `shutdown` is done, and what is on its way then. If that must end before, the shop goes on without.
+async fn run_lines(lines: LineServer, shutdown: impl Future<Output = ()>) {
+    let shutdown = shutdown.shared();
+    match lines.run(shutdown.clone(), async { sleep(LINES_DRAIN).await }).await {
+        Ok(counts) => log_counts(&counts),
+        Err(error) => tracing::error!("no more lines of credits and debits are taken: {error}"),
+    }
+    shutdown.await;
 }

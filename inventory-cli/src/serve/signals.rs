@@ -1,27 +1,42 @@
-//! The signals that stop the server.
+//! The signals that stop a server.
 
 use std::future::Future;
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 
+/// SIGINT and SIGTERM, from when this was made.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Listens to them from now on.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Listens to SIGINT and SIGTERM from now on. The future is done at the first; the second ends the process.
 pub(crate) fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     Ok(async move {
-        let mut next = async move || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        next().await;
+        signals.next().await;
         tracing::info!("stopping: answering what was received; a second signal stops at once");
         tokio::spawn(async move {
-            next().await;
+            signals.next().await;
             tracing::warn!("stopped at once by a second signal");
             std::process::exit(Exit::Failure.code().into());
         });

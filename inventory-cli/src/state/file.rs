@@ -1,8 +1,8 @@
 //! Files that are replaced whole, appended to durably, set aside when damaged, and locked between processes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,16 +28,22 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 
 /// Puts these bytes in the place of the file at once and durably: after a crash there is the old file or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    replace_with(path, 0o600, |file| file.write_all(bytes)).map_err(StateError::write(path))
+}
+
+/// Puts what is written into a new file of this mode (less what the process's mask takes) in the place of the file, at once
+/// and durably.
+pub(crate) fn replace_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let dir = parent(path);
-    let replaced = || {
-        // A temporary file has mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        sync_dir(dir)
-    };
-    replaced().map_err(StateError::write(path))
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_dir(dir)
 }
 
 /// Adds these bytes at the end of the file, durably and whole: what a failed attempt wrote is cut off again.

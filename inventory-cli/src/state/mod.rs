@@ -7,7 +7,9 @@ mod file;
 mod session;
 mod slug;
 
-pub(crate) use file::{Lock, append, create_dir, read, replace, set_aside, set_aside_and_replace};
+pub(crate) use file::{
+    Lock, append, create_dir, read, replace, replace_with, set_aside, set_aside_and_replace,
+};
 pub use session::SavedSession;
 
 use std::env;

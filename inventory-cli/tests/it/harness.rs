@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -171,6 +172,19 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it says this on standard error.
+    pub(crate) fn wait_until_it_tells(&self, text: &str) {
+        loop {
+            // Not by reading on: the server writes at the same offset.
+            let mut bytes = vec![0; usize::try_from(self.err.metadata().unwrap().len()).unwrap()];
+            self.err.read_exact_at(&mut bytes, 0).unwrap();
+            if String::from_utf8_lossy(&bytes).contains(text) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Waits for its end.

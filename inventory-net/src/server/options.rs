@@ -48,9 +48,7 @@ const OTHER_FILES: u64 = 64;
 impl ServerOptions {
     /// The most connections that the settings and the limit on open files allow.
     pub(super) fn connections_allowed(&self) -> usize {
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let allowed = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
-        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+        let allowed = files_for_connections();
         if allowed < self.connections_max {
             tracing::warn!(
                 "the limit on open files leaves room for {allowed} connections instead of {}: raise it (ulimit -n)",
@@ -66,4 +64,11 @@ impl ServerOptions {
         }
         self.connections_max.min(allowed).min(fit).clamp(1, tokio::sync::Semaphore::MAX_PERMITS)
     }
+}
+
+/// The most connections that the limit on open files leaves room for; at least one.
+pub(crate) fn files_for_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let allowed = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
+    usize::try_from(allowed).unwrap_or(usize::MAX)
 }

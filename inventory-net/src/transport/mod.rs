@@ -8,6 +8,7 @@ mod tcp;
 mod unix;
 
 pub use address::{Address, AddressError};
+pub(crate) use tcp::bind_tcp;
 
 use std::{fmt, io};
 
@@ -38,6 +39,9 @@ pub enum BindError {
          use a loopback address such as tcp://127.0.0.1:7411, or allow plain TCP explicitly"
     )]
     PlainTcp(Address),
+    /// What listens takes connections over plain TCP only.
+    #[error("{0} is no address of plain TCP: write it as tcp://host:port")]
+    NotTcp(Address),
     /// Something that is no socket has the path.
     #[error("{0} names a file that is no socket: choose another path, or move the file away")]
     NotASocket(Address),

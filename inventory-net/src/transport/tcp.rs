@@ -40,17 +40,8 @@ impl Transport for Tcp {
     }
 
     async fn bind(&self, address: &Address, options: BindOptions) -> Result<Box<dyn Listener>, BindError> {
-        let failed = |source| bind_error(address, source);
-        let places: Vec<SocketAddr> = lookup_host(address.rest()).await.map_err(failed)?.collect();
-        // All of them, so that a name that also means a public address is not taken by chance.
-        if !options.allow_plain_tcp && places.iter().any(|place| !place.ip().is_loopback()) {
-            return Err(BindError::PlainTcp(address.clone()));
-        }
-        let no_place = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-        let place = places.first().copied().ok_or_else(no_place).map_err(failed)?;
-        let listener = listen(place).map_err(failed)?;
-        let actual = listener.local_addr().map_err(failed)?;
-        Ok(Box::new(TcpAccept { listener, address: address.with_rest(actual.to_string()) }))
+        let (listener, address) = bind_tcp(address, options).await?;
+        Ok(Box::new(TcpAccept { listener, address }))
     }
 
     async fn connect(&self, rest: &str) -> io::Result<Box<dyn Stream>> {
@@ -58,6 +49,27 @@ impl Transport for Tcp {
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
     }
+}
+
+/// A listener on an address of plain TCP, and where it really listens.
+pub(crate) async fn bind_tcp(
+    address: &Address,
+    options: BindOptions,
+) -> Result<(TcpListener, Address), BindError> {
+    if address.scheme() != Tcp.scheme() {
+        return Err(BindError::NotTcp(address.clone()));
+    }
+    let failed = |source| bind_error(address, source);
+    let places: Vec<SocketAddr> = lookup_host(address.rest()).await.map_err(failed)?.collect();
+    // All of them, so that a name that also means a public address is not taken by chance.
+    if !options.allow_plain_tcp && places.iter().any(|place| !place.ip().is_loopback()) {
+        return Err(BindError::PlainTcp(address.clone()));
+    }
+    let no_place = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    let place = places.first().copied().ok_or_else(no_place).map_err(failed)?;
+    let listener = listen(place).map_err(failed)?;
+    let actual = listener.local_addr().map_err(failed)?;
+    Ok((listener, address.with_rest(actual.to_string())))
 }
 
 fn listen(place: SocketAddr) -> io::Result<TcpListener> {

@@ -1,0 +1,72 @@
+//! `inventory ledger serve`: a server for lines and nothing else, until a signal; then the log.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use inventory_core::EngineConfig;
+use inventory_core::journal::Volatile;
+use inventory_net::ledger_lines::{Discard, LineCounts, LineServer};
+use inventory_net::service::{CloseError, Service, ServiceOptions};
+use inventory_net::transport::{Address, BindOptions};
+use inventory_store::Upkeep;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::log;
+use crate::args::LedgerServeArgs;
+use crate::serve::{Signals, open_service, runtime, say};
+
+/// Serves until the first signal, then waits for the connected clients until the second one, or for so long.
+pub(crate) fn serve(port: u16, args: &LedgerServeArgs) -> anyhow::Result<()> {
+    let log = log::place(&args.log)?;
+    runtime()?.block_on(async {
+        let signals = Mutex::new(Signals::listen().context("cannot listen to signals")?);
+        let service = open(args).await?;
+        let address: Address = format!("tcp://127.0.0.1:{port}").parse()?;
+        let lines = LineServer::bind(&address, BindOptions::default(), service.clone()).await?;
+        say(&format!("listening on {}\n", lines.address()))?;
+        let drain = async {
+            signals.lock().await.next().await;
+            tracing::info!("stopping: reading connected clients to their end; a second signal ends the wait");
+        };
+        let cut = async {
+            let mut signals = signals.lock().await;
+            tokio::select! {
+                () = signals.next() => {}
+                () = sleep(args.drain_seconds) => {}
+            }
+        };
+        let counts = lines.run(drain, cut).await?;
+        log_counts(&counts);
+        match service.close().await {
+            Err(CloseError::Snapshot(_)) if args.data.is_none() => {}
+            Err(CloseError::Snapshot(error)) => {
+                tracing::warn!("the snapshot could not be saved, the next start takes longer: {error}");
+            }
+            closed => closed.context("the server did not close in full")?,
+        }
+        Ok(service.with_state(|state| log::write(&log, state))?)
+    })
+}
+
+async fn open(args: &LedgerServeArgs) -> anyhow::Result<Service> {
+    match &args.data {
+        Some(data) => open_service(data, EngineConfig::default(), Upkeep::default()).await,
+        None => Ok(Service::open(Arc::new(Volatile::new()), ServiceOptions::default()).await?),
+    }
+}
+
+/// Says in the process's log what became of all lines.
+pub(crate) fn log_counts(counts: &LineCounts) {
+    let mut reasons = String::new();
+    for why in Discard::ALL {
+        let lines = counts.discarded(why);
+        if lines > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(reasons, ", {lines} {}", why.name());
+        }
+    }
+    let (clients, accepted, discarded) = (counts.clients, counts.accepted, counts.discarded_in_all());
+    tracing::info!("{clients} clients, {accepted} lines accepted, {discarded} discarded{reasons}");
+}

@@ -1,0 +1,445 @@
+//! `inventory ledger serve` and `send`, and `serve --ledger-lines`: what clients that only write lines can count on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::harness::{Place, Ran, Server, clean, inventory};
+
+impl Place {
+    fn ledger_command(&self, args: &[&str]) -> Command {
+        let mut command = inventory(self.path());
+        command.args(["ledger", "serve", "0"]).args(args);
+        command
+    }
+
+    fn ledger(&self, args: &[&str]) -> Server {
+        Server::start(self.ledger_command(args)).unwrap()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log.txt")).unwrap()
+    }
+
+    /// Writes a file of lines and gives the command that sends it.
+    fn send_command(&self, port: u16, name: &str, lines: impl AsRef<[u8]>) -> Command {
+        fs::write(self.path().join(name), lines).unwrap();
+        let mut command = inventory(self.path());
+        command.args(["ledger", "send", &port.to_string(), name]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn send(&self, port: u16, name: &str, lines: impl AsRef<[u8]>) -> Ran {
+        self.send_command(port, name, lines).output().unwrap().into()
+    }
+}
+
+fn port(server: &Server) -> u16 {
+    server.listening[0].rsplit(':').next().unwrap().parse().unwrap()
+}
+
+fn connect(port: u16) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", port)).unwrap()
+}
+
+/// Ends the sending and waits until the server says that it has kept everything.
+fn kept(client: TcpStream) -> io::Result<()> {
+    client.shutdown(Shutdown::Write)?;
+    closed(client)
+}
+
+/// Waits until the server closes the connection without a word.
+fn closed(mut client: TcpStream) -> io::Result<()> {
+    assert_eq!(client.read(&mut [0])?, 0);
+    Ok(())
+}
+
+/// As a client that knows nothing but sockets.
+fn write_lines(port: u16, lines: impl AsRef<[u8]>) {
+    let mut client = connect(port);
+    client.write_all(lines.as_ref()).unwrap();
+    kept(client).unwrap();
+}
+
+fn interrupt(server: Server) -> Ran {
+    server.signal(Signal::INT);
+    server.ended()
+}
+
+#[test]
+fn a_hundred_senders_at_once_and_a_signal_leave_an_exact_log() {
+    let place = Place::new();
+    let server = place.ledger(&[]);
+    fs::write(place.path().join("small.txt"), "Marc credit $2\nMarc debit $1\n").unwrap();
+    let mut send = inventory(place.path());
+    send.args(["ledger", "send", &port(&server).to_string(), "small.txt"]);
+    let senders: Vec<_> = (0..100).map(|_| send.spawn().unwrap()).collect();
+    for mut sender in senders {
+        assert!(sender.wait().unwrap().success());
+    }
+    interrupt(server).exits(0).tells("100 clients, 200 lines accepted, 0 discarded");
+    assert_eq!(place.log(), "Marc $100.00\n");
+}
+
+/// The next of a sequence that looks random.
+fn next(random: &mut u64) -> u32 {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    u32::try_from(*random >> 33).unwrap()
+}
+
+/// Lines of one client, one in ten of them invalid, and what the others add up to.
+fn random_lines(client: u64, count: u64, balances: &mut BTreeMap<String, i128>) -> String {
+    let mut random = client;
+    let mut lines = String::new();
+    for _ in 0..count {
+        let names = ["Marc", "Zoë", "名前", "marc", "MARC", "a\u{a0}b", "$5", "credit", "🦀", "\u{1}"];
+        let name = format!("{}{}", names[next(&mut random) as usize % names.len()], next(&mut random) % 50);
+        let cents = next(&mut random) % 1_000_000;
+        let sign = if next(&mut random).is_multiple_of(2) { 1 } else { -1 };
+        let kind = if sign == 1 { "credit" } else { "debit" };
+        let (major, minor) = (cents / 100, cents % 100);
+        let (text, cents) = match next(&mut random) % 5 {
+            0 => (format!("${major}"), major * 100),
+            1 => (format!("{major}.{}", minor / 10), cents / 10 * 10),
+            2 => (format!("0000{major}.{minor:02}"), cents),
+            _ => (format!("${major}.{minor:02}"), cents),
+        };
+        match next(&mut random) % 20 {
+            0 => writeln!(lines, "{name} {kind} -{text}").unwrap(),
+            1 => writeln!(lines, "{name} {kind}ed {text}").unwrap(),
+            choice => {
+                let (gap, end) = [(" ", ""), ("\t\t", "\r"), (" \u{b}\u{c} ", "  ")][choice as usize % 3];
+                writeln!(lines, "{gap}{name}{gap}{kind}{gap}{text}{end}").unwrap();
+                *balances.entry(name).or_default() += sign * i128::from(cents);
+            }
+        }
+    }
+    lines
+}
+
+fn expected(balances: &BTreeMap<String, i128>) -> String {
+    balances.iter().fold(String::new(), |mut log, (name, cents)| {
+        let sign = if *cents < 0 { "-" } else { "" };
+        let cents = cents.unsigned_abs();
+        writeln!(log, "{name} ${sign}{}.{:02}", cents / 100, cents % 100).unwrap();
+        log
+    })
+}
+
+#[test]
+fn fifty_clients_of_ten_thousand_lines_leave_the_exact_sums() {
+    for data in [&[][..], &["--data", "data"]] {
+        let place = Place::new();
+        let server = place.ledger(data);
+        let mut balances = BTreeMap::new();
+        let senders: Vec<_> = (1..=50)
+            .map(|client| {
+                let lines = random_lines(client, 10_000, &mut balances);
+                place.send_command(port(&server), &format!("{client}.txt"), lines).spawn().unwrap()
+            })
+            .collect();
+        for sender in senders {
+            Ran::from(sender.wait_with_output().unwrap()).exits(0);
+        }
+        interrupt(server).exits(0).tells("50 clients, ");
+        let (log, expected) = (place.log(), expected(&balances));
+        assert!(log.lines().count() > 400);
+        for (line, wanted) in log.lines().zip(expected.lines()) {
+            assert_eq!(line, wanted);
+        }
+        assert_eq!(log, expected);
+    }
+}
+
+#[test]
+fn each_invalid_line_is_discarded_and_no_other() {
+    let place = Place::new();
+    let server = place.ledger(&[]);
+    let mut lines =
+        b"a credit 1\n\n \nb\na credit\na credit 1 2\na Credit 1\na credit $\na credit 1.234\n".to_vec();
+    lines.extend_from_slice(b"\xff credit 1\nb debit \xc3\x28\na credit -1\n\xef\xbb\xbfbom credit 1\n");
+    lines.extend_from_slice(
+        b"big credit 000000000000000000000000000001\nbig credit 999999999999999999999999999999\n",
+    );
+    lines.extend_from_slice(
+        b"max credit 92233720368547758.07\nmax credit 0.01\nmax credit 92233720368547758.08\n",
+    );
+    lines.extend_from_slice(
+        b"min debit 92233720368547758.07\nmin debit 0.01\nmin debit .02\nmin debit 0.02\nzero credit 0",
+    );
+    write_lines(port(&server), &lines);
+    interrupt(server).exits(0).tells(
+        "1 clients, 7 lines accepted, 16 discarded, 2 not UTF-8, 5 not three fields, 1 neither credit nor debit, \
+         4 no amount, 2 amount too large, 2 refused by the account",
+    );
+    assert_eq!(
+        place.log(),
+        "a $1.00\nbig $1.00\nmax $92233720368547758.07\nmin $-92233720368547758.08\nzero $0.00\n\u{feff}bom $1.00\n"
+    );
+}
+
+#[test]
+fn garbage_and_an_endless_line_cost_nobody_else_anything() {
+    let place = Place::new();
+    let server = place.ledger(&[]);
+    let mut random = 7;
+    let garbage: Vec<u8> = (0..1 << 20).map(|_| next(&mut random).to_le_bytes()[0]).collect();
+    write_lines(port(&server), &garbage);
+    let mut endless = connect(port(&server));
+    for _ in 0..64 {
+        endless.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    }
+    write_lines(port(&server), "Marc credit 5");
+    endless.write_all(b" credit 1\nZoe debit 2").unwrap();
+    kept(endless).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kib < 64 << 10, "{peak_kib} KiB");
+    interrupt(server).exits(0).tells(" too long");
+    let log = place.log();
+    assert!(log.contains("Marc $5.00\n") && log.contains("Zoe $-2.00\n"), "{log}");
+}
+
+#[test]
+fn a_thousand_clients_at_once_are_all_heard() {
+    let place = Place::new();
+    let server = place.ledger(&[]);
+    let mut clients: Vec<TcpStream> = (0..1_000).map(|_| connect(port(&server))).collect();
+    for client in &mut clients {
+        client.write_all(b"Marc credit $2\nMarc deb").unwrap();
+    }
+    for client in &mut clients {
+        client.write_all(b"it $1").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+    }
+    for client in clients {
+        closed(client).unwrap();
+    }
+    interrupt(server).exits(0).tells("1000 clients, 2000 lines accepted");
+    assert_eq!(place.log(), "Marc $1000.00\n");
+}
+
+#[test]
+fn a_signal_lets_connected_clients_finish_and_accepts_those_that_the_system_has_connected() {
+    let place = Place::new();
+    let server = place.ledger(&[]);
+    // Nobody accepts these before the signal comes.
+    server.signal(Signal::STOP);
+    let waiting: Vec<TcpStream> = (0..50).map(|_| connect(port(&server))).collect();
+    server.signal(Signal::INT);
+    server.signal(Signal::CONT);
+    for mut client in waiting {
+        client.write_all(b"Marc credit 1.5\nMarc credit .5\nMarc credit 0.5").unwrap();
+        kept(client).unwrap();
+    }
+    server.ended().exits(0).tells("50 clients, 100 lines accepted, 50 discarded");
+    assert_eq!(place.log(), "Marc $100.00\n");
+}
+
+#[test]
+fn a_second_signal_or_time_ends_the_wait_for_a_client_that_never_closes() {
+    for drain in ["0.2", "3600"] {
+        let place = Place::new();
+        let server = place.ledger(&["--drain-seconds", drain]);
+        let mut idle = connect(port(&server));
+        idle.write_all(b"Marc credit 1\nMarc credit 1").unwrap();
+        // Behind it: what the idle client sent has been read when this one is kept.
+        write_lines(port(&server), "Zoe credit 1");
+        server.signal(Signal::INT);
+        if drain == "3600" {
+            // Two signals at once are one: the second counts once the first was heard.
+            server.wait_until_it_tells("stopping");
+            server.signal(Signal::TERM);
+        }
+        server.ended().exits(0).tells("1 clients have not ended and are cut");
+        assert_eq!(place.log(), "Marc $1.00\nZoe $1.00\n");
+        assert_eq!(idle.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn senders_that_a_signal_meets_half_way_are_kept_whole() {
+    let place = Place::new();
+    let server = place.ledger(&["--data", "data"]);
+    let lines = "Marc credit 0.01\n".repeat(100_000);
+    let first = place.send_command(port(&server), "1.txt", &lines).spawn().unwrap();
+    let second = place.send_command(port(&server), "2.txt", &lines).spawn().unwrap();
+    // Once one is connected; whoever comes too late is told so.
+    write_lines(port(&server), "Zoe credit 1");
+    server.signal(Signal::INT);
+    let mut cents = 0;
+    for sender in [first, second] {
+        let ran = Ran::from(sender.wait_with_output().unwrap());
+        assert!(ran.code == 0 || ran.code == 3, "{ran:#?}");
+        cents += if ran.code == 0 { 100_000 } else { 0 };
+    }
+    server.ended().exits(0);
+    let marc = if cents == 0 { String::new() } else { format!("Marc ${}.00\n", cents / 100) };
+    assert_eq!(place.log(), format!("{marc}Zoe $1.00\n"));
+}
+
+#[test]
+fn a_data_directory_keeps_the_balances() {
+    let place = Place::new();
+    let data = ["--data", "data"];
+    let server = place.ledger(&data);
+    place.send(port(&server), "a.txt", "Marc credit $2\n").exits(0);
+    interrupt(server).exits(0);
+    let server = place.ledger(&data);
+    place.send(port(&server), "a.txt", "Marc debit $5\nZoe credit 1\n").exits(0);
+    interrupt(server).exits(0);
+    assert_eq!(place.log(), "Marc $-3.00\nZoe $1.00\n");
+    // Without one, nothing is left.
+    interrupt(place.ledger(&[])).exits(0);
+    assert_eq!(place.log(), "");
+}
+
+#[test]
+fn what_a_closed_sender_saw_survives_a_kill_and_no_other_looks_like_it() {
+    let place = Place::new();
+    let data = ["--data", "data"];
+    let mut cents = 0;
+    for _ in 0..3 {
+        let server = place.ledger(&data);
+        let lines = "Marc credit 0.01\n".repeat(20_000);
+        place.send(port(&server), "a.txt", &lines).exits(0);
+        cents += 20_000;
+        let mut open = connect(port(&server));
+        open.write_all(b"Zoe credit 1\n").unwrap();
+        write_lines(port(&server), "Marc credit 1");
+        cents += 100;
+        server.kill();
+        // Its line was read, and it had not said that it was done.
+        assert_eq!(open.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+    interrupt(place.ledger(&data)).exits(0);
+    let log = place.log();
+    assert!(log.starts_with(&format!("Marc ${}.00\n", cents / 100)), "{log}");
+}
+
+#[test]
+fn a_server_that_dies_while_a_file_is_sent_is_told_with_how_far_it_came() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let lines = "Marc credit 1\n".repeat(1 << 20);
+    let sender = place.send_command(port, "a.txt", &lines).spawn().unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.read_exact(&mut vec![0; 1 << 20]).unwrap();
+    // With bytes that nobody has read: the system resets the connection.
+    drop(server);
+    let ran = Ran::from(sender.wait_with_output().unwrap()).exits(3).tells("broke off after");
+    ran.tells(&format!("of {} bytes were sent", lines.len()));
+}
+
+#[test]
+fn without_arguments_the_usage_is_one_line() {
+    let place = Place::new();
+    for (args, usage) in [
+        (&["serve"][..], "usage: inventory ledger serve PORT\n"),
+        (&["send"], "usage: inventory ledger send PORT FILE\n"),
+        (&["send", "5000"], "usage: inventory ledger send PORT FILE\n"),
+    ] {
+        let ran = Ran::from(inventory(place.path()).arg("ledger").args(args).output().unwrap()).exits(2);
+        assert_eq!((ran.err.as_str(), ran.out.as_str()), (usage, ""));
+    }
+}
+
+#[test]
+fn what_cannot_be_served_or_sent_is_told() {
+    let place = Place::new();
+    let run = |args: &[&str]| Ran::from(inventory(place.path()).arg("ledger").args(args).output().unwrap());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken_port = taken.local_addr().unwrap().port().to_string();
+    run(&["serve", &taken_port]).exits(4).tells("another server listens on").tells("choose another");
+    drop(taken);
+    fs::write(place.path().join("a.txt"), "Marc credit 1\n").unwrap();
+    run(&["send", &taken_port, "a.txt"]).exits(3).tells("cannot reach a ledger server at 127.0.0.1:");
+    run(&["send", &taken_port, "missing.txt"]).exits(2).tells("missing.txt").tells("No such file");
+    run(&["send", &taken_port, "."]).exits(2).tells("is a directory");
+    for port in ["65536", "-1", "x", ""] {
+        run(&["serve", port]).exits(2);
+        run(&["send", port, "a.txt"]).exits(2);
+    }
+    run(&["serve", "0", "--log", "."]).exits(2).tells("is a directory");
+    run(&["serve", "0", "--log", "missing/log.txt"]).exits(2).tells("no such directory");
+    run(&["serve", "0", "--data", "a.txt"]).exits(4).tells("a.txt");
+    // Whatever answers is something else.
+    let shop = Server::start(place.serve_command(&["--listen", "tcp://127.0.0.1:0"])).unwrap();
+    run(&["send", &port(&shop).to_string(), "a.txt"]).exits(3).tells("ledger server");
+}
+
+/// Needs `unshare` (util-linux), and root or user namespaces.
+#[test]
+fn a_full_disk_keeps_the_log_from_before() {
+    let place = Place::new();
+    let disk = place.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let disk = disk.display();
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=700 tmpfs {disk} && printf 'before\\n' > {disk}/log.txt && \
+         exec {} ledger serve 0 --log {disk}/log.txt",
+        env!("CARGO_BIN_EXE_inventory"),
+    );
+    let mut command = Command::new("unshare");
+    clean(&mut command, place.path());
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "sh", "-c", &script]);
+    let server = Server::start(command).unwrap();
+    // The directory of the other namespace, which ends with the server: held from here.
+    let inside = fs::File::open(format!("/proc/{}/root{disk}", server.pid())).unwrap();
+    let lines = (0..10_000).fold(String::new(), |mut lines, n| {
+        writeln!(lines, "account{n} credit 1").unwrap();
+        lines
+    });
+    write_lines(port(&server), lines);
+    interrupt(server).exits(4).tells("cannot write").tells("what it held before is kept");
+    let seen = fs::read_dir(format!("/proc/self/fd/{}", inside.as_raw_fd())).unwrap();
+    let names: Vec<_> = seen.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["log.txt"]);
+    let log = fs::read_to_string(format!("/proc/self/fd/{}/log.txt", inside.as_raw_fd())).unwrap();
+    assert_eq!(log, "before\n");
+}
+
+#[test]
+fn a_shops_server_takes_lines_too() {
+    let place = Place::new();
+    let args = ["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"];
+    let server = Server::start(place.serve_command(&args)).unwrap();
+    let told = server.before.iter().find_map(|line| line.strip_prefix("taking lines on tcp://127.0.0.1:"));
+    let lines_port: u16 = told.unwrap().parse().unwrap();
+    place.send(lines_port, "a.txt", "Marc credit $2\nMarc debit $1\n").exits(0);
+    // One that is not done when the signal comes is read to its end.
+    let mut client = connect(lines_port);
+    client.write_all(b"Marc credit $2\nMarc deb").unwrap();
+    server.signal(Signal::TERM);
+    client.write_all(b"it $1").unwrap();
+    kept(client).unwrap();
+    server.ended().exits(0).tells("2 clients, 4 lines accepted");
+    let data = place.data();
+    interrupt(place.ledger(&["--data", data.to_str().unwrap()])).exits(0);
+    assert_eq!(place.log(), "Marc $2.00\n");
+}
+
+#[test]
+fn lines_from_other_machines_have_to_be_allowed() {
+    let place = Place::new();
+    let args = ["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://0.0.0.0:0"];
+    Server::start(place.serve_command(&args))
+        .err()
+        .unwrap()
+        .exits(4)
+        .tells("can be reached from other machines");
+    let unix = ["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "unix:///tmp/x"];
+    Server::start(place.serve_command(&unix)).err().unwrap().exits(4).tells("no address of plain TCP");
+}

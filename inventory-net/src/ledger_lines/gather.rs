@@ -1,0 +1,200 @@
+//! Lines of all clients on their way into batches: columns that fill while batches before them are decided and written.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use inventory_core::limits::{ENTRIES_BATCH_MAX, ENTRIES_NAME_BYTES_MAX};
+use inventory_core::{BulkEntries, BulkEntriesError, NameColumn, OrderKey};
+
+use super::line::{Discard, Entered};
+
+/// Full batches that may wait to be posted; with so many, nothing more is read from clients.
+const FULL_MAX: usize = 8;
+/// Room for names that a new batch begins with, in bytes.
+const NAMES_BYTES: usize = 64 << 10;
+
+/// The rows of one batch. They are 1 to [`ENTRIES_BATCH_MAX`] once something was put in.
+#[derive(Debug)]
+pub(super) struct Columns {
+    names: NameColumn,
+    amounts: Vec<i64>,
+}
+
+impl Columns {
+    fn new() -> Self {
+        Self {
+            names: NameColumn::with_capacity(ENTRIES_BATCH_MAX, NAMES_BYTES),
+            amounts: Vec::with_capacity(ENTRIES_BATCH_MAX),
+        }
+    }
+
+    fn has_room_for(&self, name: &[u8]) -> bool {
+        self.amounts.len() < ENTRIES_BATCH_MAX
+            && self.names.bytes().len().saturating_add(name.len()) <= ENTRIES_NAME_BYTES_MAX
+    }
+
+    /// The batch under this key.
+    pub(super) fn entries(self, key: OrderKey) -> Result<BulkEntries, BulkEntriesError> {
+        BulkEntries::new(key, self.names, self.amounts)
+    }
+}
+
+/// What became of lines, so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// Lines whose entries were posted.
+    pub accepted: u64,
+    discarded: [u64; Discard::ALL.len()],
+    /// Clients that have connected.
+    pub clients: u64,
+}
+
+impl LineCounts {
+    /// Lines that were discarded for this reason.
+    pub fn discarded(&self, why: Discard) -> u64 {
+        let place = Discard::ALL.iter().position(|reason| *reason == why);
+        place.and_then(|place| self.discarded.get(place)).copied().unwrap_or_default()
+    }
+
+    /// Lines that were discarded.
+    pub fn discarded_in_all(&self) -> u64 {
+        self.discarded.iter().sum()
+    }
+
+    pub(super) fn count_discarded(&mut self, why: Discard, lines: u64) {
+        let place = Discard::ALL.iter().position(|reason| *reason == why);
+        if let Some(count) = place.and_then(|place| self.discarded.get_mut(place)) {
+            *count = count.saturating_add(lines);
+        }
+    }
+}
+
+/// Gathers the lines of all clients. Batches are numbered from 1 in the order in which they fill.
+#[derive(Debug)]
+pub(super) struct Gatherer {
+    open: Columns,
+    open_number: u64,
+    full: VecDeque<Columns>,
+    pub(super) counts: LineCounts,
+}
+
+impl Gatherer {
+    pub(super) fn new() -> Self {
+        Self { open: Columns::new(), open_number: 1, full: VecDeque::new(), counts: LineCounts::default() }
+    }
+
+    /// Takes a line.
+    pub(super) fn put(&mut self, line: Result<Entered<'_>, Discard>) {
+        let (name, amount) = match line {
+            Ok(entered) => entered,
+            Err(why) => return self.counts.count_discarded(why, 1),
+        };
+        if !self.open.has_room_for(name) {
+            self.close_open();
+        }
+        // A name of one line and those of an unfinished batch are far from 4 GiB.
+        if self.open.names.push(name) {
+            self.open.amounts.push(amount);
+        }
+    }
+
+    fn close_open(&mut self) {
+        self.full.push_back(mem::replace(&mut self.open, Columns::new()));
+        self.open_number = self.open_number.saturating_add(1);
+    }
+
+    /// Whether more may be put in.
+    pub(super) fn has_room(&self) -> bool {
+        self.full.len() < FULL_MAX
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.open.amounts.is_empty()
+    }
+
+    /// The number of the batch with the newest row; 0 if there was none.
+    pub(super) fn newest(&self) -> u64 {
+        if self.open.amounts.is_empty() { self.open_number.saturating_sub(1) } else { self.open_number }
+    }
+
+    /// The oldest full batch, with its number; or, if wanted, the one that is filling.
+    pub(super) fn take(&mut self, unfilled_too: bool) -> Option<(u64, Columns)> {
+        if self.full.is_empty() && unfilled_too && !self.open.amounts.is_empty() {
+            self.close_open();
+        }
+        let behind = u64::try_from(self.full.len()).unwrap_or(u64::MAX);
+        let columns = self.full.pop_front()?;
+        Some((self.open_number.saturating_sub(behind), columns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::Time;
+
+    use super::*;
+
+    fn rows((_, columns): (u64, Columns)) -> Vec<(Vec<u8>, i64)> {
+        let entries = columns.entries(OrderKey::from_parts(Time::ZERO, 1)).unwrap();
+        entries.rows().map(|(name, amount)| (name.to_vec(), amount)).collect()
+    }
+
+    #[test]
+    fn rows_leave_in_their_order_in_batches_that_can_be_posted() {
+        let mut gatherer = Gatherer::new();
+        let total = ENTRIES_BATCH_MAX * 2 + 3;
+        let amounts: Vec<i64> = (0..).take(total).collect();
+        for amount in &amounts {
+            gatherer.put(Ok((b"a", *amount)));
+        }
+        let mut taken = Vec::new();
+        for number in 1..=2 {
+            let batch = gatherer.take(false).unwrap();
+            assert_eq!(batch.0, number);
+            taken.extend(rows(batch));
+        }
+        assert!(gatherer.take(false).is_none());
+        assert_eq!(gatherer.newest(), 3);
+        let last = gatherer.take(true).unwrap();
+        assert_eq!(last.0, 3);
+        taken.extend(rows(last));
+        assert!(taken.iter().map(|(_, amount)| amount).eq(&amounts));
+        assert!(gatherer.is_empty() && gatherer.take(true).is_none());
+        assert_eq!(gatherer.newest(), 3);
+    }
+
+    #[test]
+    fn long_names_close_a_batch_before_they_are_too_many() {
+        let mut gatherer = Gatherer::new();
+        let name = vec![b'n'; 60_000];
+        (0..10).for_each(|amount| gatherer.put(Ok((&name, amount))));
+        let mut taken = 0;
+        while let Some(batch) = gatherer.take(true) {
+            taken += rows(batch).len();
+        }
+        assert_eq!(taken, 10);
+    }
+
+    #[test]
+    fn a_gatherer_with_enough_full_batches_says_so() {
+        let mut gatherer = Gatherer::new();
+        while gatherer.has_room() {
+            gatherer.put(Ok((b"a", 1)));
+            assert!(gatherer.full.len() <= FULL_MAX);
+        }
+        assert!(gatherer.take(false).is_some());
+        assert!(gatherer.has_room());
+    }
+
+    #[test]
+    fn each_reason_is_counted_apart() {
+        let mut gatherer = Gatherer::new();
+        for (lines, why) in (1..).zip(Discard::ALL) {
+            (0..lines).for_each(|_| gatherer.put(Err(why)));
+        }
+        let counts = gatherer.counts;
+        assert!((1..=7).eq(Discard::ALL.map(|why| counts.discarded(why))));
+        assert_eq!(counts.discarded_in_all(), 28);
+        assert!(gatherer.is_empty());
+    }
+}

@@ -1,0 +1,266 @@
+//! Credits and debits as lines of text, for clients that only write to a socket.
+//!
+//! `docs/ledger.md` is the contract. A reader's way: [`LineServer`] here; one connection's life in `client`; lines in bytes
+//! in `reader`, one line in `line`; the lines of all clients become batches in `gather`, which `post` gives to the service.
+
+mod client;
+mod gather;
+mod line;
+mod post;
+mod reader;
+
+pub use gather::LineCounts;
+pub use line::{Discard, Entered, LINE_BYTES_MAX, read_line};
+pub use reader::LineReader;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
+
+use inventory_core::BulkEntriesError;
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::server::files_for_connections;
+use crate::service::Service;
+use crate::transport::{Address, BindError, BindOptions, bind_tcp};
+use gather::Gatherer;
+
+/// Most clients at once; more wait to be accepted.
+const CLIENTS_MAX: usize = 1_024;
+/// Most bytes that are read at once.
+const READ_BYTES: usize = 64 << 10;
+/// How long to wait after an error of accepting.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a line server ended before its time, or without all that it had read. What clients saw closed in good order is
+/// durable all the same; all other connections were reset.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinesError {
+    /// It cannot be said whether the last lines were written.
+    #[error(
+        "a write to the journal failed in an unclear way, and no more lines are taken: restart to find out what was written"
+    )]
+    Poisoned,
+    /// The journal refused the last lines until the end.
+    #[error("the journal cannot be written: the last {rows} lines are not in it")]
+    NotWritten {
+        /// How many.
+        rows: usize,
+    },
+    /// The system has no randomness to give.
+    #[error("the system gives no random bits: {0}")]
+    Random(#[from] getrandom::Error),
+    /// A mistake of this program: a batch that is none.
+    #[error("a batch of lines cannot be posted: {0}")]
+    Batch(#[from] BulkEntriesError),
+    /// A mistake of this program: an answer to something else.
+    #[error("a batch of lines was answered with {0}")]
+    Unexpected(String),
+}
+
+/// A listener for lines, on top of a [`Service`]: the lines of all clients are posted together, as the system.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use inventory_core::journal::Volatile;
+/// # use inventory_net::{ledger_lines::LineServer, service::{Service, ServiceOptions}, transport::BindOptions};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = Service::open(Arc::new(Volatile::new()), ServiceOptions::default()).await?;
+/// let address = "tcp://127.0.0.1:0".parse()?;
+/// let lines = LineServer::bind(&address, BindOptions::default(), service).await?;
+/// println!("listening on {}", lines.address());
+/// lines.run(async { /* until this ends */ }, async { /* and, of clients that have not ended, until this */ }).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct LineServer {
+    listener: TcpListener,
+    address: Address,
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+struct Shared {
+    service: Service,
+    gatherer: Mutex<Gatherer>,
+    /// Whose turn it is to read, and what is read into.
+    turn: tokio::sync::Mutex<Box<[u8]>>,
+    /// There is something to post.
+    work: Notify,
+    /// The gatherer has got room.
+    room: Notify,
+    /// All batches up to this number are durable.
+    durable: watch::Sender<u64>,
+    phase: watch::Sender<Phase>,
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It reads from its clients.
+    Reading,
+    /// It reads nothing more, and those clients that had not ended are reset.
+    Cut,
+    /// All clients are gone.
+    Ended,
+}
+
+impl LineServer {
+    /// Listens on this address, which must be of plain TCP, and may be one that other machines reach only if that is
+    /// allowed. Clients can connect from now on; they are read once the server [runs](Self::run).
+    pub async fn bind(address: &Address, options: BindOptions, service: Service) -> Result<Self, BindError> {
+        let (listener, address) = bind_tcp(address, options).await?;
+        // Accepted connections have it from here: see `client`.
+        let reset_when_closed = set_socket_linger(&listener, Some(Duration::ZERO));
+        reset_when_closed
+            .map_err(|error| BindError::Io { address: address.clone(), source: error.into() })?;
+        let shared = Arc::new(Shared {
+            service,
+            gatherer: Mutex::new(Gatherer::new()),
+            turn: tokio::sync::Mutex::new(vec![0; READ_BYTES].into()),
+            work: Notify::new(),
+            room: Notify::new(),
+            durable: watch::Sender::new(0),
+            phase: watch::Sender::new(Phase::Reading),
+        });
+        Ok(Self { listener, address, shared })
+    }
+
+    /// Where it really listens: with the port that the system chose for port 0.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves until `drain` is done. Then accepts those who have connected by then, closes the listener, and reads every
+    /// client to its end, or until `cut` is done. Gives what became of all lines once those that were read are durable.
+    ///
+    /// The service stays open.
+    pub async fn run(
+        self,
+        drain: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) -> Result<LineCounts, LinesError> {
+        let Self { listener, shared, .. } = self;
+        let mut clients = Clients { shared: Arc::clone(&shared), tasks: JoinSet::new() };
+        let mut posting = pin!(post::run(Arc::clone(&shared)));
+        tokio::select! {
+            ended = &mut posting => return ended.map(|()| shared.counts()),
+            () = clients.accept(&listener) => {}
+            () = drain => {}
+        }
+        let reading = async {
+            tokio::select! {
+                () = clients.accept_waiting_and_end(listener) => {}
+                () = cut => {
+                    tracing::warn!("{} clients have not ended and are cut", clients.tasks.len());
+                    shared.phase.send_replace(Phase::Cut);
+                    clients.end().await;
+                }
+            }
+            shared.phase.send_replace(Phase::Ended);
+            shared.work.notify_one();
+            std::future::pending().await
+        };
+        tokio::select! {
+            ended = posting => ended.map(|()| shared.counts()),
+            never = reading => never,
+        }
+    }
+}
+
+impl Shared {
+    /// Waits until the batches have room for what one client sends at once.
+    async fn has_room(&self) {
+        while !lock(&self.gatherer).has_room() {
+            self.room.notified().await;
+        }
+    }
+
+    fn counts(&self) -> LineCounts {
+        lock(&self.gatherer).counts
+    }
+}
+
+/// The connections that are open. They are reset if this is dropped.
+struct Clients {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+impl Clients {
+    /// Accepts clients as they come, as many as there is room for.
+    async fn accept(&mut self, listener: &TcpListener) {
+        let places = CLIENTS_MAX.min(files_for_connections());
+        loop {
+            tokio::select! {
+                accepted = listener.accept(), if self.tasks.len() < places => match accepted {
+                    Ok((stream, _)) => self.start(stream),
+                    Err(error) => self.pause_after(&error).await,
+                },
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+    }
+
+    /// Accepts those that the system has connected by now, closes the listener, and waits for the end of all.
+    async fn accept_waiting_and_end(&mut self, listener: TcpListener) {
+        // Directly from the system: the runtime may not have heard of all of them.
+        match listener.into_std() {
+            Ok(listener) => {
+                while let Err(error) = self.accept_waiting(&listener) {
+                    self.pause_after(&error).await;
+                }
+            }
+            Err(error) => tracing::error!("connections that wait to be accepted are reset: {error}"),
+        }
+        self.end().await;
+    }
+
+    fn accept_waiting(&mut self, listener: &std::net::TcpListener) -> io::Result<()> {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.start(TcpStream::from_std(stream)?);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn end(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn start(&mut self, stream: TcpStream) {
+        let counts = &mut lock(&self.shared.gatherer).counts;
+        counts.clients = counts.clients.saturating_add(1);
+        self.tasks.spawn(client::run(Arc::clone(&self.shared), stream));
+    }
+
+    /// Waits a little, or until a client ends: too many files may be open.
+    async fn pause_after(&mut self, error: &io::Error) {
+        tracing::error!("cannot accept a connection: {error}");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+impl fmt::Debug for LineServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// A panic elsewhere leaves lines whole: each is put in at once.
+fn lock(gatherer: &Mutex<Gatherer>) -> MutexGuard<'_, Gatherer> {
+    gatherer.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,111 @@
+//! Lines of credits and debits, and a journal that fails under them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::future::{pending, ready};
+use std::io;
+use std::sync::Arc;
+
+use common::{Scripted, open};
+use inventory_core::journal::{Append, Journal as _};
+use inventory_core::{Event, Version};
+use inventory_net::ledger_lines::{Discard, LineCounts, LineServer, LinesError};
+use inventory_net::service::Service;
+use inventory_net::transport::BindOptions;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+async fn bind(service: &Service) -> (LineServer, u16) {
+    let address = "tcp://127.0.0.1:0".parse().unwrap();
+    let server = LineServer::bind(&address, BindOptions::default(), service.clone()).await.unwrap();
+    let port = server.address().rest().rsplit(':').next().unwrap().parse().unwrap();
+    (server, port)
+}
+
+/// Sends these lines, and waits for the server's end.
+async fn send(port: u16, lines: String) -> io::Result<usize> {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await?;
+    client.write_all(lines.as_bytes()).await?;
+    client.shutdown().await?;
+    client.read(&mut [0]).await
+}
+
+/// Runs a server until these lines are sent and kept.
+async fn keep(service: &Service, lines: String) -> LineCounts {
+    let (server, port) = bind(service).await;
+    let (sent, when_sent) = oneshot::channel();
+    let drain = async { when_sent.await.unwrap() };
+    let (counts, ()) = tokio::join!(server.run(drain, pending()), async {
+        assert_eq!(send(port, lines).await.unwrap(), 0);
+        sent.send(()).unwrap();
+    });
+    counts.unwrap()
+}
+
+fn balance(service: &Service, name: &str) -> i64 {
+    service.with_state(|state| state.accounts().find(name.as_bytes()).unwrap().1.balance().minor())
+}
+
+#[tokio::test]
+async fn what_was_not_written_is_posted_again_once_and_in_its_order() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    journal.answer(std::iter::repeat_n(Append::Failed("no space left".into()), 3));
+    let lines = (1..=60_000).fold(String::new(), |mut lines, cents| {
+        writeln!(lines, "Marc credit {}.{:02}", cents / 100, cents % 100).unwrap();
+        lines
+    });
+    let counts = keep(&service, lines + "Zoe debit 1\nnothing").await;
+    assert_eq!((counts.accepted, counts.discarded(Discard::Fields), counts.clients), (60_001, 1, 1));
+    assert_eq!((balance(&service, "Marc"), balance(&service, "Zoe")), (60_000 * 60_001 / 2, -100));
+    let mut posted = Vec::new();
+    for group in journal.read(Version::ZERO, usize::MAX).await.unwrap() {
+        for record in group.records() {
+            if let Event::BulkPosted { rows, .. } = record.unwrap().1.event {
+                posted.extend_from_slice(rows.amounts());
+            }
+        }
+    }
+    assert!(posted.iter().copied().eq((1..=60_000).chain([-100])));
+}
+
+#[tokio::test]
+async fn a_journal_that_nobody_knows_about_ends_the_server_and_resets_its_clients() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    journal.answer(std::iter::repeat_n(Append::Unknown("fsync failed".into()), 16));
+    let (server, port) = bind(&service).await;
+    let client = tokio::spawn(send(port, "Marc credit 1\n".into()));
+    assert!(matches!(server.run(pending(), pending()).await, Err(LinesError::Poisoned)));
+    assert_eq!(client.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_journal_that_refuses_to_the_end_is_told_and_nothing_looks_kept() {
+    const REFUSALS: usize = 1 << 16;
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    journal.answer(std::iter::repeat_n(Append::Failed("no space left".into()), REFUSALS));
+    let (server, port) = bind(&service).await;
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    client.write_all(b"Marc credit 1\nMarc credit 1\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    let refused = async {
+        while journal.script.lock().unwrap().len() == REFUSALS {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = server.run(ready(()), refused).await;
+    assert!(matches!(ended, Err(LinesError::NotWritten { rows: 2 })), "{ended:?}");
+    assert_eq!(client.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert!(service.with_state(|state| state.accounts().is_empty()));
+}
