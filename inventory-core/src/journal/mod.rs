@@ -2,6 +2,7 @@
 //! how to replay them, and a journal in memory; adapters that keep them on disk or in a database live in
 //! other crates and prove themselves with the conformance kit of `testing`.
 
+mod account_scan;
 mod audit;
 mod bytes;
 mod commit;
@@ -12,6 +13,7 @@ mod replay;
 mod snapshot;
 mod volatile;
 
+pub use account_scan::{AccountScan, ScanPlace, ScannedEntry};
 pub use audit::{Auditor, Breach, Violation};
 pub use bytes::Malformed;
 pub use commit::{Commit, commit, commit_again};
