@@ -3,7 +3,8 @@
 //! They are part of the contract: PROTOCOL.md lists them, and a test holds both together.
 
 use inventory_core::limits::{
-    BULK_ROWS_MAX, ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX,
+    ACCOUNT_NAME_BYTES_MAX, BALANCES_PAGE_MAX, BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ENTRIES_NAME_BYTES_MAX,
+    ITEM_NAME_BYTES_MAX, LEVELS_PAGE_MAX, ORDER_LINES_MAX, USER_NAME_BYTES_MAX,
 };
 
 /// The protocol version that this program speaks.
@@ -31,6 +32,11 @@ pub const FIELD_NAME_BYTES_MAX: usize = 64;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Bytes of a session token.
 pub const TOKEN_BYTES: usize = 32;
+/// Largest account name in a request but for a batch of entries and a page's `after`, in bytes of UTF-8: any receipt and any
+/// refusal that repeats it fits. The line protocol and embedding programs can make accounts with longer names.
+pub const ACCOUNT_BYTES_MAX: usize = 16 << 10;
+/// Most rows on a page of balances or entries.
+pub const ACCOUNT_ROWS_MAX: u32 = 256;
 /// Largest `message`, `client` or `server` text that is sent, in bytes of UTF-8; longer ones are cut.
 pub const TEXT_BYTES_MAX: usize = 1_024;
 /// How long a frame that has begun may take to become complete, in microseconds.
@@ -63,6 +69,12 @@ const MESSAGE_FIXED_BYTES_MAX: usize = 256;
 const BULK_ROW_BYTES: usize = 8 + 4;
 /// Upper bound of one row of `lines` in a refusal: its head, UPC, location, requested, available.
 const SHORTAGE_ROW_BYTES_MAX: usize = 1 + 9 + 3 + 9 + 9;
+/// Bytes of one row of a batch of entries without its name: an amount, a place among the names, and the head of a name.
+const ENTRY_ROW_BYTES: usize = 8 + 4 + 5;
+/// Upper bound of one row of a receipt: its head, UPC, units, location.
+const LINE_BYTES_MAX: usize = 1 + 9 + 9 + 3;
+/// Upper bound of one row of a page of entries without the user's name.
+const ENTRY_BYTES_MAX: usize = 96;
 
 const _: () = {
     assert!(
@@ -70,6 +82,25 @@ const _: () = {
             <= FRAME_BYTES_MIN
     );
     assert!(BULK_ROWS_MAX * BULK_ROW_BYTES + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MAX);
+    assert!(
+        ENTRIES_BATCH_MAX * ENTRY_ROW_BYTES + ENTRIES_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX
+            <= FRAME_BYTES_MAX
+    );
+    // A transfer names two accounts, and so does its receipt.
+    assert!(2 * ACCOUNT_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(
+        ORDER_LINES_MAX * LINE_BYTES_MAX + ACCOUNT_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX
+            <= FRAME_BYTES_MIN
+    );
+    assert!(ACCOUNT_BYTES_MAX + TEXT_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
+    assert!(ACCOUNT_BYTES_MAX <= ACCOUNT_NAME_BYTES_MAX);
+    // A page of entries needs not be cut; one of balances with long names may.
+    assert!(
+        ACCOUNT_ROWS_MAX as usize * (ENTRY_BYTES_MAX + USER_NAME_BYTES_MAX) + MESSAGE_FIXED_BYTES_MAX
+            <= FRAME_BYTES_MIN
+    );
+    assert!(ACCOUNT_ROWS_MAX as usize <= BALANCES_PAGE_MAX);
+    assert!(ENTRIES_BATCH_MAX <= BULK_ROWS_MAX);
     // One code a row.
     assert!(BULK_ROWS_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= FRAME_BYTES_MIN);
     assert!(PASSWORD_BYTES_MAX + USER_NAME_BYTES_MAX + MESSAGE_FIXED_BYTES_MAX <= ANONYMOUS_FRAME_BYTES_MAX);

@@ -12,14 +12,17 @@ mod support;
 use std::collections::BTreeSet;
 
 use bytes::BytesMut;
+use inventory_core::journal::ScanPlace;
 use inventory_core::{
-    BulkOrder, BulkOutcome, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, OneOrMany, Order, OrderKey,
-    OrderLine, Receipt, Refusal, Role, RowCodes, Shortage, Time, Units, Upc, Version,
+    BalanceRow, BalancesPage, BulkEntries, BulkOrder, BulkOutcome, BulkPostingReceipt, BulkReceipt,
+    EntriesOutcome, Entry, LevelRow, LevelsPage, LocationId, Money, NameColumn, OneOrMany, Order, OrderKey,
+    OrderLine, Posting, PostingReceipt, Receipt, Refusal, Role, RowCodes, Shortage, Time, Units, Upc,
+    Version,
 };
 use inventory_net::message::{
-    Account, ClientHello, Done, Op, Password, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody,
-    RequestId, ServerHello, Status, Token, Unavailable, decode_reply, decode_request, encode_reply,
-    encode_request,
+    Account, ClientHello, Done, EntriesPage, EntryRow, Op, Password, ProtocolError, ProtocolErrorCode,
+    ReplyBody, RequestBody, RequestId, ServerHello, Status, Token, Unavailable, decode_reply, decode_request,
+    encode_reply, encode_request,
 };
 
 /// What an example means.
@@ -148,7 +151,8 @@ fn unavailable(reason: Unavailable) -> Meaning {
 }
 
 fn meaning(name: &str) -> Meaning {
-    session_meaning(name).or_else(|| order_meaning(name)).unwrap_or_else(|| catalogue_meaning(name))
+    let meaning = session_meaning(name).or_else(|| order_meaning(name)).or_else(|| account_meaning(name));
+    meaning.unwrap_or_else(|| catalogue_meaning(name))
 }
 
 fn session_meaning(name: &str) -> Option<Meaning> {
@@ -253,6 +257,114 @@ fn order_meaning(name: &str) -> Option<Meaning> {
         "draining" => unavailable(Unavailable::Draining),
         "receipt" => Request(8, RequestBody::Receipt { key: key() }),
         "unknown_order" => refused(8, Op::Receipt, Refusal::UnknownOrder),
+        _ => return None,
+    })
+}
+
+const AT: Time = Time::from_micros(1_763_650_001_500_000);
+
+fn money(minor: i64) -> Money {
+    Money::from_minor(minor)
+}
+
+fn posting_receipt(key: OrderKey, version: u64, entry: Entry<&str>, balances: (i64, Option<i64>)) -> Meaning {
+    let entry = entry.map(|name| Some((*name).into())).unwrap();
+    let (balance, counterpart_balance) = (money(balances.0), balances.1.map(money));
+    let (version, user) = (Version(version), "admin".into());
+    let receipt = PostingReceipt { key, version, user, at: AT, entry, balance, counterpart_balance };
+    done(14, Op::Post, Done::PostingReceipt(receipt))
+}
+
+fn bulk_posting_receipt(rows: u32, accepted_rows: u32, codes: &[u8]) -> Meaning {
+    let outcome =
+        EntriesOutcome { rows, accepted_rows, codes: RowCodes::of_entries(codes.to_vec()).unwrap() };
+    let (key, version, user) = (other_key(), Version(70_004), "admin".into());
+    done(
+        15,
+        Op::PostBulk,
+        Done::BulkPostingReceipt(BulkPostingReceipt { key, version, user, at: AT, outcome }),
+    )
+}
+
+fn balance(account: &str, minor: i64, floor: Option<i64>) -> BalanceRow {
+    BalanceRow { account: account.into(), balance: money(minor), floor: floor.map(money) }
+}
+
+fn entry(version: u64, reason: &str, change: i64, user: Option<&str>, key: OrderKey) -> EntryRow {
+    let (reason, user) = (reason.into(), user.map(Into::into));
+    EntryRow { version: Version(version), at: AT, reason, change: money(change), user, key }
+}
+
+fn account_meaning(name: &str) -> Option<Meaning> {
+    let post = |key, entry| Request(14, RequestBody::Post(Posting { key, entry }));
+    let ask_entries =
+        |id, place, limit| Request(id, RequestBody::Entries { account: "Marc".into(), place, limit });
+    let give_entries =
+        |id, entries, next, start| done(id, Op::Entries, Done::Entries(EntriesPage { entries, next, start }));
+    let marc = || "Marc".into();
+    let place = ScanPlace { after: Version(70_001), skip: 2 };
+    Some(match name {
+        "purchase charged to an account" => {
+            let lines = vec![line(soup(), 2, 0)].into();
+            Request(7, RequestBody::Purchase(Order { key: key(), lines, charge: Some("alice".into()) }))
+        }
+        "receipt of a charged purchase" => {
+            let lines = vec![line(soup(), 2, 0)];
+            let mut body = receipt(key(), 1_042, "alice", 1_763_650_000_000_123, lines, Some(258));
+            if let ReplyBody::Done(Done::Receipt(receipt)) = &mut body {
+                receipt.charged = Some("alice".into());
+            }
+            Reply(7, Op::Purchase, body)
+        }
+        "insufficient_funds" => {
+            let short_by = money(158);
+            refused(7, Op::Purchase, Refusal::InsufficientFunds { account: "alice".into(), short_by })
+        }
+        "unpriced" => refused(7, Op::Purchase, Refusal::Unpriced { upc: soup() }),
+        "post" => post(key(), Entry::Credit { account: marc(), amount: money(250) }),
+        "post transfer" => {
+            post(other_key(), Entry::Transfer { from: marc(), to: "Zoë".into(), amount: money(100) })
+        }
+        "posting receipt" => {
+            let entry = Entry::Credit { account: "Marc", amount: money(250) };
+            posting_receipt(key(), 70_002, entry, (250, None))
+        }
+        "posting receipt of a transfer" => {
+            let entry = Entry::Transfer { from: "Marc", to: "Zoë", amount: money(100) };
+            posting_receipt(other_key(), 70_003, entry, (150, Some(100)))
+        }
+        "balance_out_of_range" => refused(14, Op::Post, Refusal::BalanceOutOfRange { account: marc() }),
+        "post_bulk" => {
+            let mut names = NameColumn::default();
+            assert!(["Marc", "Marc", "two words"].iter().all(|name| names.push(name.as_bytes())));
+            let batch = BulkEntries::new(other_key(), names, vec![200, -100, 1]).unwrap();
+            Request(15, RequestBody::PostBulk(batch))
+        }
+        "bulk posting receipt" => bulk_posting_receipt(3, 2, &[0, 0, 42]),
+        "set_floor" => Request(16, RequestBody::SetFloor { account: marc(), floor: Some(money(-5_000)) }),
+        "set_floor none" => Request(16, RequestBody::SetFloor { account: marc(), floor: None }),
+        "set_floor done" => done(16, Op::SetFloor, Done::Version(Version(70_005))),
+        "floor_above_balance" => {
+            refused(16, Op::SetFloor, Refusal::FloorAboveBalance { balance: money(150) })
+        }
+        "balance" => Request(17, RequestBody::Balance { account: marc() }),
+        "balance done" => done(17, Op::Balance, Done::Balance(balance("Marc", 150, Some(-5_000)))),
+        "unknown_account" => refused(17, Op::Balance, Refusal::UnknownAccount { account: marc() }),
+        "balances" => Request(18, RequestBody::Balances { after: None, limit: Some(2) }),
+        "balances page" => {
+            let balances = vec![balance("Marc", 150, Some(-5_000)), balance("Zoë", 100, None)];
+            done(18, Op::Balances, Done::Balances(BalancesPage { balances, next: Some("Zoë".into()) }))
+        }
+        "balances next" => Request(19, RequestBody::Balances { after: Some("Zoë".into()), limit: Some(2) }),
+        "balances last page" => done(19, Op::Balances, Done::Balances(BalancesPage::default())),
+        "entries" => ask_entries(20, ScanPlace::default(), Some(2)),
+        "entries page" => {
+            let first = entry(70_002, "posting", 250, Some("admin"), key());
+            let second = entry(70_003, "purchase", -100, None, other_key());
+            give_entries(20, vec![first, second], Some(place), Some(Version(500)))
+        }
+        "entries next" => ask_entries(21, place, None),
+        "entries last page" => give_entries(21, vec![], None, None),
         _ => return None,
     })
 }

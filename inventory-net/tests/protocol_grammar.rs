@@ -66,6 +66,15 @@ fn wrong_messages_break_the_grammar() {
         ("add-user-request", "[7, 32, {\"name\": \"x\", \"role\": \"king\", \"password\": \"y\"}]"),
         ("add-user-request", "[7, 32, {\"name\": \"x\", \"role\": \"buyer\", \"password\": \"\"}]"),
         ("request", "[7, 98, {}]"),
+        (
+            "post-request",
+            "[7, 40, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"type\": \"gift\", \"amount\": 1, \"account\": \"x\"}]",
+        ),
+        (
+            "post-request",
+            "[7, 40, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"type\": \"debit\", \"amount\": -1, \"account\": \"x\"}]",
+        ),
+        ("entries-request", "[7, 45, {\"after\": 3}]"),
         ("refused-reply", "[7, 1, {\"code\": 10}]"),
         ("levels-reply", "[7, 0, {\"levels\": [[1, \"x\", 0, 1, 1]]}]"),
     ];

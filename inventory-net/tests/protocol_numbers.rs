@@ -10,7 +10,7 @@
 mod support;
 
 use inventory_core::limits as core_limits;
-use inventory_core::{Refusal, Upc};
+use inventory_core::{Money, Refusal, Upc};
 use inventory_net::limits;
 use inventory_net::message::{Op, ProtocolErrorCode, Status, Unavailable};
 
@@ -32,6 +32,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Overflow { upc },
         Refusal::TooManyLines { lines: 0 },
         Refusal::EmptyOrder,
+        Refusal::InsufficientFunds { account: "a".into(), short_by: Money::ZERO },
+        Refusal::BalanceOutOfRange { account: "a".into() },
+        Refusal::Unpriced { upc },
+        Refusal::UnknownAccount { account: "a".into() },
         Refusal::KeyReused,
         Refusal::KeyTooOld,
         Refusal::KeyFromFuture,
@@ -43,6 +47,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::InvalidPrice,
         Refusal::TableFull,
         Refusal::InvalidValue { field: "upc" },
+        Refusal::FloorAboveBalance { balance: Money::ZERO },
+        Refusal::SameAccount,
     ];
     // The enum is open, so the compiler cannot say what is missing here; its source can.
     let source = include_str!("../../inventory-core/src/refusal.rs");
@@ -95,7 +101,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn every_limit_is_the_number_of_the_code() {
-    let expected: [(&str, &[u64]); 26] = [
+    let expected: [(&str, &[u64]); 31] = [
         ("payload before the first login of a connection", &[limits::ANONYMOUS_FRAME_BYTES_MAX as u64]),
         ("payload after it", &[limits::FRAME_BYTES_MAX as u64]),
         ("least `frame_bytes_max` of a client", &[limits::FRAME_BYTES_MIN as u64]),
@@ -117,6 +123,11 @@ fn every_limit_is_the_number_of_the_code() {
         ("order lines", &[core_limits::ORDER_LINES_MAX as u64]),
         ("rows of a bulk purchase", &[core_limits::BULK_ROWS_MAX as u64]),
         ("items on a page", &[limits::LEVELS_PAGE_ITEMS_MAX.into()]),
+        ("account name", &[core_limits::ACCOUNT_NAME_BYTES_MAX as u64]),
+        ("account name in most requests", &[limits::ACCOUNT_BYTES_MAX as u64]),
+        ("rows of a batch of entries", &[core_limits::ENTRIES_BATCH_MAX as u64]),
+        ("names of its rows together", &[core_limits::ENTRIES_NAME_BYTES_MAX as u64]),
+        ("rows on a page of balances or entries", &[limits::ACCOUNT_ROWS_MAX.into()]),
         ("units", &[core_limits::UNITS_MAX]),
         ("UPC", &[core_limits::UPC_MAX]),
         ("sessions of a user", &[core_limits::SESSIONS_PER_USER_MAX as u64]),

@@ -14,6 +14,7 @@ use inventory_core::{
     SessionId, Time, Version,
 };
 use inventory_net::connection::{ServerConfig, ServerConnection};
+use inventory_net::limits::ACCOUNT_ROWS_MAX;
 use inventory_net::message::{
     Done, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
 };
@@ -335,6 +336,8 @@ impl Node {
         }
         let mut renamed = None;
         let (actor, action, stage): (_, Action, _) = match body {
+            RequestBody::Post(posting) => (actor, Command::Post(posting).into(), Stage::Answer),
+            RequestBody::PostBulk(batch) => (actor, Command::PostBulk(batch).into(), Stage::Answer),
             RequestBody::Purchase(_) | RequestBody::PurchaseBulk(_) => {
                 let Some(mut order) = AnyOrder::of(&body) else { return };
                 if self.defect == Some(Defect::ForgetKeys) {
@@ -361,6 +364,14 @@ impl Node {
             RequestBody::SetInitialLevel { upc, location, units } => {
                 (actor, Command::SetInitialLevel { upc, location, units }.into(), Stage::Answer)
             }
+            RequestBody::SetFloor { account, floor } => {
+                (actor, Command::SetFloor { account, floor }.into(), Stage::Answer)
+            }
+            RequestBody::Balance { account } => (actor, Query::Balance { account }.into(), Stage::Answer),
+            RequestBody::Balances { after, limit } => {
+                let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).min(ACCOUNT_ROWS_MAX);
+                (actor, Query::Balances { after, limit }.into(), Stage::Answer)
+            }
             RequestBody::LogOut => (actor, Command::LogOut.into(), Stage::Answer),
             RequestBody::Resume { token } => {
                 (Actor::Session(token.session()), Query::WhoAmI.into(), Stage::Answer)
@@ -371,7 +382,8 @@ impl Node {
             RequestBody::AddUser { name, password, role } => {
                 (actor, Query::WhoAmI.into(), Stage::AddUserWhoAmI(name, password, role))
             }
-            RequestBody::Hello(_) => return,
+            // Clients here do not ask for entries: the way from the journal to a page is the service's.
+            RequestBody::Hello(_) | RequestBody::Entries { .. } => return,
         };
         let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
         let ticket = Ticket { link, id, op, stage, past_order, renamed };

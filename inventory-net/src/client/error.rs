@@ -92,11 +92,15 @@ const fn advice(op: Op) -> &'static str {
             "it may have been carried out; repeat the same order with the same key: \
              it is carried out at most once"
         }
+        Op::Post | Op::PostBulk => {
+            "it may have been carried out; repeat the same entries with the same key: \
+             they are posted at most once"
+        }
         Op::SetInitialLevel => "it may have been carried out; look at the item's level before you repeat it",
         Op::AddUser => "the user may have been added; repeat it, and if the user exists, it was",
         Op::LogIn => "a session may have been started; log in again",
         Op::LogOut => "the session may have ended; log out again",
-        Op::DefineItem => "it may have been carried out; repeat it",
+        Op::DefineItem | Op::SetFloor => "it may have been carried out; repeat it",
         _ => "try again",
     }
 }
@@ -107,7 +111,7 @@ mod tests {
 
     #[test]
     fn who_may_have_bought_is_told_to_keep_the_key() {
-        for op in [Op::Purchase, Op::PurchaseBulk] {
+        for op in [Op::Purchase, Op::PurchaseBulk, Op::Post, Op::PostBulk] {
             assert!(advice(op).contains("with the same key"), "{op:?}: {}", advice(op));
         }
     }

@@ -12,15 +12,16 @@ mod retry;
 pub use error::ClientError;
 pub use options::ClientOptions;
 
+use inventory_core::journal::ScanPlace;
 use inventory_core::{
-    BulkOrder, BulkReceipt, LevelRow, LevelsPage, LocationId, Money, Order, OrderKey, Receipt, Refusal, Role,
-    Units, Upc, Version,
+    BalanceRow, BalancesPage, BulkEntries, BulkOrder, BulkPostingReceipt, BulkReceipt, LevelRow, LevelsPage,
+    LocationId, Money, Order, OrderKey, Posting, PostingReceipt, Receipt, Refusal, Role, Units, Upc, Version,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::{Clock, SystemClock};
-use crate::message::{Account, Done, Op, Password, ReplyBody, RequestBody, Token};
+use crate::message::{Account, Done, EntriesPage, Op, Password, ReplyBody, RequestBody, Token};
 use crate::transport::Address;
 use driver::{Attempt, Driver, Job, passes, timed_out};
 use link::LinkError;
@@ -38,13 +39,17 @@ pub struct Session {
     pub account: Account,
 }
 
-/// The receipt of an order, of one kind or the other.
+/// The receipt of an order or a posting, of whichever kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnyReceipt {
     /// Of a purchase, all or nothing.
     Order(Receipt),
     /// Of a bulk purchase, each row for itself.
     Bulk(BulkReceipt),
+    /// Of an entry.
+    Posting(PostingReceipt),
+    /// Of a batch of entries, each row for itself.
+    BulkPosting(BulkPostingReceipt),
 }
 
 /// A client of one server. Cheap to clone; clones share one connection, and use it at the same time.
@@ -156,7 +161,7 @@ impl Client {
     pub async fn purchase(&self, order: &Order) -> Result<Receipt, ClientError> {
         match self.ask_receipt(RequestBody::Purchase(order.clone())).await? {
             AnyReceipt::Order(receipt) => Ok(receipt),
-            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Purchase)),
+            _ => Err(self.wrong_answer(Op::Purchase)),
         }
     }
 
@@ -178,22 +183,78 @@ impl Client {
     pub async fn purchase_bulk(&self, order: &BulkOrder) -> Result<BulkReceipt, ClientError> {
         match self.ask_receipt(RequestBody::PurchaseBulk(order.clone())).await? {
             AnyReceipt::Bulk(receipt) => Ok(receipt),
-            AnyReceipt::Order(_) => Err(self.wrong_answer(Op::PurchaseBulk)),
+            _ => Err(self.wrong_answer(Op::PurchaseBulk)),
         }
     }
 
-    /// The outcome of an order: its receipt, or the refusal that it got. A batch's is a wrong answer: see
+    /// The outcome of an order: its receipt, or the refusal that it got. A batch's and a posting's are wrong answers: see
     /// [`any_receipt`](Self::any_receipt).
     pub async fn receipt(&self, key: OrderKey) -> Result<Receipt, ClientError> {
         match self.any_receipt(key).await? {
             AnyReceipt::Order(receipt) => Ok(receipt),
-            AnyReceipt::Bulk(_) => Err(self.wrong_answer(Op::Receipt)),
+            _ => Err(self.wrong_answer(Op::Receipt)),
         }
     }
 
-    /// The outcome of an order or a batch.
+    /// The outcome of an order, a posting, or a batch of either.
     pub async fn any_receipt(&self, key: OrderKey) -> Result<AnyReceipt, ClientError> {
         self.ask_receipt(RequestBody::Receipt { key }).await
+    }
+
+    /// Posts an entry. However often it is repeated, here or later with the same posting, it is posted at most once.
+    pub async fn post(&self, posting: &Posting) -> Result<PostingReceipt, ClientError> {
+        match self.ask_receipt(RequestBody::Post(posting.clone())).await? {
+            AnyReceipt::Posting(receipt) => Ok(receipt),
+            _ => Err(self.wrong_answer(Op::Post)),
+        }
+    }
+
+    /// Posts a batch of independent entries: the receipt says which were accepted. However often it is repeated, here or later
+    /// with the same batch, each is posted at most once.
+    pub async fn post_bulk(&self, batch: &BulkEntries) -> Result<BulkPostingReceipt, ClientError> {
+        match self.ask_receipt(RequestBody::PostBulk(batch.clone())).await? {
+            AnyReceipt::BulkPosting(receipt) => Ok(receipt),
+            _ => Err(self.wrong_answer(Op::PostBulk)),
+        }
+    }
+
+    /// Says what an account's balance never goes below from now on; none takes it away.
+    pub async fn set_floor(&self, account: &str, floor: Option<Money>) -> Result<Version, ClientError> {
+        self.ask_version(RequestBody::SetFloor { account: account.into(), floor }).await
+    }
+
+    /// One account's balance and floor.
+    pub async fn balance(&self, account: &str) -> Result<BalanceRow, ClientError> {
+        match self.ask(RequestBody::Balance { account: account.into() }).await? {
+            Done::Balance(row) => Ok(row),
+            _ => Err(self.wrong_answer(Op::Balance)),
+        }
+    }
+
+    /// A page of at most `limit` balances, sorted by the bytes of the accounts' names, after this name or from the first.
+    pub async fn balances(
+        &self,
+        after: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<BalancesPage, ClientError> {
+        match self.ask(RequestBody::Balances { after: after.map(Into::into), limit }).await? {
+            Done::Balances(page) => Ok(page),
+            _ => Err(self.wrong_answer(Op::Balances)),
+        }
+    }
+
+    /// A page of at most `limit` entries of an account, oldest first, from the beginning (the default place) or from where the
+    /// page before says. A page may be empty and not the last.
+    pub async fn entries(
+        &self,
+        account: &str,
+        place: ScanPlace,
+        limit: Option<u32>,
+    ) -> Result<EntriesPage, ClientError> {
+        match self.ask(RequestBody::Entries { account: account.into(), place, limit }).await? {
+            Done::Entries(page) => Ok(page),
+            _ => Err(self.wrong_answer(Op::Entries)),
+        }
     }
 
     /// Creates an item, or gives an existing one this name and price.
@@ -251,6 +312,8 @@ impl Client {
         match self.ask(body).await? {
             Done::Receipt(receipt) => Ok(AnyReceipt::Order(receipt)),
             Done::BulkReceipt(receipt) => Ok(AnyReceipt::Bulk(receipt)),
+            Done::PostingReceipt(receipt) => Ok(AnyReceipt::Posting(receipt)),
+            Done::BulkPostingReceipt(receipt) => Ok(AnyReceipt::BulkPosting(receipt)),
             _ => Err(self.wrong_answer(op)),
         }
     }

@@ -14,7 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Whether a request may be sent again although the first may have been carried out.
 ///
-/// A purchase may, under its key: that is what the key is for. Whoever sets a level twice is refused the second
+/// A purchase and a posting may, under their keys: that is what a key is for. Whoever sets a level twice is refused the second
 /// time and cannot tell whether by his own first; whoever logs in twice has two sessions.
 pub(super) const fn is_repeatable(op: Op) -> bool {
     match op {
@@ -27,7 +27,13 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
         | Op::Purchase
         | Op::PurchaseBulk
         | Op::Receipt
-        | Op::DefineItem => true,
+        | Op::DefineItem
+        | Op::Post
+        | Op::PostBulk
+        | Op::SetFloor
+        | Op::Balance
+        | Op::Balances
+        | Op::Entries => true,
         Op::LogIn | Op::SetInitialLevel | Op::AddUser => false,
     }
 }
@@ -38,14 +44,25 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
 /// at who asks before it looks at what. That nothing was done, or sent, is said of the last attempt only.
 pub(super) const fn settles(op: Op, error: &ClientError) -> bool {
     match op {
-        Op::Hello | Op::Resume | Op::WhoAmI | Op::Levels | Op::Item | Op::Receipt => true,
+        Op::Hello
+        | Op::Resume
+        | Op::WhoAmI
+        | Op::Levels
+        | Op::Item
+        | Op::Receipt
+        | Op::Balance
+        | Op::Balances
+        | Op::Entries => true,
         Op::Purchase
         | Op::PurchaseBulk
         | Op::LogOut
         | Op::DefineItem
         | Op::LogIn
         | Op::SetInitialLevel
-        | Op::AddUser => match error {
+        | Op::AddUser
+        | Op::Post
+        | Op::PostBulk
+        | Op::SetFloor => match error {
             ClientError::Refused(why) => !matches!(why, Refusal::NotLoggedIn | Refusal::NotPermitted),
             // A refusal that this client does not know may be of the kind that looks at who asks.
             _ => false,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
 use foldhash::fast::RandomState;
-use inventory_core::{BulkReceipt, OrderKey, Receipt};
+use inventory_core::{BulkPostingReceipt, BulkReceipt, OrderKey, PostingReceipt, Receipt};
 use zeroize::Zeroize;
 
 use super::buffer;
@@ -199,6 +199,8 @@ impl ClientConnection {
         let key = match body {
             RequestBody::Purchase(order) => Some(order.key),
             RequestBody::PurchaseBulk(order) => Some(order.key()),
+            RequestBody::Post(posting) => Some(posting.key),
+            RequestBody::PostBulk(batch) => Some(batch.key()),
             RequestBody::Receipt { key } => Some(*key),
             _ => None,
         };
@@ -228,7 +230,10 @@ impl ClientConnection {
             }
             _ if op == Some(Op::Hello) => return Err(lie("hello is answered or broken off")),
             ReplyBody::Done(
-                Done::Receipt(Receipt { key, .. }) | Done::BulkReceipt(BulkReceipt { key, .. }),
+                Done::Receipt(Receipt { key, .. })
+                | Done::BulkReceipt(BulkReceipt { key, .. })
+                | Done::PostingReceipt(PostingReceipt { key, .. })
+                | Done::BulkPostingReceipt(BulkPostingReceipt { key, .. }),
             ) if asked.and_then(|asked| asked.key) != Some(*key) => {
                 return Err(lie("the receipt is of another order"));
             }

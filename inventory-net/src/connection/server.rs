@@ -12,9 +12,9 @@ use super::login::Login;
 use super::page;
 use crate::frame;
 use crate::limits::{
-    ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, ANONYMOUS_IN_FLIGHT_MAX, BUFFER_BYTES_MIN,
-    FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US, FRAME_HEADER_BYTES, IN_FLIGHT_MAX, LEVEL_BYTES_MAX,
-    LEVELS_PAGE_ITEMS_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
+    ACCOUNT_ROWS_MAX, ANONYMOUS_DEADLINE_US, ANONYMOUS_FRAME_BYTES_MAX, ANONYMOUS_IN_FLIGHT_MAX,
+    BUFFER_BYTES_MIN, FRAME_BYTES_MAX, FRAME_BYTES_MIN, FRAME_DEADLINE_US, FRAME_HEADER_BYTES, IN_FLIGHT_MAX,
+    LEVEL_BYTES_MAX, LEVELS_PAGE_ITEMS_MAX, OUTPUT_BYTES_TARGET, PROTOCOL_VERSION,
 };
 use crate::message::{
     ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, Request, RequestBody, RequestError,
@@ -27,6 +27,8 @@ const UNSENT_PART: usize = 4;
 const TURN_BYTES: usize = 16 << 10;
 /// What a request counts for beside its own bytes.
 const REQUEST_BYTES: usize = 64;
+/// Bytes of one row of a page of balances or entries, with a name of common length.
+const ACCOUNT_BYTES_EXPECTED: usize = 160;
 /// Bytes of the reply to another read.
 const READ_BYTES_EXPECTED: usize = 1 << 10;
 
@@ -455,11 +457,11 @@ impl ServerConnection {
         frame::append(&mut self.output, limit, |to| encode_reply(to, id, body)).is_ok()
     }
 
-    /// Puts as much of a page of levels into the output as fits; says whether anything does.
+    /// Puts as much of a page of levels or balances into the output as fits; says whether anything does.
     fn append_part(&mut self, id: Option<RequestId>, body: &ReplyBody) -> bool {
-        let ReplyBody::Done(Done::Levels(page)) = body else { return false };
-        let halves = iter::successors(page::first_half(page.clone()), |part| page::first_half(part.clone()));
-        halves.map(|part| ReplyBody::Done(Done::Levels(part))).any(|part| self.append(id, &part))
+        let ReplyBody::Done(page) = body else { return false };
+        let mut halves = iter::successors(page::first_half(page), page::first_half);
+        halves.any(|part| self.append(id, &ReplyBody::Done(part)))
     }
 
     /// Says what is wrong and ends the connection.
@@ -480,7 +482,13 @@ fn expected_bytes(body: &RequestBody) -> usize {
             let items = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);
             usize::try_from(items).unwrap_or(usize::MAX).saturating_mul(LEVEL_BYTES_MAX)
         }
-        RequestBody::Item { .. } | RequestBody::Receipt { .. } => READ_BYTES_EXPECTED,
+        RequestBody::Balances { limit, .. } | RequestBody::Entries { limit, .. } => {
+            let rows = limit.unwrap_or(ACCOUNT_ROWS_MAX).min(ACCOUNT_ROWS_MAX);
+            usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(ACCOUNT_BYTES_EXPECTED)
+        }
+        RequestBody::Item { .. } | RequestBody::Receipt { .. } | RequestBody::Balance { .. } => {
+            READ_BYTES_EXPECTED
+        }
         _ => 0,
     }
 }

@@ -9,6 +9,13 @@ pub(super) const U32_TAG: u64 = 70;
 /// The tag of 64-bit unsigned integers, little-endian.
 pub(super) const U64_TAG: u64 = 71;
 
+/// The tag of 64-bit signed integers, little-endian.
+pub(super) const I64_TAG: u64 = 79;
+
+/// A column of amounts in minor units, as it travels.
+pub(super) type AmountsColumn = Required<ByteBuf, I64_TAG>;
+/// A column of places in a list, as it travels.
+pub(super) type PlacesColumn = UnitsColumn;
 /// A column of units, as it travels.
 pub(super) type UnitsColumn = Required<ByteBuf, U32_TAG>;
 /// A column of UPCs, as it travels.
@@ -20,6 +27,15 @@ pub(super) fn units_to_column(units: &[u32]) -> UnitsColumn {
 
 pub(super) fn upcs_to_column(upcs: &[Upc]) -> UpcColumn {
     Required(to_bytes(upcs, |upc| upc.get().to_le_bytes()))
+}
+
+pub(super) fn amounts_to_column(amounts: &[i64]) -> AmountsColumn {
+    Required(to_bytes(amounts, i64::to_le_bytes))
+}
+
+/// The amounts; none if the bytes do not come out even.
+pub(super) fn amounts_of(column: &AmountsColumn) -> Option<Vec<i64>> {
+    Some(column::read(&column.0)?.iter().map(|value| i64::from_le_bytes(*value)).collect())
 }
 
 /// The units; none if the bytes do not come out even.

@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 use crate::limits::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, FIELDS_MAX};
-use crate::message::columns::{U32_TAG, U64_TAG};
+use crate::message::columns::{I64_TAG, U32_TAG, U64_TAG};
 use crate::message::{EncodeError, RequestId, Undecodable};
 
 /// A message that has the right shape, taken apart.
@@ -128,7 +128,7 @@ impl<'a> Scan<'a> {
             (major::TEXT, length) => self.string(length, major::TEXT),
             (major::ARRAY, count) => self.list(depth, count, 1, Self::item),
             (major::MAP, count) => self.map(depth, count),
-            (major::TAG, Some(U32_TAG | U64_TAG)) => match self.head()? {
+            (major::TAG, Some(U32_TAG | U64_TAG | I64_TAG)) => match self.head()? {
                 (major::BYTES, length) => self.string(length, major::BYTES),
                 _ => Err("a column is a byte string"),
             },

@@ -21,7 +21,7 @@ const LINE_BYTES: usize = 22;
 /// Bytes that a line takes at least: its head, a code and a quantity.
 const LINE_BYTES_MIN: usize = 3;
 
-/// Appends the request to make a purchase.
+/// Appends the request to make a purchase that charges no account.
 pub(super) fn write_purchase(to: &mut BytesMut, id: u32, order: &Order) {
     let Order { key, lines, charge: _ } = order;
     to.reserve(ONE_LINE_BYTES.saturating_add(lines.len().saturating_mul(LINE_BYTES)));
@@ -30,7 +30,7 @@ pub(super) fn write_purchase(to: &mut BytesMut, id: u32, order: &Order) {
     write_lines(to, lines);
 }
 
-/// Appends a receipt as the reply to a request.
+/// Appends the receipt of a purchase that charged no account as the reply to a request.
 pub(super) fn write_receipt(to: &mut BytesMut, id: u32, receipt: &Receipt) {
     let Receipt { key, version, user, at, lines, total, charged: _ } = receipt;
     let lines_bytes = lines.len().saturating_mul(LINE_BYTES);
@@ -104,7 +104,7 @@ fn write_head(to: &mut BytesMut, major: u8, argument: u64) {
     }
 }
 
-/// The request to make a purchase that this payload is.
+/// The request to make a purchase, without an account to charge, that this payload is.
 pub(super) fn read_purchase(payload: &[u8]) -> Option<Request> {
     let mut from = Reader { rest: payload };
     let id = from.envelope(Op::Purchase.code(), &[2])?.0;

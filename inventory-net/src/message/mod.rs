@@ -5,6 +5,7 @@
 //! profile that PROTOCOL.md sets, and is checked against it before anything is decoded.
 
 mod columns;
+mod entries;
 mod envelope;
 mod error;
 mod express;
@@ -18,6 +19,7 @@ mod value;
 
 use core::num::NonZeroU32;
 
+pub use entries::{EntriesPage, EntryRow};
 pub use error::{EncodeError, ProtocolError, ProtocolErrorCode, Unavailable, Undecodable};
 pub use op::Op;
 pub use refusal::UnknownRefusal;

@@ -30,11 +30,23 @@ pub enum Op {
     SetInitialLevel = 31,
     /// Adds a user.
     AddUser = 32,
+    /// Posts an entry.
+    Post = 40,
+    /// Posts a batch of independent entries.
+    PostBulk = 41,
+    /// Says what an account's balance never goes below.
+    SetFloor = 42,
+    /// One account's balance.
+    Balance = 43,
+    /// A page of balances.
+    Balances = 44,
+    /// A page of one account's entries.
+    Entries = 45,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::Hello,
         Self::LogIn,
         Self::Resume,
@@ -48,6 +60,12 @@ impl Op {
         Self::DefineItem,
         Self::SetInitialLevel,
         Self::AddUser,
+        Self::Post,
+        Self::PostBulk,
+        Self::SetFloor,
+        Self::Balance,
+        Self::Balances,
+        Self::Entries,
     ];
 
     /// The permanent number.
@@ -81,6 +99,12 @@ impl Op {
             Self::DefineItem => "define_item",
             Self::SetInitialLevel => "set_initial_level",
             Self::AddUser => "add_user",
+            Self::Post => "post",
+            Self::PostBulk => "post_bulk",
+            Self::SetFloor => "set_floor",
+            Self::Balance => "balance",
+            Self::Balances => "balances",
+            Self::Entries => "entries",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Refusals on the wire: a permanent code with its name, a sentence for people, and the details of the code.
 
-use inventory_core::{LocationId, Refusal, Shortage, Units, Upc};
+use inventory_core::{LocationId, Money, Refusal, Shortage, Units, Upc};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::TEXT_BYTES_MAX;
@@ -19,8 +19,10 @@ pub struct UnknownRefusal {
 }
 
 /// Names that [`Refusal::InvalidValue`] gives.
-const FIELDS: [&str; 10] =
-    ["after", "key", "limit", "location", "password", "price", "role", "token", "units", "upc"];
+const FIELDS: [&str; 18] = [
+    "account", "after", "amount", "charge", "floor", "key", "limit", "location", "names", "password",
+    "price", "role", "skip", "to", "token", "type", "units", "upc",
+];
 
 #[derive(Serialize)]
 pub(super) struct RefusalOut<'a> {
@@ -33,25 +35,42 @@ pub(super) struct RefusalOut<'a> {
     field: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lines: Option<ShortageRows<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<i64>,
     message: &'a str,
     refusal: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_by: Option<i64>,
 }
 
 impl<'a> RefusalOut<'a> {
     /// `message` is the refusal's sentence; a long one is cut.
     pub(super) fn new(refusal: &'a Refusal, message: &'a str) -> Self {
         let (mut upc, mut count, mut field, mut lines) = (None, None, None, None);
+        let (mut account, mut balance, mut short_by) = (None, None, None);
         match refusal {
             Refusal::UnknownItem { upc: item }
             | Refusal::ZeroQuantity { upc: item }
+            | Refusal::Unpriced { upc: item }
             | Refusal::Overflow { upc: item } => upc = Some(item.get()),
+            Refusal::InsufficientFunds { account: name, short_by: amount } => {
+                account = Some(&**name);
+                short_by = Some(amount.minor());
+            }
+            Refusal::BalanceOutOfRange { account: name } | Refusal::UnknownAccount { account: name } => {
+                account = Some(&**name);
+            }
+            Refusal::FloorAboveBalance { balance: amount } => balance = Some(amount.minor()),
             Refusal::InsufficientStock { shortages } => lines = Some(ShortageRows(shortages)),
             Refusal::TooManyLines { lines } => count = Some(*lines),
             Refusal::InvalidValue { field: name } => field = Some(*name),
             _ => {}
         }
         let (code, refusal) = (refusal.code(), refusal.name());
-        Self { upc, code, count, field, lines, message: cut(message, TEXT_BYTES_MAX), refusal }
+        let message = cut(message, TEXT_BYTES_MAX);
+        Self { upc, code, count, field, lines, account, balance, message, refusal, short_by }
     }
 }
 
@@ -79,8 +98,14 @@ pub(super) struct RefusalIn {
     field: Option<Box<str>>,
     #[serde(default)]
     lines: Option<Box<[Row<ShortageRow>]>>,
+    #[serde(default)]
+    account: Option<Box<str>>,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    balance: Option<Money>,
     message: Box<str>,
     refusal: Box<str>,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    short_by: Option<Money>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +132,10 @@ impl RefusalIn {
             23 => Refusal::Overflow { upc: self.upc? },
             24 => Refusal::TooManyLines { lines: self.count? },
             25 => Refusal::EmptyOrder,
+            26 => Refusal::InsufficientFunds { account: self.account?, short_by: self.short_by? },
+            27 => Refusal::BalanceOutOfRange { account: self.account? },
+            28 => Refusal::Unpriced { upc: self.upc? },
+            29 => Refusal::UnknownAccount { account: self.account? },
             30 => Refusal::KeyReused,
             31 => Refusal::KeyTooOld,
             32 => Refusal::KeyFromFuture,
@@ -121,6 +150,8 @@ impl RefusalIn {
                 Some(field) => Refusal::InvalidValue { field },
                 None => return Some(Err(self.unknown())),
             },
+            46 => Refusal::FloorAboveBalance { balance: self.balance? },
+            47 => Refusal::SameAccount,
             _ => return Some(Err(self.unknown())),
         }))
     }

@@ -10,7 +10,8 @@ use inventory_core::{LocationId, Money, OrderKey, Refusal, Role, Time, Units, Up
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use crate::limits::TOKEN_BYTES;
+use crate::limits::{ACCOUNT_BYTES_MAX, TOKEN_BYTES};
+use crate::message::entries::EntryKind;
 use crate::message::{Password, Token};
 
 /// A value of the right kind; none if it is out of range.
@@ -29,6 +30,10 @@ impl<'de, T: Value> Deserialize<'de> for Checked<T> {
         T::deserialize(from).map(Self)
     }
 }
+
+/// An account's name in a request: no longer than receipts and refusals have room for. Whether it can be a name, the engine says.
+#[derive(Debug)]
+pub(super) struct AccountName(pub(super) Box<str>);
 
 /// For optional fields: absent is none, null is not allowed.
 pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -90,6 +95,18 @@ impl Value for Token {
 impl Value for Password {
     fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         from.deserialize_any(Text(Self::new))
+    }
+}
+
+impl Value for EntryKind {
+    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        from.deserialize_any(Text(Self::from_name))
+    }
+}
+
+impl Value for AccountName {
+    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        from.deserialize_any(Text(|text: &str| (text.len() <= ACCOUNT_BYTES_MAX).then(|| Self(text.into()))))
     }
 }
 

@@ -101,8 +101,13 @@ enum Next {
 
 /// Whether a reply has so many rows that putting it into bytes counts.
 fn is_long(body: &ReplyBody) -> bool {
-    let ReplyBody::Done(Done::Levels(page)) = body else { return false };
-    u32::try_from(page.levels.len()).is_ok_and(|rows| rows > SHORT_READ_ROWS)
+    let rows = match body {
+        ReplyBody::Done(Done::Levels(page)) => page.levels.len(),
+        ReplyBody::Done(Done::Balances(page)) => page.balances.len(),
+        ReplyBody::Done(Done::Entries(page)) => page.entries.len(),
+        _ => return false,
+    };
+    u32::try_from(rows).is_ok_and(|rows| rows > SHORT_READ_ROWS)
 }
 
 /// Waits until the task is woken, by whatever it was that asked for it.

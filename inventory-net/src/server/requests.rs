@@ -6,7 +6,7 @@ use std::sync::Arc;
 use inventory_core::{Action, Actor, Command, Query, Time};
 
 use super::Shared;
-use crate::limits::LEVELS_PAGE_ITEMS_MAX;
+use crate::limits::{ACCOUNT_ROWS_MAX, LEVELS_PAGE_ITEMS_MAX};
 use crate::message::{Op, Request, RequestBody, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::service::ReplyTo;
@@ -45,12 +45,7 @@ impl Shared {
                     let limit = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);
                     let query = Query::Levels { after, limit }.into();
                     if limit > SHORT_READ_ROWS {
-                        let shared = Arc::clone(self);
-                        tokio::spawn(async move {
-                            // The engine looks at once; the connection adds what putting it into bytes took.
-                            let _turn = shared.long_reads.turn().await;
-                            shared.service.submit(shared.service.now(), actor, query, reply_to);
-                        });
+                        self.read_in_turn(actor, query, reply_to);
                         return Turn::Next;
                     }
                     (actor, query, Turn::Next)
@@ -62,6 +57,29 @@ impl Shared {
                 }
                 RequestBody::SetInitialLevel { upc, location, units } => {
                     (actor, Command::SetInitialLevel { upc, location, units }.into(), Turn::Next)
+                }
+                RequestBody::Post(posting) => (actor, Command::Post(posting).into(), Turn::Next),
+                RequestBody::PostBulk(batch) => (actor, Command::PostBulk(batch).into(), Turn::Next),
+                RequestBody::SetFloor { account, floor } => {
+                    (actor, Command::SetFloor { account, floor }.into(), Turn::Next)
+                }
+                RequestBody::Balance { account } => (actor, Query::Balance { account }.into(), Turn::Next),
+                RequestBody::Balances { after, limit } => {
+                    let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).min(ACCOUNT_ROWS_MAX);
+                    let query = Query::Balances { after, limit }.into();
+                    if limit > SHORT_READ_ROWS {
+                        self.read_in_turn(actor, query, reply_to);
+                        return Turn::Next;
+                    }
+                    (actor, query, Turn::Next)
+                }
+                RequestBody::Entries { account, place, limit } => {
+                    let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).clamp(1, ACCOUNT_ROWS_MAX);
+                    let service = self.service.clone();
+                    answer_later(outbox, id, op, async move {
+                        Outcome::Other(service.entries(actor, account, place, limit).await)
+                    });
+                    return Turn::Next;
                 }
                 RequestBody::LogOut => (actor, Command::LogOut.into(), Turn::Wait),
                 RequestBody::Resume { token } => {
@@ -88,6 +106,16 @@ impl Shared {
             };
         self.service.submit(came, actor, action, reply_to);
         turn
+    }
+
+    /// Makes a read of many rows when it has its turn.
+    fn read_in_turn(self: &Arc<Self>, actor: Actor, query: Action, reply_to: ReplyTo) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            // The engine looks at once; the connection adds what putting it into bytes took.
+            let _turn = shared.long_reads.turn().await;
+            shared.service.submit(shared.service.now(), actor, query, reply_to);
+        });
     }
 }
 

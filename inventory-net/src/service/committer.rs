@@ -157,7 +157,7 @@ impl Committer {
             let Ticket { reply_to, past_order } = ticket;
             match (reply, past_order) {
                 (Reply::Refused(Refusal::KeyTooOld), Some(order)) => {
-                    self.shared.look_in_history(Question { reply_to, order: *order });
+                    self.shared.look_in_history(Question::Order { reply_to, order: *order });
                 }
                 // It grew too old while it waited: asked again, it is looked for.
                 (Reply::Refused(Refusal::KeyTooOld), None) => {

@@ -2,6 +2,7 @@
 //! durable.
 
 mod committer;
+mod entries;
 mod history;
 
 use std::fmt;

@@ -1,10 +1,15 @@
 //! Replies: what a server answers.
 
+mod accounts;
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{Answer, BulkReceipt, Identity, LevelsPage, Receipt, Refusal, Role, Version};
+use inventory_core::{
+    Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Identity, LevelsPage, PostingReceipt,
+    Receipt, Refusal, Role, Version,
+};
 
+use crate::message::entries::EntriesPage;
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, Unavailable, Undecodable};
 use crate::message::refusal::UnknownRefusal;
@@ -56,6 +61,16 @@ pub enum Done {
     Receipt(Receipt),
     /// To purchase bulk, and to receipt of its key.
     BulkReceipt(BulkReceipt),
+    /// To post, and to receipt of its key.
+    PostingReceipt(PostingReceipt),
+    /// To post bulk, and to receipt of its key.
+    BulkPostingReceipt(BulkPostingReceipt),
+    /// To balance.
+    Balance(BalanceRow),
+    /// To balances.
+    Balances(BalancesPage),
+    /// To entries.
+    Entries(EntriesPage),
     /// To commands that have nothing else to say: the version that holds their effect.
     Version(Version),
 }
@@ -139,11 +154,11 @@ impl ReplyBody {
                 Answer::Receipt(receipt) => Done::Receipt(receipt),
                 Answer::Levels(page) => Done::Levels(page),
                 Answer::BulkReceipt(receipt) => Done::BulkReceipt(receipt),
-                Answer::PostingReceipt(_)
-                | Answer::BulkPostingReceipt(_)
-                | Answer::Balance(_)
-                | Answer::Balances(_)
-                | Answer::Credential(_) => return None,
+                Answer::PostingReceipt(receipt) => Done::PostingReceipt(receipt),
+                Answer::BulkPostingReceipt(receipt) => Done::BulkPostingReceipt(receipt),
+                Answer::Balance(row) => Done::Balance(row),
+                Answer::Balances(page) => Done::Balances(page),
+                Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
             inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),
@@ -160,7 +175,9 @@ impl From<Identity> for Account {
 /// Appends the payload of a reply.
 pub fn encode_reply(to: &mut BytesMut, id: Option<RequestId>, body: &ReplyBody) -> Result<(), EncodeError> {
     let id = id.map_or(0, RequestId::get);
-    if let ReplyBody::Done(Done::Receipt(receipt)) = body {
+    if let ReplyBody::Done(Done::Receipt(receipt)) = body
+        && receipt.charged.is_none()
+    {
         express::write_receipt(to, id, receipt);
         return Ok(());
     }

@@ -12,8 +12,12 @@ use crate::message::columns::{UnitsColumn, UpcColumn, units_of, units_to_column,
 use crate::message::envelope;
 use crate::message::error::EncodeError;
 use crate::message::lines::{Lines, Rows};
+use crate::message::request::accounts::{
+    self, BalanceIn, BalanceOut, BalancesIn, BalancesOut, EntriesIn, PostBulkIn, PostIn, SetFloorIn,
+    SetFloorOut,
+};
 use crate::message::request::{ClientHello, RequestBody};
-use crate::message::value::{Checked, Value, present};
+use crate::message::value::{AccountName, Checked, Value, present};
 use crate::message::{Op, Password, Token, decode_body};
 
 /// Appends a request.
@@ -34,9 +38,9 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
             envelope::seal(to, id, op, &LevelsOut { after: after.map(Upc::get), limit: *limit })
         }
         RequestBody::Item { upc } => envelope::seal(to, id, op, &ItemOut { upc: upc.get() }),
-        RequestBody::Purchase(Order { key, lines, charge: _ }) => {
+        RequestBody::Purchase(Order { key, lines, charge }) => {
             let key = ByteArray::new(key.to_bytes());
-            envelope::seal(to, id, op, &PurchaseOut { key, lines: Rows(lines) })
+            envelope::seal(to, id, op, &PurchaseOut { key, lines: Rows(lines), charge: charge.as_deref() })
         }
         RequestBody::PurchaseBulk(order) => {
             let location = (order.location() != LocationId::MAIN).then_some(order.location().0);
@@ -63,6 +67,18 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
             let password = password.reveal();
             envelope::seal(to, id, op, &AddUserOut { name, role: role.name(), password })
         }
+        RequestBody::Post(posting) => accounts::encode_post(to, id, op, posting),
+        RequestBody::PostBulk(batch) => accounts::encode_post_bulk(to, id, op, batch),
+        RequestBody::SetFloor { account, floor } => {
+            envelope::seal(to, id, op, &SetFloorOut { floor: floor.map(Money::minor), account })
+        }
+        RequestBody::Balance { account } => envelope::seal(to, id, op, &BalanceOut { account }),
+        RequestBody::Balances { after, limit } => {
+            envelope::seal(to, id, op, &BalancesOut { after: after.as_deref(), limit: *limit })
+        }
+        RequestBody::Entries { account, place, limit } => {
+            accounts::encode_entries(to, id, op, (account, *place, *limit))
+        }
     }
 }
 
@@ -82,6 +98,12 @@ pub(super) fn decode(op: Op, body: &[u8]) -> Result<Result<RequestBody, Refusal>
         Op::DefineItem => decode_body::<DefineItemIn>(body).map(DefineItemIn::check),
         Op::SetInitialLevel => decode_body::<SetInitialLevelIn>(body).map(SetInitialLevelIn::check),
         Op::AddUser => decode_body::<AddUserIn>(body).map(AddUserIn::check),
+        Op::Post => decode_body::<PostIn>(body).map(PostIn::check),
+        Op::PostBulk => decode_body::<PostBulkIn>(body).map(PostBulkIn::check),
+        Op::SetFloor => decode_body::<SetFloorIn>(body).map(SetFloorIn::check),
+        Op::Balance => decode_body::<BalanceIn>(body).map(BalanceIn::check),
+        Op::Balances => decode_body::<BalancesIn>(body).map(BalancesIn::check),
+        Op::Entries => decode_body::<EntriesIn>(body).map(EntriesIn::check),
     }
 }
 
@@ -209,6 +231,8 @@ impl ItemIn {
 struct PurchaseOut<'a> {
     key: ByteArray<16>,
     lines: Rows<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -216,14 +240,18 @@ struct PurchaseOut<'a> {
 struct PurchaseIn {
     key: Checked<OrderKey>,
     lines: Lines,
+    #[serde(default, deserialize_with = "present")]
+    charge: Option<Checked<AccountName>>,
 }
 
 impl PurchaseIn {
     fn check(self) -> Result<RequestBody, Refusal> {
         let key = self.key.or_refuse("key")?;
+        let charge = self.charge.map(|charge| charge.or_refuse("charge")).transpose()?;
+        let charge = charge.map(|AccountName(name)| name);
         match self.lines {
             Lines { invalid: Some(field), .. } => Err(Refusal::InvalidValue { field }),
-            Lines { lines, invalid: None } => Ok(RequestBody::Purchase(Order { key, lines, charge: None })),
+            Lines { lines, invalid: None } => Ok(RequestBody::Purchase(Order { key, lines, charge })),
         }
     }
 }

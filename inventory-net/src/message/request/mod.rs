@@ -1,9 +1,13 @@
 //! Requests: what a client may ask.
 
+mod accounts;
 mod bodies;
 
 use bytes::BytesMut;
-use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc};
+use inventory_core::journal::ScanPlace;
+use inventory_core::{
+    BulkEntries, BulkOrder, LocationId, Money, Order, OrderKey, Posting, Refusal, Role, Units, Upc,
+};
 
 use crate::message::envelope::{self, Envelope};
 use crate::message::error::{EncodeError, ProtocolError, ProtocolErrorCode, Undecodable};
@@ -103,6 +107,38 @@ pub enum RequestBody {
         /// What the user may do.
         role: Role,
     },
+    /// Posts an entry.
+    Post(Posting),
+    /// Posts a batch of independent entries.
+    PostBulk(BulkEntries),
+    /// Says what an account's balance never goes below from now on.
+    SetFloor {
+        /// The account's name.
+        account: Box<str>,
+        /// The floor; none to take it away.
+        floor: Option<Money>,
+    },
+    /// One account's balance.
+    Balance {
+        /// The account's name.
+        account: Box<str>,
+    },
+    /// A page of balances, sorted by the bytes of the accounts' names.
+    Balances {
+        /// Only accounts after this name.
+        after: Option<Box<str>>,
+        /// Most accounts on the page; none leaves it to the server.
+        limit: Option<u32>,
+    },
+    /// A page of one account's entries, oldest first.
+    Entries {
+        /// The account's name.
+        account: Box<str>,
+        /// Where to begin: at the beginning, or where the page before says.
+        place: ScanPlace,
+        /// Most entries on the page; none leaves it to the server.
+        limit: Option<u32>,
+    },
 }
 
 /// What a client says first.
@@ -133,6 +169,12 @@ impl RequestBody {
             Self::DefineItem { .. } => Op::DefineItem,
             Self::SetInitialLevel { .. } => Op::SetInitialLevel,
             Self::AddUser { .. } => Op::AddUser,
+            Self::Post(_) => Op::Post,
+            Self::PostBulk(_) => Op::PostBulk,
+            Self::SetFloor { .. } => Op::SetFloor,
+            Self::Balance { .. } => Op::Balance,
+            Self::Balances { .. } => Op::Balances,
+            Self::Entries { .. } => Op::Entries,
         }
     }
 }
@@ -159,7 +201,9 @@ pub(super) fn decode_generally(payload: &[u8]) -> Result<Request, RequestError> 
 
 /// Appends the payload of a request.
 pub fn encode_request(to: &mut BytesMut, id: RequestId, body: &RequestBody) -> Result<(), EncodeError> {
-    if let RequestBody::Purchase(order) = body {
+    if let RequestBody::Purchase(order) = body
+        && order.charge.is_none()
+    {
         express::write_purchase(to, id.get(), order);
         return Ok(());
     }
