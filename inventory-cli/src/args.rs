@@ -1,6 +1,10 @@
 //! What can be asked on the command line.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which has no markup")]
 
+mod accounts;
+
+pub use accounts::{AccountCommand, BalancesArgs, EntriesArgs, EntryCommand, PostArgs};
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,6 +95,17 @@ pub enum Command {
     /// Logs in as admin, with the password in INVENTORY_PASSWORD or else the demo's. Makes the items that it buys, under
     /// codes that begin with 20, and fails unless as many units are gone as were sold.
     Bench(BenchArgs),
+    /// Accounts: credits, debits, balances.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+}
+
+/// Commands on accounts.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Commands that ask a server, or look at a data directory.
+    #[command(flatten)]
+    Accounts(AccountCommand),
 }
 
 /// Settings of `serve`.
@@ -310,10 +325,14 @@ pub enum OnceCommand {
         /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
         #[arg(long, value_name = "FILE", conflicts_with = "lines")]
         from: Option<PathBuf>,
+        /// Have this account pay: units and money move together or not at all. A buyer may name the account that has the buyer's
+        /// own name, an administrator any.
+        #[arg(long, value_name = "ACCOUNT", conflicts_with = "from", value_parser = parse::account)]
+        charge: Option<String>,
     },
     /// Show the local inventory: what this client has bought.
     Mine,
-    /// Show the receipt of an order.
+    /// Show the receipt of an order or entry.
     Receipt {
         /// The order's key.
         #[arg(value_parser = parse::order_key)]

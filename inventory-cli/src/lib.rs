@@ -14,8 +14,10 @@ pub mod output;
 pub mod parse;
 pub mod state;
 
+mod accounts;
 mod bench;
 mod demo;
+mod entry_rows;
 mod notice;
 mod once;
 mod order_rows;
@@ -30,7 +32,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use args::{Args, Command};
+use args::{Args, Command, LedgerCommand};
 use exit::Exit;
 use output::Output;
 
@@ -95,6 +97,10 @@ fn carry_out(args: Args) -> anyhow::Result<Exit> {
         Some(Command::Bench(wanted)) => {
             log_to_stderr("warn");
             bench::bench(&wanted, Output::new(args.format)).map(|()| Exit::Done)
+        }
+        Some(Command::Ledger(LedgerCommand::Accounts(wanted))) => {
+            log_to_stderr("warn");
+            accounts::accounts(wanted, &args.connect, Output::new(args.format)).map(|()| Exit::Done)
         }
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => {
             log_to_stderr("warn");

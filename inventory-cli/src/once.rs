@@ -50,9 +50,9 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             output.bulk_purchase(&purchase)?;
             purchase.into_result()?;
         }
-        OnceCommand::Buy { lines, key, .. } => {
+        OnceCommand::Buy { lines, key, charge, .. } => {
             let lines = parse::order_lines(&lines)?;
-            output.receipt(&shop.buy(lines, key).await?)?;
+            output.receipt(&shop.buy(lines, charge.as_deref(), key).await?)?;
         }
         OnceCommand::Mine => output.holdings(shop.mine().await?.items())?,
         OnceCommand::Receipt { key, .. } => output.any_receipt(&shop.receipt(key).await?)?,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use inventory_core::{LocationId, OrderKey, OrderLine, Time, Units, Upc, Version};
+use inventory_core::{LocationId, Money, OrderKey, OrderLine, Time, Units, Upc, Version, account_name};
 use inventory_store::Retain;
 
 use crate::serve::MEMORY_BYTES_MIN;
@@ -58,6 +58,37 @@ pub fn memory(text: &str) -> Result<u64, UsageError> {
         }
         None => Err(UsageError::new(format!("{text:?} is no size: a number of MiB or GiB, such as 512MiB"))),
     }
+}
+
+/// What makes a text the name of an account.
+pub(crate) const ACCOUNT: &str = "a name is 1 to 65535 bytes without white space";
+/// What makes a text an amount.
+pub(crate) const AMOUNT: &str =
+    "an amount is digits with at most two decimals, such as 2.50, and not negative";
+
+/// The name of an account.
+pub fn account(text: &str) -> Result<String, UsageError> {
+    let name = account_name(text.as_bytes()).map(str::to_owned);
+    name.ok_or_else(|| UsageError::new(format!("{text:?} is no account: {ACCOUNT}")))
+}
+
+/// An amount: how much a balance rises or falls.
+pub fn amount(text: &str) -> Result<Money, UsageError> {
+    let amount = text.parse().ok().filter(|amount| *amount >= Money::ZERO && !text.starts_with('-'));
+    amount.ok_or_else(|| UsageError::new(format!("{text:?} is no amount: {AMOUNT}")))
+}
+
+/// What a balance never goes below, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floor(pub Option<Money>);
+
+/// A floor: an amount, which may be negative, or `none`.
+pub fn floor(text: &str) -> Result<Floor, UsageError> {
+    if text == "none" {
+        return Ok(Floor(None));
+    }
+    let floor = text.parse().map(|floor| Floor(Some(floor)));
+    floor.map_err(|why| UsageError::new(format!("{text:?} is no floor: none, or an amount: {why}")))
 }
 
 /// A point in the history of an inventory.
@@ -191,6 +222,29 @@ mod tests {
         ] {
             let error = order_lines(words).unwrap_err().to_string();
             assert!(error.contains(message), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_account_amount_or_floor_says_why() {
+        assert_eq!(account("Zoë"), Ok("Zoë".to_owned()));
+        assert_eq!(amount("2.5"), Ok(Money::from_minor(250)));
+        assert_eq!(
+            (floor("none"), floor("-0.05")),
+            (Ok(Floor(None)), Ok(Floor(Some(Money::from_minor(-5)))))
+        );
+        for (told, message) in [
+            (account("two words").unwrap_err(), "\"two words\" is no account: a name is 1 to 65535 bytes"),
+            (account("").unwrap_err(), "is no account"),
+            (amount("-1").unwrap_err(), "\"-1\" is no amount: an amount is digits"),
+            (amount("-0").unwrap_err(), "is no amount"),
+            (amount("1.234").unwrap_err(), "is no amount"),
+            (
+                floor("nothing").unwrap_err(),
+                "\"nothing\" is no floor: none, or an amount: an amount is digits",
+            ),
+        ] {
+            assert!(told.to_string().contains(message), "{told}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The lines of the orders log, and their bytes: 16 hexadecimal digits of checksum, a space, JSON, a line feed.
 
-use inventory_core::{BulkOrder, Hash, LocationId, Order, OrderKey, OrderLine, Units, Upc};
+use inventory_core::{
+    BulkEntries, BulkOrder, Hash, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting, Units,
+    Upc,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +18,34 @@ pub(super) enum Entry {
         #[serde(with = "as_text")]
         key: OrderKey,
         lines: Vec<Line>,
+        /// The account that is to pay.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge: Option<Box<str>>,
     },
     /// This batch of rows is about to be sent.
     OrderedRows {
         #[serde(with = "as_text")]
         key: OrderKey,
         rows: Rows,
+    },
+    /// This entry to accounts is about to be sent.
+    Posting {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        entry: AccountEntry,
+    },
+    /// This batch of entries is about to be sent.
+    PostingRows {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        entries: EntryRows,
+    },
+    /// The server has decided the entry or batch of them that has this key.
+    Posted {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        version: u64,
+        at_us: u64,
     },
     /// The server sold this.
     Bought(Bought),
@@ -89,6 +114,62 @@ impl Rows {
     }
 }
 
+/// A credit, a debit or a transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub(super) enum AccountEntry {
+    Credit { account: Box<str>, amount: i64 },
+    Debit { account: Box<str>, amount: i64 },
+    Transfer { account: Box<str>, to: Box<str>, amount: i64 },
+}
+
+impl AccountEntry {
+    pub(super) fn new(posting: &Posting) -> Self {
+        use inventory_core::Entry;
+        let amount = posting.entry.amount().minor();
+        match posting.entry.clone() {
+            Entry::Credit { account, .. } => Self::Credit { account, amount },
+            Entry::Debit { account, .. } => Self::Debit { account, amount },
+            Entry::Transfer { from: account, to, .. } => Self::Transfer { account, to, amount },
+        }
+    }
+
+    pub(super) fn posting(&self, key: OrderKey) -> Posting {
+        use inventory_core::Entry;
+        let money = Money::from_minor;
+        let entry = match self.clone() {
+            Self::Credit { account, amount } => Entry::Credit { account, amount: money(amount) },
+            Self::Debit { account, amount } => Entry::Debit { account, amount: money(amount) },
+            Self::Transfer { account: from, to, amount } => {
+                Entry::Transfer { from, to, amount: money(amount) }
+            }
+        };
+        Posting { key, entry }
+    }
+}
+
+/// The rows of a batch of entries, as columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EntryRows {
+    account: Vec<String>,
+    /// Minor units; negative for a debit.
+    amount: Vec<i64>,
+}
+
+impl EntryRows {
+    pub(super) fn new(batch: &BulkEntries) -> Self {
+        let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        Self { account: batch.names().iter().map(name).collect(), amount: batch.amounts().to_vec() }
+    }
+
+    /// The batch; none if these are no rows of one.
+    pub(super) fn batch(&self, key: OrderKey) -> Option<BulkEntries> {
+        let mut names = NameColumn::default();
+        let fits = self.account.iter().all(|name| names.push(name.as_bytes()));
+        BulkEntries::new(key, names, self.amount.as_slice()).ok().filter(|_| fits)
+    }
+}
+
 /// Units held of one item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holding {
@@ -107,32 +188,45 @@ pub(super) struct Open {
     pub(super) lines: Option<Vec<Line>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rows: Option<Rows>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) charge: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) entry: Option<AccountEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) entries: Option<EntryRows>,
 }
 
 impl Open {
     pub(super) fn new(key: OrderKey, kept: Option<&KeptOrder>) -> Self {
-        let (mut lines, mut rows) = (None, None);
+        let mut open = Self { key, lines: None, rows: None, charge: None, entry: None, entries: None };
         match kept {
             Some(KeptOrder::Lines(order)) => {
-                lines = Some(order.lines.iter().map(|line| Line::new(line, "")).collect());
+                open.lines = Some(order.lines.iter().map(|line| Line::new(line, "")).collect());
+                open.charge.clone_from(&order.charge);
             }
-            Some(KeptOrder::Bulk(order)) => rows = Some(Rows::new(order)),
+            Some(KeptOrder::Bulk(order)) => open.rows = Some(Rows::new(order)),
+            Some(KeptOrder::Posting(posting)) => open.entry = Some(AccountEntry::new(posting)),
+            Some(KeptOrder::BulkPosting(batch)) => open.entries = Some(EntryRows::new(batch)),
             None => {}
         }
-        Self { key, lines, rows }
+        open
     }
 
     pub(super) fn kept(&self) -> Option<KeptOrder> {
-        match (&self.lines, &self.rows) {
-            (Some(lines), _) => Some(kept_lines(self.key, lines)),
-            (None, Some(rows)) => rows.order(self.key).map(KeptOrder::Bulk),
-            (None, None) => None,
+        let key = self.key;
+        match (&self.lines, &self.rows, &self.entry, &self.entries) {
+            (Some(lines), ..) => Some(kept_lines(key, lines, self.charge.as_deref())),
+            (_, Some(rows), ..) => rows.order(key).map(KeptOrder::Bulk),
+            (_, _, Some(entry), _) => Some(KeptOrder::Posting(entry.posting(key))),
+            (.., Some(entries)) => entries.batch(key).map(KeptOrder::BulkPosting),
+            (None, None, None, None) => None,
         }
     }
 }
 
-pub(super) fn kept_lines(key: OrderKey, lines: &[Line]) -> KeptOrder {
-    KeptOrder::Lines(Order { key, lines: lines.iter().map(Line::order_line).collect(), charge: None })
+pub(super) fn kept_lines(key: OrderKey, lines: &[Line], charge: Option<&str>) -> KeptOrder {
+    let lines = lines.iter().map(Line::order_line).collect();
+    KeptOrder::Lines(Order { key, lines, charge: charge.map(Into::into) })
 }
 
 /// This value as a line with its checksum.
@@ -202,7 +296,7 @@ mod tests {
     fn a_line_is_read_back_and_every_flipped_bit_is_seen() {
         let key: OrderKey = "019a9d7c-6a00-7abc-8def-0123456789ab".parse().unwrap();
         let line = OrderLine::new("036000291452".parse().unwrap(), Units::new(2).unwrap());
-        let entry = Entry::Ordered { key, lines: vec![Line::new(&line, "Tissues")] };
+        let entry = Entry::Ordered { key, lines: vec![Line::new(&line, "Tissues")], charge: None };
         let bytes = encode(&entry).unwrap();
         let (last, line) = bytes.split_last().unwrap();
         assert_eq!(*last, b'\n');

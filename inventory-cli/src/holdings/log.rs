@@ -38,8 +38,12 @@ impl LogContent {
         content
     }
 
-    /// Whether a line says that this order was bought.
-    pub(super) fn has_bought(&self, wanted: OrderKey) -> bool {
-        self.entries.iter().any(|(_, entry)| matches!(entry, Entry::Bought(bought) if bought.key == wanted))
+    /// Whether a line says that this order was bought, or this entry posted.
+    pub(super) fn has_done(&self, wanted: OrderKey) -> bool {
+        self.entries.iter().any(|(_, entry)| match entry {
+            Entry::Bought(bought) => bought.key == wanted,
+            Entry::Posted { key, .. } => *key == wanted,
+            _ => false,
+        })
     }
 }

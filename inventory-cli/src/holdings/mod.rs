@@ -1,4 +1,5 @@
-//! The local inventory: what one user has bought from one server through this client, each order exactly once.
+//! The local inventory: what one user has bought from one server through this client, each order exactly once. Entries to
+//! accounts are kept account of in the same way, and add nothing to it.
 //!
 //! Two files lie in the user's folder. `orders.log` is the truth: a line for every order before it is sent and a
 //! line for its outcome. `holdings.json` is the sum of the log up to some point, replaced whole after every outcome;
@@ -16,7 +17,7 @@ pub use store::HoldingsStore;
 
 use std::collections::BTreeMap;
 
-use inventory_core::{BulkOrder, Order, OrderKey, Units, Upc, limits};
+use inventory_core::{BulkEntries, BulkOrder, Order, OrderKey, Posting, Units, Upc, limits};
 
 use entry::{Entry, Holding};
 
@@ -50,6 +51,10 @@ pub enum KeptOrder {
     Lines(Order),
     /// A batch of rows, each for itself.
     Bulk(BulkOrder),
+    /// An entry to accounts.
+    Posting(Posting),
+    /// A batch of entries, each for itself.
+    BulkPosting(BulkEntries),
 }
 
 impl KeptOrder {
@@ -58,6 +63,17 @@ impl KeptOrder {
         match self {
             Self::Lines(order) => order.key,
             Self::Bulk(order) => order.key(),
+            Self::Posting(posting) => posting.key,
+            Self::BulkPosting(batch) => batch.key(),
+        }
+    }
+
+    /// What it is called.
+    pub const fn noun(&self) -> &'static str {
+        match self {
+            Self::Lines(_) | Self::Bulk(_) => "order",
+            Self::Posting(_) => "entry",
+            Self::BulkPosting(_) => "batch of entries",
         }
     }
 }
@@ -81,8 +97,15 @@ impl Holdings {
     /// Takes one line of the log into account. Each outcome is in the log once.
     fn fold(&mut self, entry: &Entry) {
         match entry {
-            Entry::Ordered { key, lines } => {
-                self.open.insert(*key, OpenOrder { kept: Some(entry::kept_lines(*key, lines)) });
+            Entry::Ordered { key, lines, charge } => {
+                let kept = Some(entry::kept_lines(*key, lines, charge.as_deref()));
+                self.open.insert(*key, OpenOrder { kept });
+            }
+            Entry::Posting { key, entry } => {
+                self.open.insert(*key, OpenOrder { kept: Some(KeptOrder::Posting(entry.posting(*key))) });
+            }
+            Entry::PostingRows { key, entries } => {
+                self.open.insert(*key, OpenOrder { kept: entries.batch(*key).map(KeptOrder::BulkPosting) });
             }
             Entry::OrderedRows { key, rows } => {
                 self.open.insert(*key, OpenOrder { kept: rows.order(*key).map(KeptOrder::Bulk) });
@@ -93,7 +116,7 @@ impl Holdings {
                     self.add(line.upc, &line.name, line.units);
                 }
             }
-            Entry::NotBought { key, .. } => {
+            Entry::NotBought { key, .. } | Entry::Posted { key, .. } => {
                 self.open.remove(key);
             }
             Entry::Restored { items, open } => *self = Self::restored(items, open),

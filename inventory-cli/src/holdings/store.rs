@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use inventory_core::{OrderKey, Receipt, Upc};
+use inventory_core::{OrderKey, Receipt, Time, Upc, Version};
 
-use super::entry::{self, Bought, Entry, Line, Rows};
+use super::entry::{self, AccountEntry, Bought, Entry, EntryRows, Line, Rows};
 use super::log::LogContent;
 use super::summary::{self, Summary};
 use super::{Holdings, KeptOrder, OpenOrder};
@@ -47,15 +47,17 @@ impl HoldingsStore {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
         let key = order.key();
-        if loaded.holdings.open.contains_key(&key) || loaded.log.has_bought(key) {
+        if loaded.holdings.open.contains_key(&key) || loaded.log.has_done(key) {
             return Ok(false);
         }
         let entry = match order {
             KeptOrder::Lines(order) => {
                 let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
-                Entry::Ordered { key, lines }
+                Entry::Ordered { key, lines, charge: order.charge.clone() }
             }
             KeptOrder::Bulk(order) => Entry::OrderedRows { key, rows: Rows::new(order) },
+            KeptOrder::Posting(posting) => Entry::Posting { key, entry: AccountEntry::new(posting) },
+            KeptOrder::BulkPosting(batch) => Entry::PostingRows { key, entries: EntryRows::new(batch) },
         };
         self.append(&entry).map(|_| true)
     }
@@ -69,7 +71,7 @@ impl HoldingsStore {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
         // An open order was not counted yet; any other may have been, by this process or another one.
-        if !loaded.holdings.open.contains_key(&receipt.key) && loaded.log.has_bought(receipt.key) {
+        if !loaded.holdings.open.contains_key(&receipt.key) && loaded.log.has_done(receipt.key) {
             return Ok(false);
         }
         let known = names_of(&loaded.log, receipt.key);
@@ -86,6 +88,16 @@ impl HoldingsStore {
             total: receipt.total.map(inventory_core::Money::minor),
         });
         self.close(loaded, &bought)?;
+        Ok(true)
+    }
+
+    /// Closes an entry, or a batch of them, that the server has decided. Says whether it was open.
+    pub fn record_posted(&self, key: OrderKey, version: Version, at: Time) -> Result<bool, StateError> {
+        let loaded = self.load_locked()?;
+        if !loaded.holdings.open.contains_key(&key) {
+            return Ok(false);
+        }
+        self.close(loaded, &Entry::Posted { key, version: version.0, at_us: at.as_micros() })?;
         Ok(true)
     }
 
@@ -136,7 +148,7 @@ impl HoldingsStore {
         if log.damaged_lines > 0 || shorter {
             // No sum says what these lines did, but the server still knows the orders whose keys are legible.
             for (end, key) in &log.damaged_keys {
-                if *end > covered && !log.has_bought(*key) {
+                if *end > covered && !log.has_done(*key) {
                     holdings.open.entry(*key).or_insert(OpenOrder { kept: None });
                 }
             }
@@ -202,7 +214,7 @@ impl HoldingsStore {
 /// The lines of this order as they were kept before it was sent.
 fn names_of(log: &LogContent, wanted: OrderKey) -> &[Line] {
     let ordered = log.entries.iter().rev().find_map(|(_, entry)| match entry {
-        Entry::Ordered { key, lines } if *key == wanted => Some(lines.as_slice()),
+        Entry::Ordered { key, lines, .. } if *key == wanted => Some(lines.as_slice()),
         _ => None,
     });
     ordered.unwrap_or_default()

@@ -3,11 +3,13 @@
 //! The rows are one contract for JSON and CSV: the same names, the same values. Money is an integer of minor units
 //! there, and an amount such as `3.49` in tables.
 
+mod accounts;
 mod past;
 mod rows;
 mod table;
 
-pub(crate) use past::{BackupRow, MovementRow, VerifiedRow, ViolationRow};
+pub(crate) use accounts::EntryRow;
+pub(crate) use past::{BackupRow, Moved, MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
     BoughtRow, BulkReceiptRow, HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow,
     RefusalView, VersionRow,
@@ -16,14 +18,15 @@ pub(crate) use rows::{
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use inventory_core::{LevelRow as Level, Movement, Receipt, Upc, Version};
+use inventory_core::{BalanceRow as Balance, LevelRow as Level, PostingReceipt, Receipt, Upc, Version};
 use inventory_net::client::AnyReceipt;
 use serde::Serialize;
 
 use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
-use crate::shop::BulkPurchase;
+use crate::shop::{BulkPosting, BulkPurchase};
+use accounts::{BalanceRow, BulkPostingRow, PostedRow, PostingRow};
 use rows::RefusalRow;
 
 /// How results are written.
@@ -83,12 +86,38 @@ impl Output {
             AnyReceipt::Bulk(receipt) => {
                 self.one(&BulkReceiptRow::from(receipt), || table::bulk_receipt(receipt))
             }
+            AnyReceipt::Posting(receipt) => self.posting(receipt),
+            AnyReceipt::BulkPosting(receipt) => {
+                self.one(&BulkPostingRow::from(receipt), || accounts::bulk_posting_receipt(receipt))
+            }
         }
+    }
+
+    /// An entry that was posted.
+    pub(crate) fn posting(self, receipt: &PostingReceipt) -> io::Result<()> {
+        self.one(&PostingRow::from(receipt), || accounts::posting(receipt))
+    }
+
+    /// What became of each row of entries of many.
+    pub(crate) fn bulk_posting(self, posted: &BulkPosting) -> io::Result<()> {
+        let rows = posted.done.iter().flat_map(PostedRow::of_batch);
+        self.list(rows, || accounts::bulk_posting(posted))
+    }
+
+    /// Balances of accounts.
+    pub(crate) fn balances(self, balances: &[Balance]) -> io::Result<()> {
+        self.list(balances.iter().map(BalanceRow::from), || accounts::balances(balances))
+    }
+
+    /// Entries of an account, oldest first.
+    pub(crate) fn entries(self, entries: impl Iterator<Item = EntryRow>) -> io::Result<()> {
+        let rows: Vec<EntryRow> = entries.collect();
+        self.list(rows.iter(), || accounts::entries(&rows))
     }
 
     /// What became of each row of a purchase of many.
     pub(crate) fn bulk_purchase(self, purchase: &BulkPurchase) -> io::Result<()> {
-        let rows = purchase.sold.iter().flat_map(BoughtRow::of_batch);
+        let rows = purchase.done.iter().flat_map(BoughtRow::of_batch);
         self.list(rows, || table::bulk_purchase(purchase))
     }
 
@@ -113,7 +142,7 @@ impl Output {
     }
 
     /// Movements, oldest first.
-    pub(crate) fn movements(self, movements: &[Movement]) -> io::Result<()> {
+    pub(crate) fn movements(self, movements: &[Moved]) -> io::Result<()> {
         self.list(movements.iter().map(MovementRow::from), || table::movements(movements))
     }
 

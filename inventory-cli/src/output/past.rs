@@ -1,6 +1,7 @@
 //! What commands on a data directory show: movements, the result of a check, and what a backup holds.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use inventory_core::Movement;
 use serde::{Deserialize, Serialize};
@@ -16,10 +17,18 @@ pub(crate) struct MovementRow {
     on_hand: u64,
     user: Option<String>,
     order: Option<String>,
+    charged: Option<String>,
 }
 
-impl From<&Movement> for MovementRow {
-    fn from(movement: &Movement) -> Self {
+/// A movement, and the account that paid for its order, if one did.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) movement: Movement,
+    pub(crate) charged: Option<Arc<str>>,
+}
+
+impl From<&Moved> for MovementRow {
+    fn from(Moved { movement, charged }: &Moved) -> Self {
         Self {
             version: movement.version.0,
             at: movement.at.to_string(),
@@ -30,6 +39,7 @@ impl From<&Movement> for MovementRow {
             on_hand: movement.on_hand.get(),
             user: movement.user.as_deref().map(str::to_owned),
             order: movement.order.map(|order| order.to_string()),
+            charged: charged.as_deref().map(str::to_owned),
         }
     }
 }
@@ -43,6 +53,10 @@ pub(crate) struct VerifiedRow {
     pub(crate) head_hash: String,
     /// None if the state could not be built to the end.
     pub(crate) state_digest: Option<String>,
+    /// How many accounts there are; none if the state could not be built to the end.
+    pub(crate) accounts: Option<usize>,
+    /// What their balances add up to, in minor units.
+    pub(crate) balances: Option<i128>,
     /// The version before the first group that is kept.
     pub(crate) start: u64,
     pub(crate) segments: usize,
@@ -115,6 +129,15 @@ pub(super) fn verified(row: &VerifiedRow) -> String {
     let _ = writeln!(text, "head hash     {}", row.head_hash);
     if let Some(digest) = &row.state_digest {
         let _ = writeln!(text, "state digest  {digest}");
+    }
+    if let Some((accounts, sum)) = row.accounts.zip(row.balances).filter(|(accounts, _)| *accounts > 0) {
+        let (sign, minor) = (if sum < 0 { "-" } else { "" }, sum.unsigned_abs());
+        let _ = writeln!(
+            text,
+            "accounts      {accounts}, with {sign}{}.{:02} together",
+            minor / 100,
+            minor % 100
+        );
     }
     let from: Vec<String> = row.replayed_from.iter().map(ToString::to_string).collect();
     let _ = writeln!(

@@ -52,6 +52,7 @@ pub(crate) struct ReceiptRow {
     at: String,
     lines: Vec<LineRow>,
     total: Option<i64>,
+    charged: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +73,7 @@ pub(crate) struct FlatReceiptRow<'a> {
     location: &'a str,
     units: u64,
     total: Option<i64>,
+    charged: Option<&'a str>,
 }
 
 impl From<&Receipt> for ReceiptRow {
@@ -88,6 +90,7 @@ impl From<&Receipt> for ReceiptRow {
             at: receipt.at.to_string(),
             lines: receipt.lines.iter().map(line).collect(),
             total: receipt.total.map(inventory_core::Money::minor),
+            charged: receipt.charged.as_deref().map(str::to_owned),
         }
     }
 }
@@ -103,6 +106,7 @@ impl ReceiptRow {
             location: &line.location,
             units: line.units,
             total: self.total,
+            charged: self.charged.as_deref(),
         })
     }
 }

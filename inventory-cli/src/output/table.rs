@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Movement, Receipt};
+use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt};
 
+use super::past::Moved;
 use super::rows::{BoughtRow, HoldingRow};
 use crate::import::Imported;
 use crate::shop::BulkPurchase;
@@ -49,11 +50,11 @@ pub(super) fn holdings(rows: &[HoldingRow]) -> String {
     render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
 }
 
-pub(super) fn movements(movements: &[Movement]) -> String {
+pub(super) fn movements(movements: &[Moved]) -> String {
     if movements.is_empty() {
         return "no movements\n".to_owned();
     }
-    let columns = [
+    let mut columns = vec![
         ("version", RIGHT),
         ("at", LEFT),
         ("reason", LEFT),
@@ -64,7 +65,10 @@ pub(super) fn movements(movements: &[Movement]) -> String {
         ("user", LEFT),
         ("order", LEFT),
     ];
-    let rows = movements.iter().map(|movement| {
+    if movements.iter().any(|moved| moved.charged.is_some()) {
+        columns.push(("charged", LEFT));
+    }
+    let rows = movements.iter().map(|Moved { movement, charged }| {
         vec![
             movement.version.to_string(),
             movement.at.to_string(),
@@ -76,6 +80,7 @@ pub(super) fn movements(movements: &[Movement]) -> String {
             // No user's name has a space in it.
             movement.user.as_deref().unwrap_or("the system").to_owned(),
             movement.order.map(|order| order.to_string()).unwrap_or_default(),
+            charged.as_deref().unwrap_or_default().to_owned(),
         ]
     });
     render(&columns, rows)
@@ -90,15 +95,18 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     if let Some(total) = receipt.total {
         let _ = write!(text, "total {total}, ");
     }
+    if let Some(account) = &receipt.charged {
+        let _ = write!(text, "charged to {account}, ");
+    }
     let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
     text
 }
 
 pub(super) fn bulk_purchase(purchase: &BulkPurchase) -> String {
     let columns = [("upc", LEFT), ("units", RIGHT), ("outcome", LEFT)];
-    let rows = purchase.sold.iter().flat_map(BoughtRow::of_batch);
+    let rows = purchase.done.iter().flat_map(BoughtRow::of_batch);
     let rows = rows.map(|row| vec![row.upc, row.units.to_string(), row.outcome.replace('_', " ")]);
-    let receipts: Vec<String> = purchase.sold.iter().map(|(_, receipt)| bulk_receipt(receipt)).collect();
+    let receipts: Vec<String> = purchase.done.iter().map(|(_, receipt)| bulk_receipt(receipt)).collect();
     render(&columns, rows) + &receipts.concat()
 }
 
@@ -127,7 +135,7 @@ pub(super) fn imported(imported: &Imported) -> String {
 }
 
 /// Aligned columns without borders; the header is bold where styles are shown.
-fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
     let cell = |text: String, alignment: CellAlignment| Cell::new(text).set_alignment(alignment);

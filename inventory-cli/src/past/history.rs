@@ -1,8 +1,10 @@
 //! `inventory history`: the movements, with who, when and why.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use inventory_core::journal::{PastOrderSearch, Replayer, Snapshot};
+use inventory_core::state::State;
 use inventory_core::{Event, Movement, OrderKey, Record, Refusal, Time, movements};
 use inventory_net::clock::{Clock as _, SystemClock};
 use inventory_store::View;
@@ -10,12 +12,12 @@ use inventory_store::View;
 use super::{Beginning, NotRetained, begin, replay, steadily, view};
 use crate::args::HistoryArgs;
 use crate::exit::RefusedHere;
-use crate::output::Output;
+use crate::output::{Moved, Output};
 use crate::parse::UsageError;
 
 /// Shows the movements that were asked for, oldest first.
 pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
-    check_times(args)?;
+    check_times(args.since, args.until)?;
     let view = view(&args.data)?;
     let (replayer, found) = steadily(|| find(&view, args))?;
     if found.movements.is_empty() {
@@ -44,7 +46,7 @@ fn find(view: &View, args: &HistoryArgs) -> anyhow::Result<(Replayer, Found)> {
             if [args.until, decided_until].into_iter().flatten().any(|until| record.at > until) {
                 flow = ControlFlow::Break(());
             } else {
-                found.look_at(args, record, || movements(state, record));
+                found.look_at(args, state, record);
             }
         })?;
         Ok(flow)
@@ -52,11 +54,12 @@ fn find(view: &View, args: &HistoryArgs) -> anyhow::Result<(Replayer, Found)> {
     Ok((replayer, found))
 }
 
-fn check_times(args: &HistoryArgs) -> Result<(), UsageError> {
-    if let Some(since) = args.since.filter(|since| *since > SystemClock.now()) {
+/// Whether there can be something between these times.
+pub(crate) fn check_times(since: Option<Time>, until: Option<Time>) -> Result<(), UsageError> {
+    if let Some(since) = since.filter(|since| *since > SystemClock.now()) {
         return Err(UsageError::new(format!("--since {since} is in the future")));
     }
-    match (args.since, args.until) {
+    match (since, until) {
         (Some(since), Some(until)) if since > until => {
             Err(UsageError::new(format!("--since {since} is after --until {until}")))
         }
@@ -66,13 +69,13 @@ fn check_times(args: &HistoryArgs) -> Result<(), UsageError> {
 
 #[derive(Default)]
 struct Found {
-    movements: Vec<Movement>,
+    movements: Vec<Moved>,
     /// The refusal that the order asked for got.
     refused: Option<(OrderKey, Time, Refusal)>,
 }
 
 impl Found {
-    fn look_at(&mut self, args: &HistoryArgs, record: &Record, moved: impl FnOnce() -> Vec<Movement>) {
+    fn look_at(&mut self, args: &HistoryArgs, state: &State, record: &Record) {
         if args.since.is_some_and(|since| record.at < since) {
             return;
         }
@@ -86,7 +89,14 @@ impl Found {
                 && args.order.is_none_or(|order| movement.order == Some(order))
                 && args.user.as_ref().is_none_or(|user| movement.user.as_deref() == Some(user))
         };
-        self.movements.extend(moved().into_iter().filter(wanted));
+        let charged = match &record.event {
+            Event::PurchaseCharged { account, .. } => {
+                state.accounts().account(*account).map(|account| Arc::clone(account.name()))
+            }
+            _ => None,
+        };
+        let moved = movements(state, record).into_iter().filter(wanted);
+        self.movements.extend(moved.map(|movement| Moved { movement, charged: charged.clone() }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands on a data directory without a server: what was, whether it can be right, and copies of it. They change nothing
 //! in it and take no lock, so a server may be running on it. `snapshot` adds a snapshot, which a server need not know of.
 
+mod accounts;
 mod backup;
 mod copy;
 mod history;
@@ -8,9 +9,10 @@ mod snapshot;
 mod stock;
 mod verify;
 
+pub(crate) use accounts::{balances, entries_of};
 pub(crate) use backup::{backup, restore};
 pub(crate) use copy::expect_no_backup;
-pub(crate) use history::history;
+pub(crate) use history::{check_times, history};
 pub(crate) use snapshot::snapshot;
 pub(crate) use stock::stock;
 pub(crate) use verify::verify;

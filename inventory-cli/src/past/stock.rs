@@ -18,16 +18,26 @@ use crate::parse::Moment;
 
 /// Shows the levels of these items, or of all, as they were.
 pub(crate) fn stock(data: &Path, at: Moment, upcs: &[Upc], output: Output) -> anyhow::Result<()> {
+    let state = state_of(data, at)?;
+    let levels = if upcs.is_empty() { all_levels(&state)? } else { levels_of(&state, upcs)? };
+    note_moment(&state, output);
+    Ok(output.levels(&levels)?)
+}
+
+/// Tells people which version they see.
+pub(super) fn note_moment(state: &State, output: Output) {
+    if output.format() == Format::Table {
+        note(format_args!("as of version {}, made at {}", state.version(), state.now()));
+    }
+}
+
+/// The state in a data directory as it was.
+pub(super) fn state_of(data: &Path, at: Moment) -> anyhow::Result<State> {
     if matches!(at, Moment::Time(time) if time > SystemClock.now()) {
         return Err(NotRetained(format!("{at} is in the future")).into());
     }
     let view = view(data)?;
-    let state = steadily(|| state_at(&view, at))?;
-    let levels = if upcs.is_empty() { all_levels(&state)? } else { levels_of(&state, upcs)? };
-    if output.format() == Format::Table {
-        note(format_args!("as of version {}, made at {}", state.version(), state.now()));
-    }
-    Ok(output.levels(&levels)?)
+    steadily(|| state_at(&view, at))
 }
 
 /// The state as it was.

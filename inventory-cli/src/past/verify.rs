@@ -47,6 +47,8 @@ struct Verified {
     violation: Option<Violation>,
     /// Of the state after the last event, with the event's time.
     end: Option<(Hash, Time)>,
+    /// The accounts after the last event, and the sum of their balances in minor units.
+    accounts: Option<(usize, i128)>,
 }
 
 /// Checks what this view shows, from the beginning and from each of these snapshots, which were read before.
@@ -119,6 +121,9 @@ impl Verified {
                 return Err(Violation { version: tip, breach: Breach::SnapshotDiffers });
             }
             self.end = Some((digest, audit.state().now()));
+            let accounts = audit.state().accounts();
+            let sum = accounts.iter().map(|(_, account)| i128::from(account.balance().minor())).sum();
+            self.accounts = Some((accounts.len(), sum));
         }
         Ok(())
     }
@@ -148,6 +153,8 @@ impl Verified {
             time: self.end.filter(|_| report.tip.version > Version::ZERO).map(|(_, time)| time.to_string()),
             head_hash: report.tip.hash.to_string(),
             state_digest: self.end.map(|(digest, _)| digest.to_string()),
+            accounts: self.accounts.map(|(count, _)| count),
+            balances: self.accounts.map(|(_, sum)| sum),
             start: report.start.0,
             segments: report.segments.len(),
             groups: self.groups,

@@ -136,7 +136,12 @@ impl Shell {
                 let holdings = self.runtime.block_on(unless_interrupted(on_terminal, self.shop.mine()))?;
                 self.output.holdings(holdings.items())?;
             }
-            Request::Buy { lines } => self.buy(lines)?,
+            Request::Buy { lines, charge } => self.buy(lines, charge.as_deref())?,
+            Request::Balance { account } => {
+                let balance = self.shop.balance(account.as_deref());
+                let row = self.runtime.block_on(unless_interrupted(on_terminal, balance))?;
+                self.output.balances(&[row])?;
+            }
             Request::Receipt { key } => {
                 let key = key
                     .map(Ok)
@@ -181,7 +186,7 @@ impl Shell {
         Ok(())
     }
 
-    fn buy(&mut self, lines: Option<Vec<OrderLine>>) -> anyhow::Result<()> {
+    fn buy(&mut self, lines: Option<Vec<OrderLine>>, charge: Option<&str>) -> anyhow::Result<()> {
         let lines = match lines {
             Some(lines) => lines,
             None => match self.ask_line()? {
@@ -190,7 +195,8 @@ impl Shell {
             },
         };
         let on_terminal = self.input.is_terminal();
-        let receipt = self.runtime.block_on(unless_interrupted(on_terminal, self.shop.buy(lines, None)))?;
+        let receipt =
+            self.runtime.block_on(unless_interrupted(on_terminal, self.shop.buy(lines, charge, None)))?;
         self.output.receipt(&receipt)?;
         Ok(())
     }

@@ -11,15 +11,16 @@ pub(super) enum Request {
     LogIn { user: Option<String> },
     Stock { upcs: Vec<Upc> },
     Mine,
-    Buy { lines: Option<Vec<OrderLine>> },
+    Buy { lines: Option<Vec<OrderLine>>, charge: Option<String> },
+    Balance { account: Option<String> },
     Receipt { key: Option<OrderKey> },
     LogOut,
     Quit,
 }
 
 /// The words that begin a request.
-pub(super) const WORDS: [&str; 9] =
-    ["login", "stock", "mine", "buy", "receipt", "logout", "menu", "help", "quit"];
+pub(super) const WORDS: [&str; 10] =
+    ["login", "stock", "mine", "buy", "balance", "receipt", "logout", "menu", "help", "quit"];
 
 /// What can be done, and how to say it.
 pub(super) const MENU: &str = "  1  log in                  login USER
@@ -28,6 +29,8 @@ pub(super) const MENU: &str = "  1  log in                  login USER
   4  purchase                buy UPC QTY [UPC QTY]...
   5  log out                 logout
   6  quit                    quit
+     buy on an account       buy UPC QTY [UPC QTY]... charge ACCOUNT
+     view a balance          balance [ACCOUNT]
      show a receipt          receipt KEY
      show this menu          menu
 ";
@@ -45,10 +48,17 @@ pub(super) fn parse(line: &str) -> Result<Request, UsageError> {
             .collect::<Result<_, _>>()
             .map(|upcs| Request::Stock { upcs }),
         ("3" | "mine", rest) => alone(first, rest, Request::Mine),
-        ("4" | "buy" | "purchase", []) => Ok(Request::Buy { lines: None }),
-        ("4" | "buy" | "purchase", words) => {
-            parse::order_lines(words).map(|lines| Request::Buy { lines: Some(lines) })
+        ("4" | "buy" | "purchase", []) => Ok(Request::Buy { lines: None, charge: None }),
+        ("4" | "buy" | "purchase", [words @ .., "charge", account]) => {
+            let (lines, charge) = (Some(parse::order_lines(words)?), Some(parse::account(account)?));
+            Ok(Request::Buy { lines, charge })
         }
+        ("4" | "buy" | "purchase", words) => {
+            parse::order_lines(words).map(|lines| Request::Buy { lines: Some(lines), charge: None })
+        }
+        ("balance", []) => Ok(Request::Balance { account: None }),
+        ("balance", [account]) => Ok(Request::Balance { account: Some(parse::account(account)?) }),
+        ("balance", _) => Err(UsageError::new("one account is wanted: balance ACCOUNT")),
         ("5" | "logout", rest) => alone(first, rest, Request::LogOut),
         ("6" | "quit" | "exit", rest) => alone(first, rest, Request::Quit),
         ("receipt", []) => Ok(Request::Receipt { key: None }),
@@ -114,6 +124,9 @@ mod tests {
             ("stock milk", "\"milk\" is no UPC"),
             ("mine all", "mine stands alone"),
             ("receipt x", "no order key"),
+            ("buy 036000291452 1 charge", "\"charge\" is no UPC"),
+            ("buy charge alice", "at least one UPC"),
+            ("balance a b", "one account is wanted"),
         ] {
             let error = parse(line).unwrap_err().to_string();
             assert!(error.contains(told), "{line}: {error}");

@@ -3,11 +3,13 @@
 //! The connection is made when it is first needed. `orders` is how a purchase becomes part of the local inventory
 //! exactly once.
 
+mod accounts;
 mod bulk;
 mod orders;
 mod session;
 
-pub(crate) use bulk::{BulkPurchase, RowsRefused};
+pub(crate) use accounts::KnownEntry;
+pub(crate) use bulk::{BulkPosting, BulkPurchase, RowsRefused};
 
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ impl Shop {
         page.map(|page| page.levels.iter().map(|level| level.upc).collect()).unwrap_or_default()
     }
 
-    /// The receipt of an order or a batch.
+    /// The receipt of an order, an entry, or a batch of either.
     pub(crate) async fn receipt(&mut self, key: OrderKey) -> anyhow::Result<AnyReceipt> {
         let receipt = self.client().await?.any_receipt(key).await;
         self.seen(receipt)

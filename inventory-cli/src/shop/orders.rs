@@ -1,4 +1,4 @@
-//! Purchases, each exactly once in the local inventory: the order is kept before it is sent, its outcome when it comes,
+//! Purchases and entries to accounts, each exactly once; purchases also in the local inventory: the order is kept before it is sent, its outcome when it comes,
 //! and an order without an outcome is sent again, under the same key, by whatever runs next.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use inventory_core::limits::ORDER_LINES_MAX;
-use inventory_core::{BulkReceipt, Order, OrderKey, OrderLine, Receipt, Refusal, RowCodes, Units, Upc};
+use inventory_core::{
+    BulkPostingReceipt, BulkReceipt, Order, OrderKey, OrderLine, PostingReceipt, Receipt, Refusal, RowCodes,
+    Time, Units, Upc, Version,
+};
 use inventory_net::client::{AnyReceipt, Client, ClientError, new_order_key};
 use inventory_net::message::Unavailable;
 
@@ -20,10 +23,11 @@ const NAMES_AT_ONCE: usize = 256;
 pub(super) type Names = BTreeMap<Upc, String>;
 
 impl Shop {
-    /// Buys. With a key that was used before, gives the outcome of then.
+    /// Buys, and has this account pay if one is named. With a key that was used before, gives the outcome of then.
     pub(crate) async fn buy(
         &mut self,
         lines: Vec<OrderLine>,
+        charge: Option<&str>,
         key: Option<OrderKey>,
     ) -> anyhow::Result<Receipt> {
         let user = self.resume().await?;
@@ -34,11 +38,11 @@ impl Shop {
         let first = lines.get(..ORDER_LINES_MAX.min(lines.len())).unwrap_or_default();
         let names = names(self.client().await?, &store.load()?, first).await;
         let key = key.map_or_else(new_order_key, Ok)?;
-        let order = KeptOrder::Lines(Order { key, lines: lines.into(), charge: None });
+        let order = KeptOrder::Lines(Order { key, lines: lines.into(), charge: charge.map(Into::into) });
         let is_new = store.record_order(&order, name_in(&names))?;
         match self.place(&store, &order, is_new, names).await? {
             AnyReceipt::Order(receipt) => Ok(receipt),
-            AnyReceipt::Bulk(_) => Err(anyhow::anyhow!("order {key} is a batch of rows: this is a defect")),
+            _ => Err(anyhow::anyhow!("order {key} has the receipt of something else: this is a defect")),
         }
     }
 
@@ -54,7 +58,7 @@ impl Shop {
         match send(&client, order).await {
             Ok(receipt) => {
                 record(&client, store, order, &receipt, names).await.with_context(|| {
-                    format!("order {key} was carried out, and is counted by the next command")
+                    format!("{} {key} was carried out, and is counted by the next command", order.noun())
                 })?;
                 Ok(receipt)
             }
@@ -143,8 +147,13 @@ async fn not_bought_for_certain(
         }
     }
     Err(anyhow::Error::from(error).context(format!(
-        "it is not known yet whether order {key} was carried out; do not order again: the next look at the local inventory \
-         (mine) or purchase (buy) settles it"
+        "it is not known yet whether {} {key} was carried out; do not {} again: the next look at the local inventory \
+         (mine), purchase (buy) or entry (ledger post) settles it",
+        order.noun(),
+        match order {
+            KeptOrder::Lines(_) | KeptOrder::Bulk(_) => "order",
+            KeptOrder::Posting(_) | KeptOrder::BulkPosting(_) => "post",
+        }
     )))
 }
 
@@ -156,13 +165,26 @@ async fn record(
     receipt: &AnyReceipt,
     known: Names,
 ) -> anyhow::Result<()> {
+    if let Some((key, version, at)) = posted(receipt) {
+        store.record_posted(key, version, at)?;
+        return Ok(());
+    }
     let Some(bought) = bought(Some(order), receipt) else { return Ok(()) };
     let named = match order {
         KeptOrder::Lines(_) => known,
-        KeptOrder::Bulk(_) => names(client, &store.load()?, &bought.lines).await,
+        _ => names(client, &store.load()?, &bought.lines).await,
     };
     store.record_receipt(&bought, name_in(&named))?;
     Ok(())
+}
+
+/// The key of the entry or batch of them that a receipt is of, and when it was decided; none if it is of an order.
+const fn posted(receipt: &AnyReceipt) -> Option<(OrderKey, Version, Time)> {
+    match receipt {
+        AnyReceipt::Posting(PostingReceipt { key, version, at, .. })
+        | AnyReceipt::BulkPosting(BulkPostingReceipt { key, version, at, .. }) => Some((*key, *version, *at)),
+        AnyReceipt::Order(_) | AnyReceipt::Bulk(_) => None,
+    }
 }
 
 /// What a receipt says was bought: that of a batch with its accepted rows as lines, each item once. None if the rows are
@@ -171,6 +193,7 @@ fn bought(kept: Option<&KeptOrder>, receipt: &AnyReceipt) -> Option<Receipt> {
     let receipt = match receipt {
         AnyReceipt::Order(receipt) => return Some(receipt.clone()),
         AnyReceipt::Bulk(receipt) => receipt,
+        AnyReceipt::Posting(_) | AnyReceipt::BulkPosting(_) => return None,
     };
     let Some(KeptOrder::Bulk(order)) = kept else { return None };
     let mut sums: BTreeMap<Upc, Units> = BTreeMap::new();
@@ -197,7 +220,8 @@ async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()
                         Refusal::OutcomeNotKept => "will never be known and is not counted",
                         _ => "is settled: it was refused",
                     };
-                    note(format_args!("order {key} of an earlier run {settled}: {refusal}"));
+                    let noun = open.kept.as_ref().map_or("order", KeptOrder::noun);
+                    note(format_args!("{noun} {key} of an earlier run {settled}: {refusal}"));
                 }
             }
             Err(error) => return Err(error.into()),
@@ -212,6 +236,14 @@ async fn settle_one(
     open: &OpenOrder,
     receipt: &AnyReceipt,
 ) -> anyhow::Result<()> {
+    if let Some((key, version, at)) = posted(receipt) {
+        if store.record_posted(key, version, at)? {
+            let noun = open.kept.as_ref().map_or("entry", KeptOrder::noun);
+            let rows = rows_in(receipt);
+            note(format_args!("{noun} {key} of an earlier run is settled: it was carried out{rows}"));
+        }
+        return Ok(());
+    }
     let Some(bought) = bought(open.kept.as_ref(), receipt) else {
         if let AnyReceipt::Bulk(BulkReceipt { key, outcome, .. }) = receipt
             && store.record_not_bought(*key, "rows_lost")?
@@ -236,12 +268,12 @@ async fn settle_one(
 }
 
 fn rows_in(receipt: &AnyReceipt) -> String {
-    match receipt {
-        AnyReceipt::Order(_) => String::new(),
-        AnyReceipt::Bulk(BulkReceipt { outcome, .. }) => {
-            format!(", {} of {} rows were accepted", outcome.accepted_rows, outcome.rows)
-        }
-    }
+    let (accepted, rows) = match receipt {
+        AnyReceipt::Order(_) | AnyReceipt::Posting(_) => return String::new(),
+        AnyReceipt::Bulk(BulkReceipt { outcome, .. }) => (outcome.accepted_rows, outcome.rows),
+        AnyReceipt::BulkPosting(BulkPostingReceipt { outcome, .. }) => (outcome.accepted_rows, outcome.rows),
+    };
+    format!(", {accepted} of {rows} rows were accepted")
 }
 
 async fn outcome(client: &Client, key: OrderKey, open: &OpenOrder) -> Result<AnyReceipt, ClientError> {
@@ -255,6 +287,8 @@ async fn send(client: &Client, order: &KeptOrder) -> Result<AnyReceipt, ClientEr
     match order {
         KeptOrder::Lines(order) => client.purchase(order).await.map(AnyReceipt::Order),
         KeptOrder::Bulk(order) => client.purchase_bulk(order).await.map(AnyReceipt::Bulk),
+        KeptOrder::Posting(posting) => client.post(posting).await.map(AnyReceipt::Posting),
+        KeptOrder::BulkPosting(batch) => client.post_bulk(batch).await.map(AnyReceipt::BulkPosting),
     }
 }
 

@@ -76,7 +76,8 @@ fn json_is_a_contract() {
           "units": 1
         }
       ],
-      "total": 826
+      "total": 826,
+      "charged": null
     }
     "#);
     let key = bought.json()["key"].as_str().unwrap().to_owned();
@@ -130,9 +131,9 @@ fn csv_has_the_same_names() {
     "#);
     let bought = client.run(&["buy", BANANAS, "1", TISSUES, "2", "--format", "csv"]).exits(0);
     let mut lines = bought.out.lines();
-    assert_eq!(lines.next(), Some("key,version,user,at,upc,location,units,total"));
-    assert!(lines.next().unwrap().ends_with(",012345678905,main,1,577"), "{bought:#?}");
-    assert!(lines.next().unwrap().ends_with(",036000291452,main,2,577"), "{bought:#?}");
+    assert_eq!(lines.next(), Some("key,version,user,at,upc,location,units,total,charged"));
+    assert!(lines.next().unwrap().ends_with(",012345678905,main,1,577,"), "{bought:#?}");
+    assert!(lines.next().unwrap().ends_with(",036000291452,main,2,577,"), "{bought:#?}");
     let mine = client.run(&["mine", "--format", "csv"]).exits(0);
     insta::assert_snapshot!(mine.out, @r#"
     upc,name,units

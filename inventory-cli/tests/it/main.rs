@@ -15,6 +15,7 @@ mod contract;
 mod crashes;
 mod demo;
 mod harness;
+mod ledger_commands;
 mod local_files;
 mod past;
 mod proxy;

@@ -211,13 +211,14 @@ fn movements_are_shown_with_who_when_and_why() {
         "change": -1,
         "on_hand": 9,
         "user": "alice",
-        "order": "01a1fb67-1be8-7000-8000-000000000001"
+        "order": "01a1fb67-1be8-7000-8000-000000000001",
+        "charged": null
       }
     ]
     "#);
     insta::assert_snapshot!(history(&["--since", &second.to_string(), "--format", "csv"]).exits(0).out, @r"
-    version,at,reason,upc,location,change,on_hand,user,order
-    5,2026-11-21T00:00:02.000000Z,purchase,036000291452,main,-1,8,alice,01a1fb67-1fd0-7000-8000-000000000001
+    version,at,reason,upc,location,change,on_hand,user,order,charged
+    5,2026-11-21T00:00:02.000000Z,purchase,036000291452,main,-1,8,alice,01a1fb67-1fd0-7000-8000-000000000001,
     ");
     history(&["--until", "2026-11-21"]).exits(0).shows("initial level").shows("the system");
     history(&["--user", "alice", "--upc", TISSUES]).exits(0).shows("alice");

@@ -60,8 +60,9 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
     thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from_client.read(&mut bytes) {
-            // Names of fields that only orders and batches have.
-            if bytes[..length].windows(5).any(|window| window == b"lines" || window == b"units") {
+            // Names, or beginnings of names, of fields that only orders, entries and batches have.
+            if bytes[..length].windows(5).any(|window| [&b"lines"[..], b"units", b"amoun"].contains(&window))
+            {
                 seen.store(true, Ordering::SeqCst);
                 if loses == Loses::Purchase {
                     let _ = tell.send(());

@@ -26,6 +26,9 @@ impl Service {
         let Some(id) = self.with_state(|state| state.accounts().id(account.as_bytes())) else {
             return ReplyBody::Refused(Refusal::UnknownAccount { account });
         };
+        if place.after > self.version() {
+            return ReplyBody::Refused(Refusal::InvalidValue { field: "after" });
+        }
         let scan = AccountScan::new(id, place, usize::try_from(limit).unwrap_or(usize::MAX));
         let (reply_to, page) = oneshot::channel();
         self.shared.look_in_history(Question::Entries { reply_to, scan });

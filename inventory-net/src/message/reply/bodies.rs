@@ -363,7 +363,8 @@ impl AnyReceiptIn {
         let Self { at, key, rows, user, codes, lines, total, units, version, accepted, charged, .. } = self;
         let (user, charged) = (user.into(), charged.map(Into::into));
         if let Some(rows) = rows {
-            let accepted_rows = accepted.ok_or("the receipt of a batch lacks its accepted rows")?;
+            let accepted_rows =
+                accepted.ok_or("the receipt of a batch lacks its units or its accepted rows")?;
             let codes = codes.into_vec();
             let codes = if units.is_some() { RowCodes::new(codes) } else { RowCodes::of_entries(codes) };
             let codes = codes.ok_or("a code of a row is unknown")?;

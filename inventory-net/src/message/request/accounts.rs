@@ -270,3 +270,63 @@ impl EntriesIn {
         Ok(RequestBody::Entries { account, place: ScanPlace { after, skip }, limit })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::Time;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::columns::units_to_column;
+    use crate::message::{RequestId, decode_request, encode_request};
+
+    fn names(names: &[&str]) -> Vec<Box<str>> {
+        names.iter().map(|name| (*name).into()).collect()
+    }
+
+    fn refused(known: &[&str], places: &[u32], amounts: &[i64]) -> Option<&'static str> {
+        let batch = PostBulkIn {
+            key: Checked(OrderKey::from_bytes(OrderKey::from_parts(Time::ZERO, 7).to_bytes()).ok()),
+            names: names(known),
+            amount: amounts_to_column(amounts),
+            account: units_to_column(places),
+        };
+        match batch.check() {
+            Err(Refusal::InvalidValue { field }) => Some(field),
+            Err(other) => panic!("{other}"),
+            Ok(_) => None,
+        }
+    }
+
+    #[test]
+    fn columns_that_are_no_batch_are_refused_by_name() {
+        assert_eq!(refused(&["a"], &[0, 0], &[1, 2]), None);
+        assert_eq!(refused(&["a"], &[0, 1], &[1, 2]), Some("account"));
+        assert_eq!(refused(&["a"], &[], &[]), Some("account"));
+        assert_eq!(refused(&["a"], &[0], &[1, 2]), Some("amount"));
+        assert_eq!(refused(&["a"], &[0], &[i64::MIN]), Some("amount"));
+        let (places, amounts) = (vec![0; ENTRIES_BATCH_MAX + 1], vec![1; ENTRIES_BATCH_MAX + 1]);
+        assert_eq!(refused(&["a"], &places, &amounts), Some("account"));
+        let long = "x".repeat(ENTRIES_NAME_BYTES_MAX / 8_192 + 1);
+        assert_eq!(refused(&[&long], &vec![0; 8_192], &vec![1; 8_192]), Some("names"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_comes_back_row_by_row(
+            id in 1..=u32::MAX,
+            rows in prop::collection::vec(("[a-c ]{0,2}", 1 - i64::MAX..i64::MAX), 1..50),
+            random in any::<u128>(),
+        ) {
+            let mut names = NameColumn::default();
+            prop_assert!(rows.iter().all(|(name, _)| names.push(name.as_bytes())));
+            let amounts: Vec<i64> = rows.iter().map(|(_, amount)| *amount).collect();
+            let batch = BulkEntries::new(OrderKey::from_parts(Time::ZERO, random), names, amounts).unwrap();
+            let mut bytes = BytesMut::new();
+            let body = RequestBody::PostBulk(batch);
+            let id = RequestId::new(id).unwrap();
+            encode_request(&mut bytes, id, &body).unwrap();
+            prop_assert_eq!(decode_request(&bytes).unwrap().body, body);
+        }
+    }
+}
