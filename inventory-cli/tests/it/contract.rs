@@ -181,7 +181,7 @@ fn an_administrator_defines_sets_adds_and_imports() {
         .run(&["import", file])
         .exits(0)
         .shows("96385074 at main: its level was set before")
-        .shows("2 levels kept");
+        .shows("levels kept as they were: 2");
     assert_eq!(admin.available("4006381333931"), 9);
 
     admin.run_with("carol-password", &["user", "add", "carol"]).exits(0);
