@@ -149,9 +149,9 @@ impl Workload {
 
     /// A request that is no order and nothing about sessions.
     pub(crate) fn request(&self, rng: &mut fastrand::Rng, keys: &[OrderKey], now: Time) -> RequestBody {
-        match rng.u8(..24) {
-            20..23 => RequestBody::Balance { account: self.account(rng) },
-            23 => RequestBody::Balances {
+        match rng.u8(..29) {
+            20..22 => RequestBody::Balance { account: self.account(rng) },
+            22.. => RequestBody::Balances {
                 after: rng.bool().then(|| self.account(rng)),
                 limit: rng.bool().then(|| rng.u32(1..4)),
             },

@@ -19,7 +19,7 @@ struct Account {
 pub(super) struct Accounts {
     /// Names in the order in which the accounts were made: the engine's row numbers.
     rows: Vec<Box<str>>,
-    accounts: BTreeMap<Box<str>, Account>,
+    by_name: BTreeMap<Box<str>, Account>,
     /// Credits less debits and charges. A transfer adds nothing.
     came_in: i128,
 }
@@ -34,7 +34,7 @@ impl Accounts {
     }
 
     pub(super) fn row(&self, name: &str) -> Option<BalanceRow> {
-        self.accounts.get(name).map(|account| BalanceRow {
+        self.by_name.get(name).map(|account| BalanceRow {
             account: name.into(),
             balance: Money::from_minor(account.balance),
             floor: account.floor.map(Money::from_minor),
@@ -48,7 +48,7 @@ impl Accounts {
 
     /// All of them, by the bytes of their names.
     pub(super) fn sorted(&self) -> impl Iterator<Item = BalanceRow> {
-        self.accounts.keys().filter_map(|name| self.row(name))
+        self.by_name.keys().filter_map(|name| self.row(name))
     }
 
     /// At most `limit` accounts after this one, and where the next page begins.
@@ -63,9 +63,9 @@ impl Accounts {
 
     /// Whether the balances add up to what came in, and none is below its floor.
     pub(super) fn add_up(&self) -> bool {
-        let sum: i128 = self.accounts.values().map(|account| i128::from(account.balance)).sum();
+        let sum: i128 = self.by_name.values().map(|account| i128::from(account.balance)).sum();
         let keeps_floor = |account: &Account| account.floor.is_none_or(|floor| account.balance >= floor);
-        sum == self.came_in && self.accounts.values().all(keeps_floor)
+        sum == self.came_in && self.by_name.values().all(keeps_floor)
     }
 
     /// What an entry does: the balances after it. The accounts stay as they are.
@@ -100,7 +100,7 @@ impl Accounts {
 
     /// What becomes of an account that pays this.
     pub(super) fn can_pay(&self, name: &str, total: Money) -> Result<(), Refusal> {
-        if !self.accounts.contains_key(name) {
+        if !self.by_name.contains_key(name) {
             return Err(Refusal::UnknownAccount { account: name.into() });
         }
         self.balance_with(name, -i128::from(total.minor())).map(|_| ())
@@ -112,7 +112,7 @@ impl Accounts {
 
     /// Sets a floor; false if it may not be set, or is there.
     pub(super) fn set_floor(&mut self, name: &str, floor: Option<Money>) -> bool {
-        let Some(account) = self.accounts.get_mut(name) else { return false };
+        let Some(account) = self.by_name.get_mut(name) else { return false };
         let floor = floor.map(Money::minor);
         let may = floor.is_none_or(|floor| floor <= account.balance) && floor != account.floor;
         account.floor = floor;
@@ -120,7 +120,7 @@ impl Accounts {
     }
 
     fn balance_with(&self, name: &str, change: i128) -> Result<i64, Refusal> {
-        let Account { balance, floor } = self.accounts.get(name).copied().unwrap_or_default();
+        let Account { balance, floor } = self.by_name.get(name).copied().unwrap_or_default();
         let after = i128::from(balance) + change;
         let account = name.into();
         match floor.map(i128::from) {
@@ -134,10 +134,10 @@ impl Accounts {
 
     fn change(&mut self, name: &str, change: i128) {
         let Ok(balance) = self.balance_with(name, change) else { return };
-        if !self.accounts.contains_key(name) {
+        if !self.by_name.contains_key(name) {
             self.rows.push(name.into());
         }
-        self.accounts.entry(name.into()).or_default().balance = balance;
+        self.by_name.entry(name.into()).or_default().balance = balance;
         self.came_in += change;
     }
 }

@@ -191,11 +191,7 @@ impl Auditor {
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::FloorSet { by, account, floor } => {
-                let accounts = &mut Rc::make_mut(&mut shop).accounts;
-                let name = named(accounts, *account)?;
-                let asked = self.floors.contains(&(name.clone(), *floor));
-                ensure(asked && self.is_administrator(*by), || "nobody who may asked for it".into())?;
-                ensure(accounts.set_floor(&name, *floor), || "the floor may not be set".into())?;
+                self.set_floor(&mut Rc::make_mut(&mut shop).accounts, *by, *account, *floor)?;
             }
             Event::PurchaseRefused { key, user, digest, refusal }
             | Event::PostRefused { key, user, digest, refusal } => {
@@ -271,6 +267,19 @@ impl Auditor {
         Ok(ReplyBody::Done(Done::PostingReceipt(receipt)))
     }
 
+    fn set_floor(
+        &self,
+        accounts: &mut Accounts,
+        by: UserId,
+        account: AccountId,
+        floor: Option<Money>,
+    ) -> Check {
+        let name = named(accounts, account)?;
+        let asked = self.floors.contains(&(name.clone(), floor));
+        ensure(asked && self.is_administrator(by), || "nobody who may asked for it".into())?;
+        ensure(accounts.set_floor(&name, floor), || "the floor may not be set".into())
+    }
+
     /// The rows of a batch of entries, each for itself and each after the one before it.
     fn batch_posted(
         &self,
@@ -296,7 +305,7 @@ impl Auditor {
         let made = (before..accounts.len()).filter_map(|row| u32::try_from(row).ok().map(AccountId));
         let made: Vec<&[u8]> = made.map(|id| name(&id)).collect();
         ensure(rows.added().iter().eq(made.iter().copied()), || format!("it makes the accounts {made:?}"))?;
-        let accepted = codes.iter().filter(|code| **code == 0).count();
+        let accepted = codes.iter().map(|code| usize::from(*code == 0)).sum::<usize>();
         let outcome = EntriesOutcome {
             rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
             accepted_rows: u32::try_from(accepted).unwrap_or(u32::MAX),

@@ -83,9 +83,8 @@ impl Shop {
         if let Some(account) = &order.charge {
             let unpriced =
                 order.lines.iter().find(|line| self.item(line.upc).is_none_or(|item| item.1.is_none()));
-            let total = total
-                .ok_or(Refusal::EmptyOrder)
-                .or_else(|none| Err(unpriced.map_or(none, |line| Refusal::Unpriced { upc: line.upc })))?;
+            let why = || unpriced.map_or(Refusal::EmptyOrder, |line| Refusal::Unpriced { upc: line.upc });
+            let total = total.ok_or_else(why)?;
             self.accounts.can_pay(account, total)?;
         }
         Ok((lines, total))
