@@ -84,6 +84,22 @@ defects! {
     CompressedNotSynced,
     /// Of the segments that are kept for their age the oldest is discarded.
     YoungSegmentDiscarded,
+    /// A balance may fall below its floor.
+    FloorIgnored,
+    /// A purchase that charges an account takes its units and no money.
+    ChargeTakesNoMoney,
+    /// A transfer gives to one account and takes from none.
+    TransferOnlyGives,
+    /// The balances that single entries and charges changed in a group that was not written stay changed.
+    UndoKeepsBalances,
+    /// An account that was made in a group that was not written stays.
+    UndoKeepsAccounts,
+    /// What a batch of entries changed in a group that was not written stays: decided again, it counts twice.
+    UndoKeepsBatches,
+    /// A row of a batch of entries does not see those before it.
+    RowsApart,
+    /// What a snapshot says of floors is not restored.
+    SnapshotForgetsFloors,
 }
 
 /// Whether this defect is planted here and now.

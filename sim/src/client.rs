@@ -198,7 +198,7 @@ impl Client {
     }
 
     fn purchase(&mut self, around: &Around<'_>) -> RequestBody {
-        let mut order = around.workload.order(&mut self.rng, around.now);
+        let mut order = around.workload.order(&mut self.rng, self.number, around.now);
         match self.rng.u8(..20) {
             // Another order under a key that was used.
             0 => {

@@ -336,20 +336,17 @@ impl Node {
         }
         let mut renamed = None;
         let (actor, action, stage): (_, Action, _) = match body {
-            RequestBody::Post(posting) => (actor, Command::Post(posting).into(), Stage::Answer),
-            RequestBody::PostBulk(batch) => (actor, Command::PostBulk(batch).into(), Stage::Answer),
-            RequestBody::Purchase(_) | RequestBody::PurchaseBulk(_) => {
+            RequestBody::Purchase(_)
+            | RequestBody::PurchaseBulk(_)
+            | RequestBody::Post(_)
+            | RequestBody::PostBulk(_) => {
                 let Some(mut order) = AnyOrder::of(&body) else { return };
                 if self.defect == Some(Defect::ForgetKeys) {
                     let key = OrderKey::from_parts(order.key().time(), self.rng.u128(..));
                     renamed = Some(order.key());
                     order = order.under(key);
                 }
-                let command = match order {
-                    AnyOrder::Lines(order) => Command::Purchase(order),
-                    AnyOrder::Bulk(order) => Command::PurchaseBulk(order),
-                };
-                (actor, command.into(), Stage::Answer)
+                (actor, order.command().into(), Stage::Answer)
             }
             RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Stage::Answer),
             RequestBody::Levels { after, limit } => {
@@ -478,6 +475,14 @@ fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
         (ReplyBody::Done(Done::BulkReceipt(mut receipt)), Some(key)) => {
             receipt.key = key;
             ReplyBody::Done(Done::BulkReceipt(receipt))
+        }
+        (ReplyBody::Done(Done::PostingReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::PostingReceipt(receipt))
+        }
+        (ReplyBody::Done(Done::BulkPostingReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::BulkPostingReceipt(receipt))
         }
         (body, _) => body,
     }

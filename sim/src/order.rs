@@ -1,21 +1,25 @@
-//! What a client buys under one key: an order, all or nothing, or a batch of rows.
+//! What a client asks for under one key: an order, all or nothing, a batch of rows, an entry, or a batch of entries.
 
-use inventory_core::{BulkOrder, Order, OrderDigest, OrderKey};
+use inventory_core::{BulkEntries, BulkOrder, Command, Order, OrderDigest, OrderKey, Posting};
 use inventory_net::message::RequestBody;
 
-/// An order or a batch.
+/// An order, an entry, or a batch of either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AnyOrder {
     Lines(Order),
     Bulk(BulkOrder),
+    Entry(Posting),
+    Entries(BulkEntries),
 }
 
 impl AnyOrder {
-    /// What this request buys; none if it does not buy.
+    /// What this request asks for under a key of its own; none if it has no key.
     pub(crate) fn of(body: &RequestBody) -> Option<Self> {
         match body {
             RequestBody::Purchase(order) => Some(Self::Lines(order.clone())),
             RequestBody::PurchaseBulk(order) => Some(Self::Bulk(order.clone())),
+            RequestBody::Post(posting) => Some(Self::Entry(posting.clone())),
+            RequestBody::PostBulk(batch) => Some(Self::Entries(batch.clone())),
             _ => None,
         }
     }
@@ -24,6 +28,17 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => RequestBody::Purchase(order.clone()),
             Self::Bulk(order) => RequestBody::PurchaseBulk(order.clone()),
+            Self::Entry(posting) => RequestBody::Post(posting.clone()),
+            Self::Entries(batch) => RequestBody::PostBulk(batch.clone()),
+        }
+    }
+
+    pub(crate) fn command(self) -> Command {
+        match self {
+            Self::Lines(order) => Command::Purchase(order),
+            Self::Bulk(order) => Command::PurchaseBulk(order),
+            Self::Entry(posting) => Command::Post(posting),
+            Self::Entries(batch) => Command::PostBulk(batch),
         }
     }
 
@@ -31,6 +46,8 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => order.key,
             Self::Bulk(order) => order.key(),
+            Self::Entry(posting) => posting.key,
+            Self::Entries(batch) => batch.key(),
         }
     }
 
@@ -42,13 +59,20 @@ impl AnyOrder {
                 let moved = BulkOrder::new(key, order.location(), order.upcs(), order.units());
                 Self::Bulk(moved.unwrap_or_else(|_| unreachable!("its columns fit each other")))
             }
+            Self::Entry(posting) => Self::Entry(Posting { key, ..posting }),
+            Self::Entries(batch) => {
+                let moved = BulkEntries::new(key, batch.names().clone(), batch.amounts());
+                Self::Entries(moved.unwrap_or_else(|_| unreachable!("its columns fit each other")))
+            }
         }
     }
 
     pub(crate) fn digest(&self) -> OrderDigest {
         match self {
-            Self::Lines(order) => OrderDigest::of(&order.lines),
+            Self::Lines(order) => OrderDigest::of_order(order),
             Self::Bulk(order) => OrderDigest::of_bulk(order),
+            Self::Entry(posting) => OrderDigest::of_entry(&posting.entry),
+            Self::Entries(batch) => OrderDigest::of_entries(batch),
         }
     }
 
@@ -56,6 +80,8 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => order.lines.len(),
             Self::Bulk(order) => order.upcs().len(),
+            Self::Entry(_) => 1,
+            Self::Entries(batch) => batch.amounts().len(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What clients ask for, drawn so that every command reaches every outcome now and then.
 
-use inventory_core::limits::{BULK_ROWS_MAX, ORDER_LINES_MAX, UNITS_MAX};
-use inventory_core::{BulkOrder, LocationId, Money, Order, OrderKey, OrderLine, Role, Time, Units, Upc};
+use inventory_core::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, UNITS_MAX};
+use inventory_core::{
+    BulkEntries, BulkOrder, Entry, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting, Role,
+    Time, Units, Upc,
+};
 use inventory_net::message::{Password, RequestBody};
 
 use crate::order::AnyOrder;
@@ -40,14 +43,18 @@ impl Workload {
         OrderLine { upc: self.any_upc(rng), location: self.any_location(rng), units }
     }
 
-    /// A new order, or a new batch.
-    pub(crate) fn order(&self, rng: &mut fastrand::Rng, now: Time) -> AnyOrder {
+    /// A new order, entry or batch of the user of this number.
+    pub(crate) fn order(&self, rng: &mut fastrand::Rng, user: u64, now: Time) -> AnyOrder {
         let now = match rng.u8(..50) {
             0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
             1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
             _ => now,
         };
         let key = OrderKey::from_parts(now, rng.u128(..));
+        // The first user is an administrator; others are mostly told that they may not.
+        if rng.u8(..if user == 0 { 2 } else { 24 }) == 0 {
+            return self.posting(rng, key);
+        }
         if rng.u8(..4) == 0 {
             return AnyOrder::Bulk(self.batch(rng, key));
         }
@@ -65,7 +72,63 @@ impl Workload {
         if let Some(line) = first.filter(|_| lines.len() > 1) {
             lines.push(line);
         }
-        AnyOrder::Lines(Order { key, lines: lines.into(), charge: None })
+        let charge = match rng.u8(..12) {
+            0..5 => Some(user_name(user)),
+            5 => Some(self.account(rng)),
+            _ => None,
+        };
+        AnyOrder::Lines(Order { key, lines: lines.into(), charge })
+    }
+
+    /// The name of an account: often a user's, now and then no name at all.
+    fn account(&self, rng: &mut fastrand::Rng) -> Box<str> {
+        match rng.u8(..40) {
+            0 => "two words".into(),
+            1 => "".into(),
+            2..8 => "Zoë".into(),
+            8..14 => "till".into(),
+            _ => user_name(rng.u64(..=self.users)),
+        }
+    }
+
+    /// An amount in minor units: seldom one that makes balances too large.
+    fn amount(rng: &mut fastrand::Rng) -> i64 {
+        match rng.u8(..60) {
+            0 => i64::MAX,
+            1 => i64::MAX / 2,
+            2 => 0,
+            _ => rng.i64(1..1_500),
+        }
+    }
+
+    fn posting(&self, rng: &mut fastrand::Rng, key: OrderKey) -> AnyOrder {
+        if rng.u8(..3) == 0 {
+            return AnyOrder::Entries(self.entries(rng, key));
+        }
+        let (account, amount) = (self.account(rng), Money::from_minor(Self::amount(rng)));
+        let entry = match rng.u8(..4) {
+            0 | 1 => Entry::Credit { account, amount },
+            2 => Entry::Debit { account, amount },
+            _ => Entry::Transfer { from: account, to: self.account(rng), amount },
+        };
+        AnyOrder::Entry(Posting { key, entry })
+    }
+
+    fn entries(&self, rng: &mut fastrand::Rng, key: OrderKey) -> BulkEntries {
+        let rows = match rng.u16(..400) {
+            0 => ENTRIES_BATCH_MAX,
+            1..300 => rng.usize(2..12),
+            _ => 1,
+        };
+        let (mut names, mut amounts) = (NameColumn::default(), Vec::new());
+        for _ in 0..rows {
+            let amount = Self::amount(rng);
+            if names.push(self.account(rng).as_bytes()) {
+                amounts.push(if rng.bool() { amount } else { -amount });
+            }
+        }
+        let batch = BulkEntries::new(key, names, amounts);
+        batch.unwrap_or_else(|_| unreachable!("it has as many rows as it may"))
     }
 
     fn batch(&self, rng: &mut fastrand::Rng, key: OrderKey) -> BulkOrder {
@@ -86,7 +149,12 @@ impl Workload {
 
     /// A request that is no order and nothing about sessions.
     pub(crate) fn request(&self, rng: &mut fastrand::Rng, keys: &[OrderKey], now: Time) -> RequestBody {
-        match rng.u8(..20) {
+        match rng.u8(..29) {
+            20..22 => RequestBody::Balance { account: self.account(rng) },
+            22.. => RequestBody::Balances {
+                after: rng.bool().then(|| self.account(rng)),
+                limit: rng.bool().then(|| rng.u32(1..4)),
+            },
             0..6 => RequestBody::Levels {
                 after: rng.bool().then(|| self.any_upc(rng)),
                 limit: rng.bool().then(|| rng.u32(1..6)),
@@ -105,7 +173,11 @@ impl Workload {
 
     /// What only administrators may.
     pub(crate) fn administration(&self, rng: &mut fastrand::Rng) -> RequestBody {
-        match rng.u8(..6) {
+        match rng.u8(..9) {
+            5..8 => RequestBody::SetFloor {
+                account: self.account(rng),
+                floor: (rng.u8(..4) > 0).then(|| Money::from_minor(rng.i64(-300..200))),
+            },
             0..3 => self.definition(rng),
             3..5 => RequestBody::SetInitialLevel {
                 upc: self.any_upc(rng),

@@ -62,6 +62,14 @@ const FOUND_WITHIN: &[(Defect, u64)] = &[
     (Defect::Inside(In::PreviousHashIgnored), 300),
     (Defect::Inside(In::CompressedNotSynced), 300),
     (Defect::Inside(In::YoungSegmentDiscarded), 600),
+    (Defect::Inside(In::FloorIgnored), 300),
+    (Defect::Inside(In::ChargeTakesNoMoney), 20),
+    (Defect::Inside(In::TransferOnlyGives), 20),
+    (Defect::Inside(In::UndoKeepsBalances), 150),
+    (Defect::Inside(In::UndoKeepsAccounts), 300),
+    (Defect::Inside(In::UndoKeepsBatches), 150),
+    (Defect::Inside(In::RowsApart), 400),
+    (Defect::Inside(In::SnapshotForgetsFloors), 60),
 ];
 
 /// Defects that the conformance kit finds.

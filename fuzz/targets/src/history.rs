@@ -5,12 +5,17 @@ use inventory_core::journal::{Auditor, Group, Replayer, Tip};
 use inventory_core::state::State;
 use inventory_core::testing::{Model, Sale};
 use inventory_core::{
-    Actor, Answer, AppendId, Command, Engine, EngineConfig, LocationId, Money, Order, OrderKey, OrderLine,
-    Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId, Version,
+    Actor, Answer, AppendId, BulkEntries, Command, Engine, EngineConfig, Entry, LocationId, Money,
+    NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Role, Time, Unavailable, Units, Upc,
+    UserId, Version,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 const ITEMS: u8 = 5;
+/// The users' own, which they may charge, and two more.
+const ACCOUNTS: [&str; 4] = ["alice", "bob", "till", "no name"];
+/// A batch of more rows says nothing new.
+const ROWS_MAX: usize = 64;
 
 #[derive(Debug, Arbitrary)]
 enum Step {
@@ -31,7 +36,33 @@ enum Step {
 enum Request {
     Define { item: u8, price: Price },
     Level { item: u8, elsewhere: bool, units: Number },
-    Buy { user: bool, key: u8, lines: Vec<(u8, bool, Number)> },
+    Buy { user: bool, key: u8, charge: bool, lines: Vec<(u8, bool, Number)> },
+    Post { key: u8, kind: Kind, account: u8, amount: Amount },
+    Entries { key: u8, first: (u8, Amount), rest: Vec<(u8, Amount)> },
+    Floor { account: u8, floor: Option<Amount> },
+}
+
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Kind {
+    Credit,
+    Debit,
+    Transfer,
+}
+
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Amount {
+    Small(i16),
+    Any(i64),
+}
+
+impl Amount {
+    /// In minor units; one that has an opposite.
+    fn minor(self) -> i64 {
+        match self {
+            Self::Small(minor) => minor.into(),
+            Self::Any(minor) => minor.max(-i64::MAX),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Arbitrary)]
@@ -57,8 +88,18 @@ impl Number {
     }
 }
 
-/// What a request is answered: what was sold if it was a purchase, or why not.
-type Outcome = Result<Option<Sale>, Refusal>;
+/// What a request is answered, or why it is refused.
+type Outcome = Result<Said, Refusal>;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    Nothing,
+    Sold(Sale),
+    /// The balances after an entry.
+    Balances(Vec<i64>),
+    /// What became of the rows of a batch.
+    Rows(Vec<u8>),
+}
 
 struct Waiting {
     ticket: u64,
@@ -239,6 +280,9 @@ impl Shop {
             levels = level.on_hand.get().saturating_add(levels);
         }
         assert_eq!(levels, self.working.units());
+        let accounts = self.engine.state().accounts().sorted_after(None);
+        let balances = accounts.map(|account| (&**account.name(), account.balance().minor()));
+        assert!(balances.eq(self.working.balances()), "the balances are others");
         assert!(self.engine.durable().version >= Version(2));
     }
 }
@@ -259,7 +303,42 @@ fn price(price: &Price) -> Option<Money> {
     }
 }
 
-fn order(key: u8, lines: &[(u8, bool, Number)]) -> Order {
+/// Keys of several seconds, so that several buckets of the window are touched.
+fn order_key(key: u8) -> OrderKey {
+    let time = NOW.minus_micros(u64::from(key % 3).saturating_mul(2_000_000));
+    OrderKey::from_parts(time, u128::from(key))
+}
+
+fn account(number: u8) -> &'static str {
+    ACCOUNTS.iter().copied().cycle().nth(number.into()).unwrap_or_default()
+}
+
+fn posting(key: u8, kind: Kind, number: u8, amount: Amount) -> Posting {
+    // A single entry to what is no name is refused without a trace, which the model does not know.
+    let name = |number: u8| Box::<str>::from(account(number % 3));
+    let (account, amount) = (name(number), Money::from_minor(amount.minor().saturating_abs()));
+    let entry = match kind {
+        Kind::Credit => Entry::Credit { account, amount },
+        Kind::Debit => Entry::Debit { account, amount },
+        Kind::Transfer => Entry::Transfer { from: account, to: name((number % 3).saturating_add(1)), amount },
+    };
+    Posting { key: order_key(key), entry }
+}
+
+fn batch(key: u8, first: (u8, Amount), rest: &[(u8, Amount)]) -> BulkEntries {
+    let (mut names, mut amounts) = (NameColumn::default(), Vec::new());
+    for (number, amount) in std::iter::once(&first).chain(rest).take(ROWS_MAX) {
+        assert!(names.push(account(*number).as_bytes()));
+        amounts.push(amount.minor());
+    }
+    BulkEntries::new(order_key(key), names, amounts).expect("the columns fit each other")
+}
+
+fn floor_of(floor: Option<Amount>) -> Option<Money> {
+    floor.map(|floor| Money::from_minor(floor.minor()))
+}
+
+fn order(user: bool, key: u8, charge: bool, lines: &[(u8, bool, Number)]) -> Order {
     let lines: Vec<OrderLine> = lines
         .iter()
         .map(|(item, elsewhere, units)| OrderLine {
@@ -268,9 +347,8 @@ fn order(key: u8, lines: &[(u8, bool, Number)]) -> Order {
             units: units.units(),
         })
         .collect();
-    // Keys of several seconds, so that several buckets of the window are touched.
-    let time = NOW.minus_micros(u64::from(key % 3).saturating_mul(2_000_000));
-    Order { key: OrderKey::from_parts(time, u128::from(key)), lines: lines.into(), charge: None }
+    let charge = charge.then(|| account(user.into()).into());
+    Order { key: order_key(key), lines: lines.into(), charge }
 }
 
 fn user(second: bool) -> UserId {
@@ -287,8 +365,18 @@ fn command(request: &Request) -> (Actor, Command) {
             let (upc, location, units) = (upc(*item), location(*elsewhere), units.units());
             (Actor::System, Command::SetInitialLevel { upc, location, units })
         }
-        Request::Buy { user: second, key, lines } => {
-            (Actor::User(user(*second)), Command::Purchase(order(*key, lines)))
+        Request::Buy { user: second, key, charge, lines } => {
+            (Actor::User(user(*second)), Command::Purchase(order(*second, *key, *charge, lines)))
+        }
+        Request::Post { key, kind, account, amount } => {
+            (Actor::System, Command::Post(posting(*key, *kind, *account, *amount)))
+        }
+        Request::Entries { key, first, rest } => {
+            (Actor::System, Command::PostBulk(batch(*key, *first, rest)))
+        }
+        Request::Floor { account: number, floor } => {
+            let (account, floor) = (account(*number).into(), floor_of(*floor));
+            (Actor::System, Command::SetFloor { account, floor })
         }
     }
 }
@@ -298,14 +386,23 @@ fn expect(model: &mut Model, request: &Request) -> Outcome {
     match request {
         Request::Define { item, price: asked } => {
             model.define_item(upc(*item), price(asked));
-            Ok(None)
+            Ok(Said::Nothing)
         }
         Request::Level { item, elsewhere, units } => {
             let set = model.set_initial_level(upc(*item), location(*elsewhere), units.units());
-            set.map(|()| None)
+            set.map(|()| Said::Nothing)
         }
-        Request::Buy { user: second, key, lines } => {
-            model.purchase(user(*second), &order(*key, lines)).map(Some)
+        Request::Buy { user: second, key, charge, lines } => {
+            model.purchase(user(*second), &order(*second, *key, *charge, lines)).map(Said::Sold)
+        }
+        Request::Post { key, kind, account, amount } => {
+            model.post(UserId::SYSTEM, &posting(*key, *kind, *account, *amount)).map(Said::Balances)
+        }
+        Request::Entries { key, first, rest } => {
+            model.post_bulk(UserId::SYSTEM, &batch(*key, *first, rest)).map(Said::Rows)
+        }
+        Request::Floor { account: number, floor } => {
+            model.set_floor(account(*number), floor_of(*floor)).map(|()| Said::Nothing)
         }
     }
 }
@@ -313,8 +410,17 @@ fn expect(model: &mut Model, request: &Request) -> Outcome {
 /// The same of the engine's reply.
 fn outcome(reply: &Reply) -> Outcome {
     match reply {
-        Reply::Answered(Answer::Receipt(receipt)) => Ok(Some((receipt.lines.to_vec(), receipt.total))),
-        Reply::Answered(_) => Ok(None),
+        Reply::Answered(Answer::Receipt(receipt)) => Ok(Said::Sold((receipt.lines.to_vec(), receipt.total))),
+        Reply::Answered(Answer::PostingReceipt(receipt)) => {
+            let balances = std::iter::once(receipt.balance).chain(receipt.counterpart_balance);
+            Ok(Said::Balances(balances.map(Money::minor).collect()))
+        }
+        Reply::Answered(Answer::BulkPostingReceipt(receipt)) => {
+            let codes = &receipt.outcome.codes;
+            let rows = usize::try_from(receipt.outcome.rows).unwrap_or(usize::MAX);
+            Ok(Said::Rows((0..rows).map(|row| codes.get(row)).collect()))
+        }
+        Reply::Answered(_) => Ok(Said::Nothing),
         Reply::Refused(refusal) => Err(refusal.clone()),
         Reply::Unavailable(why) => panic!("{why}"),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use inventory_core::journal::Journal as _;
-use inventory_core::{Event, Hash, LocationId, OrderKey, Units, Upc, Version};
+use inventory_core::{AccountId, Event, Hash, Line, LocationId, OrderKey, Units, Upc, Version};
 use inventory_store::{FileJournal, FileJournalOptions};
 
 /// How an order ended, as the journal has it.
@@ -14,6 +14,8 @@ pub(crate) struct Recorded {
     pub(crate) user: Box<str>,
     /// Units by item; none if the order was refused.
     pub(crate) bought: Option<BTreeMap<Upc, u64>>,
+    /// The account that paid, and how much.
+    pub(crate) charged: Option<(Box<str>, i64)>,
 }
 
 /// The journal's events, folded.
@@ -24,6 +26,10 @@ pub(crate) struct Ledger {
     users: Vec<Box<str>>,
     initial: BTreeMap<Upc, u64>,
     on_hand: BTreeMap<Upc, u64>,
+    accounts: Vec<Box<str>>,
+    balances: BTreeMap<Box<str>, i64>,
+    /// What each posting changed, and at which version.
+    pub(crate) posted: BTreeMap<OrderKey, (Version, BTreeMap<Box<str>, i64>)>,
 }
 
 impl Ledger {
@@ -62,22 +68,61 @@ impl Ledger {
             Event::UserAdded { name, .. } => self.users.push(name),
             Event::LoggedIn { .. } | Event::LoggedOut { .. } => {}
             Event::Purchased { key, user, lines, .. } => {
-                let mut bought = BTreeMap::new();
-                for line in lines.iter() {
-                    let upc = self.items[line.item.0 as usize];
-                    self.take(version, upc, line.units);
-                    *bought.entry(upc).or_default() += line.units.get();
-                }
-                self.decide(key, version, user.0, Some(bought));
+                let bought = self.take_all(version, &lines);
+                self.decide(key, version, user.0, Some(bought), None);
+            }
+            Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+                let bought = self.take_all(version, &lines);
+                let name = self.accounts[account.0 as usize].clone();
+                self.change(&name, -total.minor());
+                self.decide(key, version, user.0, Some(bought), Some((name, total.minor())));
+            }
+            Event::Posted { key, posted, added, .. } => {
+                self.accounts.extend(added);
+                let minor = posted.entry.amount().minor();
+                let first = (*posted.entry.account(), posted.entry.change().minor());
+                let second = posted.entry.counterpart().map(|account| (*account, minor));
+                self.post(key, version, std::iter::once(first).chain(second));
+            }
+            Event::BulkPosted { key, rows, .. } => {
+                self.accounts.extend(rows.added().iter().map(|name| str::from_utf8(name).unwrap().into()));
+                self.post(key, version, rows.accepted().map(|(_, account, minor)| (account, minor)));
             }
             Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
-            Event::PurchaseCharged { key, .. }
-            | Event::Posted { key, .. }
-            | Event::BulkPosted { key, .. }
-            | Event::PostRefused { key, .. } => panic!("nobody posted or charged {key}"),
+            Event::PostRefused { key, .. } => panic!("there is no floor, and {key} was refused"),
             Event::FloorSet { account, .. } => panic!("nobody set a floor of {account:?}"),
-            Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None),
+            Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None, None),
         }
+    }
+
+    fn post(&mut self, key: OrderKey, version: Version, changes: impl Iterator<Item = (AccountId, i64)>) {
+        let mut sums = BTreeMap::new();
+        for (account, minor) in changes {
+            let name = self.accounts[account.0 as usize].clone();
+            self.change(&name, minor);
+            *sums.entry(name).or_default() += minor;
+        }
+        let before = self.posted.insert(key, (version, sums));
+        assert!(before.is_none(), "posting {key} has two outcomes, the second at {version}");
+    }
+
+    fn change(&mut self, account: &str, minor: i64) {
+        *self.balances.entry(account.into()).or_default() += minor;
+    }
+
+    /// What the entries of each account add up to.
+    pub(crate) const fn balances(&self) -> &BTreeMap<Box<str>, i64> {
+        &self.balances
+    }
+
+    fn take_all(&mut self, version: Version, lines: &[Line]) -> BTreeMap<Upc, u64> {
+        let mut bought = BTreeMap::new();
+        for line in lines {
+            let upc = self.items[line.item.0 as usize];
+            self.take(version, upc, line.units);
+            *bought.entry(upc).or_default() += line.units.get();
+        }
+        bought
     }
 
     fn take(&mut self, version: Version, upc: Upc, units: Units) {
@@ -85,10 +130,17 @@ impl Ledger {
         *level = level.checked_sub(units.get()).unwrap_or_else(|| panic!("{upc} oversold at {version}"));
     }
 
-    fn decide(&mut self, key: OrderKey, version: Version, user: u32, bought: Option<BTreeMap<Upc, u64>>) {
+    fn decide(
+        &mut self,
+        key: OrderKey,
+        version: Version,
+        user: u32,
+        bought: Option<BTreeMap<Upc, u64>>,
+        charged: Option<(Box<str>, i64)>,
+    ) {
         // Users are numbered from 1.
         let user = self.users[user as usize - 1].clone();
-        let before = self.outcomes.insert(key, Recorded { version, user, bought });
+        let before = self.outcomes.insert(key, Recorded { version, user, bought, charged });
         assert!(before.is_none(), "order {key} has two outcomes, the second at {version}");
     }
 

@@ -19,7 +19,7 @@ const AT_ONCE: u64 = 4;
 /// Longest rest between two handfuls of orders.
 const REST_MAX: Duration = Duration::from_millis(12);
 /// How long an order may stay without an outcome: longer than any pause between two servers.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What they buy.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Goods {
 
 /// One user with two connections.
 pub(crate) struct Buyer {
+    user: Box<str>,
     clients: [Client; 2],
     goods: Goods,
     outcomes: Arc<Outcomes>,
@@ -53,7 +54,7 @@ impl Buyer {
         for client in &clients {
             client.log_in(user, password).await.unwrap();
         }
-        Self { clients, goods, outcomes, random }
+        Self { user: user.into(), clients, goods, outcomes, random }
     }
 
     /// Buys until it is told to stop, then until every order has its outcome.
@@ -81,7 +82,8 @@ impl Buyer {
             2 => vec![line(plenty, 1), line(plenty, units)],
             _ => vec![line(plenty, units)],
         };
-        Order { key, lines: lines.into(), charge: None }
+        let charge = (self.random.below(3) == 0).then(|| self.user.clone());
+        Order { key, lines: lines.into(), charge }
     }
 
     fn manner(&mut self) -> Manner {
@@ -138,7 +140,7 @@ enum Manner {
     Twice,
 }
 
-fn new_key(now: Time, random: &mut Random) -> OrderKey {
+pub(crate) fn new_key(now: Time, random: &mut Random) -> OrderKey {
     OrderKey::from_parts(now, u128::from(random.next()) << 64 | u128::from(random.next()))
 }
 

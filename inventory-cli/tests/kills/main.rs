@@ -20,6 +20,7 @@ mod buyers;
 #[allow(dead_code, reason = "shared with the other tests of the command, each uses its part")]
 mod harness;
 mod outcomes;
+mod poster;
 mod random;
 mod sabotage;
 mod shoppers;
@@ -34,13 +35,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use audit::Ledger;
 use buyers::{Buyer, Goods, connect};
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream;
 use harness::Place;
-use inventory_core::{LocationId, Role, Units, Upc};
+use inventory_core::{Entry, LocationId, Money, OrderKey, Posting, Role, Units, Upc};
+use inventory_net::clock::{Clock as _, SystemClock};
 use inventory_net::message::Token;
 use inventory_net::transport::Address;
 use outcomes::{Outcome, Outcomes};
+use poster::{Posted, Poster};
 use random::Random;
 use sabotage::Sabotage;
 use shoppers::{Shopper, Shopping};
@@ -54,6 +57,8 @@ const PASSWORD: &str = "kills-secret";
 const PLENTY_CODE: u64 = 1;
 const PLENTY: u64 = 10_000_000;
 const SCARCE: u64 = 400;
+const PRICE: i64 = 7;
+const ALLOWANCE: i64 = 100_000;
 /// How many of the latest outcomes are looked at after each restart.
 const LOOK_AT: usize = 50;
 /// Receipts asked for at once in the end.
@@ -102,10 +107,10 @@ fn kill(kills: u64, sabotage: Option<Sabotage>) {
     let runtime = runtime();
     let (shop, admin) = runtime.block_on(Shop::open(&address));
 
-    let outcomes = Arc::new(Outcomes::default());
+    let (outcomes, posted) = (Arc::new(Outcomes::default()), Posted::default());
     let began = Instant::now();
     let shoppers: Vec<Shopper> = shop.shoppers.iter().map(|upc| shopper(&place, *upc, &mut random)).collect();
-    let load = Load::start(&address, shop.goods, &outcomes, shoppers, &mut random);
+    let load = Load::start(&address, &shop, &admin, &outcomes, &posted, shoppers, &mut random);
     while victim.kills.total() < kills {
         let acknowledged = outcomes.latest(LOOK_AT);
         victim.kill_and_restart();
@@ -118,10 +123,13 @@ fn kill(kills: u64, sabotage: Option<Sabotage>) {
     runtime.block_on(are_told_again(&address, &admin, &outcomes.latest(usize::MAX)));
     let held: Vec<u64> = shoppers.iter().map(Shopper::held_at_last).collect();
     let on_hand = runtime.block_on(on_hand(&address, &admin));
+    let balances = runtime.block_on(balances(&address, &admin));
     victim.kill_at_last();
     let ledger = runtime.block_on(Ledger::read(&place.data()));
     assert_eq!(*ledger.on_hand(), on_hand, "the server's levels are the sum of its journal");
+    assert_eq!(*ledger.balances(), balances, "the server's balances are the sum of its journal");
     buyers_have_what_they_were_told(&ledger, &outcomes, shop.goods, &shop.shoppers);
+    balances_are_what_was_told(&ledger, &outcomes, &posted, &shop.allowances);
     for ((shopper, upc), (held, shopping)) in
         shoppers.iter().zip(&shop.shoppers).zip(held.iter().zip(&shopping))
     {
@@ -155,6 +163,9 @@ fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: 
                 let lines: BTreeMap<Upc, u64> =
                     receipt.lines.iter().map(|line| (line.upc, line.units.get())).collect();
                 assert_eq!(recorded.bought.as_ref(), Some(&lines), "{key}");
+                let charged = receipt.charged.as_ref().zip(receipt.total);
+                let charged = charged.map(|(account, total)| ((**account).into(), total.minor()));
+                assert_eq!(recorded.charged, charged, "{key}");
                 for (upc, units) in lines {
                     *sold.entry(upc).or_default() += units;
                 }
@@ -176,12 +187,40 @@ fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: 
     }
 }
 
-/// The server tells again what it has told, after however many kills.
-async fn are_told_again(
-    address: &Address,
-    admin: &Token,
-    acknowledged: &[(inventory_core::OrderKey, Outcome)],
+/// Each account holds what clients were told: its allowance and the entries posted to it, less what it was charged.
+fn balances_are_what_was_told(
+    ledger: &Ledger,
+    outcomes: &Outcomes,
+    posted: &Posted,
+    allowances: &BTreeMap<OrderKey, Box<str>>,
 ) {
+    let posted = posted.lock().unwrap();
+    let mut sums: BTreeMap<Box<str>, i64> = BTreeMap::new();
+    for account in allowances.values() {
+        *sums.entry(account.clone()).or_default() += ALLOWANCE;
+    }
+    for (key, told) in &*posted {
+        assert_eq!(ledger.posted.get(key), Some(told), "posting {key} is not as it was told");
+        for (account, minor) in &told.1 {
+            *sums.entry(account.clone()).or_default() += minor;
+        }
+    }
+    for outcome in outcomes.all().values() {
+        if let Outcome::Bought(receipt) = outcome
+            && let Some((account, total)) = receipt.charged.as_ref().zip(receipt.total)
+        {
+            *sums.entry((**account).into()).or_default() -= total.minor();
+        }
+    }
+    assert_eq!(*ledger.balances(), sums, "balances and what was told");
+    let others = ledger.posted.keys().filter(|key| !posted.contains_key(*key));
+    assert!(others.eq(allowances.keys()), "an entry was posted that nobody was told");
+    assert!(!posted.is_empty(), "nobody posted");
+    println!("{} postings told, all in the journal as told", posted.len());
+}
+
+/// The server tells again what it has told, after however many kills.
+async fn are_told_again(address: &Address, admin: &Token, acknowledged: &[(OrderKey, Outcome)]) {
     let client = connect(address).await;
     client.resume(admin).await.expect("the session that was acknowledged is still there");
     let client = &client;
@@ -201,11 +240,21 @@ async fn on_hand(address: &Address, admin: &Token) -> BTreeMap<Upc, u64> {
     levels.iter().map(|level| (level.upc, level.on_hand.get())).collect()
 }
 
+async fn balances(address: &Address, admin: &Token) -> BTreeMap<Box<str>, i64> {
+    let client = connect(address).await;
+    client.resume(admin).await.unwrap();
+    let page = client.balances(None, None).await.unwrap();
+    assert!(page.next.is_none(), "there are few accounts");
+    page.balances.iter().map(|row| ((*row.account).into(), row.balance.minor())).collect()
+}
+
 /// What is sold.
 struct Shop {
     goods: Goods,
     /// One item for each shopper.
     shoppers: Vec<Upc>,
+    /// The postings that give each buyer's account its first money.
+    allowances: BTreeMap<OrderKey, Box<str>>,
 }
 
 impl Shop {
@@ -213,23 +262,34 @@ impl Shop {
     async fn open(address: &Address) -> (Self, Token) {
         let client = connect(address).await;
         let admin = client.log_in("admin", "admin-demo").await.unwrap().token;
-        let stock = async |code: u64, units: u64| {
+        let stock = async |code: u64, units: u64, price: Option<i64>| {
             let upc = Upc::new(code).unwrap();
-            client.define_item(upc, "Goods", None).await.unwrap();
+            client.define_item(upc, "Goods", price.map(Money::from_minor)).await.unwrap();
             client.set_initial_level(upc, LocationId::MAIN, Units::new(units).unwrap()).await.unwrap();
             upc
         };
-        let goods = Goods { plenty: stock(PLENTY_CODE, PLENTY).await, scarce: stock(2, SCARCE).await };
+        let goods = Goods {
+            plenty: stock(PLENTY_CODE, PLENTY, Some(PRICE)).await,
+            scarce: stock(2, SCARCE, Some(PRICE)).await,
+        };
         let mut shoppers = Vec::new();
         for code in (100..).take(SHOPPERS) {
-            let upc = stock(code, PLENTY).await;
+            let upc = stock(code, PLENTY, None).await;
             client.add_user(&shopper_name(upc), PASSWORD, Role::Buyer).await.unwrap();
             shoppers.push(upc);
         }
         for number in 0..BUYERS {
             client.add_user(&buyer_name(number), PASSWORD, Role::Buyer).await.unwrap();
         }
-        (Self { goods, shoppers }, admin)
+        let mut allowances = BTreeMap::new();
+        for number in 0..BUYERS {
+            let account: Box<str> = buyer_name(number).into();
+            let key = OrderKey::from_parts(SystemClock.now(), (number as u128) << 8);
+            let entry = Entry::Credit { account: account.clone(), amount: Money::from_minor(ALLOWANCE) };
+            client.post(&Posting { key, entry }).await.unwrap();
+            allowances.insert(key, account);
+        }
+        (Self { goods, shoppers, allowances }, admin)
     }
 }
 
@@ -260,8 +320,10 @@ impl Load {
     /// Starts to buy, once everybody is logged in.
     fn start(
         address: &Address,
-        goods: Goods,
+        shop: &Shop,
+        admin: &Token,
         outcomes: &Arc<Outcomes>,
+        told: &Posted,
         shoppers: Vec<Shopper>,
         random: &mut Random,
     ) -> Self {
@@ -269,16 +331,21 @@ impl Load {
         let runtime = runtime();
         let buyers: Vec<Buyer> = runtime.block_on(join_all((0..BUYERS).map(|number| {
             let (outcomes, random, user) = (Arc::clone(outcomes), random.split(), buyer_name(number));
-            async move { Buyer::log_in(address, &user, PASSWORD, goods, outcomes, random).await }
+            async move { Buyer::log_in(address, &user, PASSWORD, shop.goods, outcomes, random).await }
         })));
+        let accounts = std::iter::once("till".into()).chain(shop.allowances.values().cloned()).collect();
+        let administrator = Poster::start(address, admin, accounts, Arc::clone(told), random.split());
+        let administrator = runtime.block_on(administrator);
         let buyers = thread::spawn(move || {
-            runtime.block_on(join_all(buyers.into_iter().map(|buyer| buyer.run(stopped.clone()))));
+            let posting = administrator.run(stopped.clone());
+            let buying = join_all(buyers.into_iter().map(|buyer| buyer.run(stopped.clone())));
+            runtime.block_on(join(posting, buying));
         });
         let stop_shoppers = Arc::new(AtomicBool::new(false));
         let shop = |mut shopper: Shopper| {
-            let stop = Arc::clone(&stop_shoppers);
+            let ended = Arc::clone(&stop_shoppers);
             thread::spawn(move || {
-                let shopping = shopper.run(&stop);
+                let shopping = shopper.run(&ended);
                 (shopper, shopping)
             })
         };

@@ -19,16 +19,23 @@ impl Outcome {
     /// What an answer says about an order; none if the order has to be sent again.
     pub(crate) fn of(answer: Result<Receipt, ClientError>) -> Option<Self> {
         match answer {
-            Ok(receipt) => Some(Self::Bought(receipt)),
             Err(ClientError::Refused(refusal @ Refusal::InsufficientStock { .. })) => {
                 Some(Self::Refused(refusal))
             }
-            Err(ClientError::Unreachable { .. } | ClientError::OutcomeUnknown { .. }) => None,
-            Err(ClientError::Unavailable(reason)) if reason.nothing_was_done() => None,
-            // A session that was acknowledged and is gone, a key that is no longer known, a journal that failed:
-            // none of it may come of a kill.
-            Err(error) => panic!("an answer that no kill explains: {error:?}"),
+            answer => unless_killed(answer).map(Self::Bought),
         }
+    }
+}
+
+/// What was answered; none if the request has to be sent again.
+pub(crate) fn unless_killed<T>(answer: Result<T, ClientError>) -> Option<T> {
+    match answer {
+        Ok(told) => Some(told),
+        Err(ClientError::Unreachable { .. } | ClientError::OutcomeUnknown { .. }) => None,
+        Err(ClientError::Unavailable(reason)) if reason.nothing_was_done() => None,
+        // A session that was acknowledged and is gone, a key that is no longer known, a journal that failed:
+        // none of it may come of a kill.
+        Err(error) => panic!("an answer that no kill explains: {error:?}"),
     }
 }
 

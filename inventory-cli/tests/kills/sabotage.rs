@@ -61,17 +61,14 @@ fn lose_last_write(data: &Path) {
 fn sell_unasked(data: &Path, upc: Upc) {
     let journal = FileJournal::open(data, FileJournalOptions::default()).unwrap();
     let (state, tip) = block_on(replay(&journal, 0)).unwrap();
-    let line = Line {
-        item: state.catalogue().id(upc).unwrap(),
-        location: LocationId::MAIN,
-        units: Units::new(1).unwrap(),
-    };
+    let item = state.catalogue().id(upc).unwrap();
+    let line = Line { item, location: LocationId::MAIN, units: Units::new(1).unwrap() };
     let event = Event::Purchased {
         key: OrderKey::from_parts(state.now(), u128::from(tip.version.0)),
         user: state.users().id("buyer-0").unwrap(),
         digest: OrderDigest(0),
         lines: [line].into_iter().collect(),
-        total: None,
+        total: state.catalogue().price(item),
     };
     let mut group = GroupBuilder::new(tip.version);
     group.push(&Record { at: state.now(), event });

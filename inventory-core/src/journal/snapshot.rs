@@ -321,6 +321,7 @@ fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
         let id = state.accounts.next_id();
         state.accounts.add(name);
         state.accounts.change(id, balance);
+        let floor = floor.filter(|_| !defect::is(Defect::SnapshotForgetsFloors));
         state.accounts.set_floor(id, floor);
     }
     Ok(())

@@ -75,15 +75,20 @@ fn apply_to_accounts(state: &mut State, event: &Event) {
         Event::PurchaseCharged { lines, account, total, .. } => {
             lines.iter().for_each(|line| take(state, line));
             // A total is not negative: it has an opposite.
-            post(state, *account, Money::from_minor(total.minor().saturating_neg()));
+            if !defect::is(Defect::ChargeTakesNoMoney) {
+                post(state, *account, Money::from_minor(total.minor().saturating_neg()));
+            }
         }
         Event::Posted { posted, added, .. } => {
             for name in added {
                 state.accounts.add(name);
                 state.undo.push(Change::AccountAdded);
             }
-            post(state, *posted.entry.account(), posted.entry.change());
-            if let Some(counterpart) = posted.entry.counterpart() {
+            let counterpart = posted.entry.counterpart();
+            if counterpart.is_none() || !defect::is(Defect::TransferOnlyGives) {
+                post(state, *posted.entry.account(), posted.entry.change());
+            }
+            if let Some(counterpart) = counterpart {
                 post(state, *counterpart, posted.entry.amount());
             }
         }

@@ -15,6 +15,7 @@ use super::{Decision, once::once};
 use crate::bulk::RowCodes;
 use crate::column;
 use crate::command::Actor;
+use crate::defect::{self, Defect};
 use crate::entry::{BulkEntries, Entry, EntryRows, NameColumn, PostedEntry, Posting, account_name};
 use crate::event::{Event, OrderDigest};
 use crate::id::AccountId;
@@ -186,7 +187,7 @@ pub(super) fn balance_with(account: Option<&Account>, change: Money) -> Result<M
 fn with_change(balance: i64, floor: i64, change: i64) -> Result<i64, BadBalance> {
     let after = i128::from(balance).saturating_add(i128::from(change));
     match i64::try_from(after) {
-        Ok(after) if after >= floor => Ok(after),
+        Ok(after) if after >= floor || defect::is(Defect::FloorIgnored) => Ok(after),
         // A balance is not below its floor: what is short is at most the amount.
         _ if after < i128::from(floor) && floor != i64::MIN => {
             let short_by = i64::try_from(i128::from(floor).saturating_sub(after)).unwrap_or(i64::MAX);
@@ -291,6 +292,9 @@ impl<'a> Till<'a> {
     }
 
     fn post_near_bounds(&mut self, id: AccountId, balance: i64, floor: i64, amount: i64) -> Result<(), u8> {
+        if defect::is(Defect::RowsApart) {
+            return with_change(balance, floor, amount).map(|_| ()).map_err(BadBalance::code);
+        }
         let balance = self.near_bounds.entry(id).or_insert(balance);
         *balance = with_change(*balance, floor, amount).map_err(BadBalance::code)?;
         Ok(())

@@ -2,22 +2,35 @@
 //! alike; and what a recovery may find, which is all of that and at most what was under way behind it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use inventory_core::journal::{Group, Tip};
 use inventory_core::limits::SESSIONS_PER_USER_MAX;
 use inventory_core::machine::{apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
-    BulkOutcome, BulkReceipt, Event, Hash, Line, Money, OneOrMany, OrderDigest, OrderKey, OrderLine, Receipt,
-    Record, Refusal, RowCodes, Units, UserId, Version,
+    AccountId, BulkOutcome, BulkPostingReceipt, BulkReceipt, EntriesOutcome, EntryRows, Event, Hash, Line,
+    Money, OneOrMany, OrderDigest, OrderKey, OrderLine, PostedEntry, Posting, PostingReceipt, Receipt,
+    Record, RowCodes, Time, Units, UserId, Version,
 };
 use inventory_net::message::{Done, ReplyBody};
 
 use inventory_store::defect::plant;
 
+use super::accounts::Accounts;
 use super::shop::Shop;
 use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
 use crate::order::AnyOrder;
+
+/// The key of an outcome, whose it is, and of which order.
+type Cause = (OrderKey, UserId, OrderDigest);
+
+/// What an event says of a purchase.
+struct Sold<'a> {
+    lines: &'a OneOrMany<Line>,
+    total: Option<Money>,
+    account: Option<AccountId>,
+}
 
 impl Auditor {
     /// The server takes this group for durable.
@@ -100,6 +113,7 @@ impl Auditor {
         ensure(record.at >= self.now, || format!("time goes backwards from {}", self.now))?;
         self.now = record.at;
         let mut shop = self.shop().map(Rc::clone).unwrap_or_default();
+        let at = (version, record.at);
         match &record.event {
             Event::ItemDefined { by, upc, name, price } => {
                 let asked = self.definitions.contains(&(*upc, name.clone(), *price));
@@ -133,23 +147,13 @@ impl Auditor {
             }
             Event::LoggedOut { session } => self.end_session(version, *session)?,
             Event::Purchased { key, user, digest, lines, total } => {
-                let taken = order_lines(&shop, lines)?;
-                self.decide(&shop, version, *key, *user, *digest, Ok(&(taken.clone(), *total)))?;
-                let changed = Rc::make_mut(&mut shop);
-                for line in &taken {
-                    ensure(changed.take(line), || format!("{line:?}: sold more than there was"))?;
-                }
-                let name = self.user(*user).map(|user| user.name.clone().into()).unwrap_or_default();
-                let receipt = Receipt {
-                    key: *key,
-                    version,
-                    user: name,
-                    at: record.at,
-                    lines: taken.into(),
-                    total: *total,
-                    charged: None,
-                };
-                let reply = ReplyBody::Done(Done::Receipt(receipt));
+                let sale = Sold { lines, total: *total, account: None };
+                let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::PurchaseCharged { key, user, digest, lines, account, total } => {
+                let sale = Sold { lines, total: Some(*total), account: Some(*account) };
+                let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::BulkPurchased { key, user, digest, total, rows, .. } => {
@@ -171,44 +175,148 @@ impl Auditor {
                     total: price,
                     codes: RowCodes::new(codes).unwrap_or_default(),
                 };
-                let name = self.user(*user).map(|user| user.name.clone().into()).unwrap_or_default();
-                let receipt = BulkReceipt { key: *key, version, user: name, at: record.at, outcome };
+                let receipt =
+                    BulkReceipt { key: *key, version, user: self.name_of(*user), at: record.at, outcome };
                 let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
-            Event::PurchaseCharged { .. }
-            | Event::Posted { .. }
-            | Event::BulkPosted { .. }
-            | Event::PostRefused { .. }
-            | Event::FloorSet { .. } => {
-                return Err(Violation("nobody posts or charges here".into()));
+            Event::Posted { key, user, digest, posted, added } => {
+                let accounts = &mut Rc::make_mut(&mut shop).accounts;
+                let reply = self.posted(accounts, at, (*key, *user, *digest), posted, added)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
-            Event::PurchaseRefused { key, user, digest, refusal } => {
-                self.decide(&shop, version, *key, *user, *digest, Err(refusal))?;
+            Event::BulkPosted { key, user, digest, rows } => {
+                let accounts = &mut Rc::make_mut(&mut shop).accounts;
+                let reply = self.batch_posted(accounts, at, (*key, *user, *digest), rows)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::FloorSet { by, account, floor } => {
+                self.set_floor(&mut Rc::make_mut(&mut shop).accounts, *by, *account, *floor)?;
+            }
+            Event::PurchaseRefused { key, user, digest, refusal }
+            | Event::PostRefused { key, user, digest, refusal } => {
+                let right = match self.undecided(version, *key, *user, *digest)? {
+                    AnyOrder::Lines(order) => shop.decide(order).err(),
+                    AnyOrder::Entry(posting) => shop.accounts.decide(&posting.entry).err(),
+                    AnyOrder::Bulk(_) | AnyOrder::Entries(_) => None,
+                };
+                ensure(right.as_ref() == Some(refusal), || format!("the shop decides {right:?}"))?;
                 let reply = ReplyBody::Refused(refusal.clone());
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
         }
         ensure(shop.is_conserved(), || "units are not conserved".into())?;
+        ensure(shop.accounts.add_up(), || "money is not conserved, or a floor is broken".into())?;
         self.shops.push(shop);
         Ok(())
     }
 
-    /// Whether this outcome is that of an order that this user has sent under this key, and the first.
-    fn decide(
+    /// A purchase takes its units, and its price from an account if it names one. Gives what its client must be told.
+    fn sold(
         &self,
-        shop: &Shop,
-        version: Version,
-        key: OrderKey,
-        user: UserId,
-        digest: OrderDigest,
-        outcome: Result<&(Vec<OrderLine>, Option<Money>), &Refusal>,
-    ) -> Check {
+        shop: &mut Shop,
+        (version, at): (Version, Time),
+        (key, user, digest): Cause,
+        sold: &Sold<'_>,
+    ) -> Result<ReplyBody, Violation> {
         let AnyOrder::Lines(order) = self.undecided(version, key, user, digest)? else {
-            return Err(Violation("a batch was sent under this key".into()));
+            return Err(Violation("no order was sent under this key".into()));
         };
-        let right = shop.decide(&order.lines);
-        ensure(right.as_ref() == outcome, || format!("the shop decides {right:?}"))
+        let (taken, total) = (order_lines(shop, sold.lines)?, sold.total);
+        let charged = sold.account.map(|account| named(&shop.accounts, account)).transpose()?;
+        ensure(order.charge == charged, || format!("it charges {charged:?} and not {:?}", order.charge))?;
+        let right = shop.decide(order);
+        ensure(right == Ok((taken.clone(), total)), || format!("the shop decides {right:?}"))?;
+        for line in &taken {
+            ensure(shop.take(line), || format!("{line:?}: sold more than there was"))?;
+        }
+        if let Some((name, total)) = charged.as_ref().zip(total) {
+            ensure(self.may_use(user, name), || "the account is another's".into())?;
+            shop.accounts.pay(name, total);
+        }
+        let (user, lines) = (self.name_of(user), taken.into());
+        let charged = charged.map(Into::into);
+        Ok(ReplyBody::Done(Done::Receipt(Receipt { key, version, user, at, lines, total, charged })))
+    }
+
+    /// An entry changes the balances of its accounts, and makes those that are new.
+    fn posted(
+        &self,
+        accounts: &mut Accounts,
+        (version, at): (Version, Time),
+        (key, user, digest): Cause,
+        posted: &PostedEntry,
+        added: &[Box<str>],
+    ) -> Result<ReplyBody, Violation> {
+        let AnyOrder::Entry(Posting { entry, .. }) = self.undecided(version, key, user, digest)? else {
+            return Err(Violation("no entry was sent under this key".into()));
+        };
+        ensure(self.is_administrator(user), || "nobody who may asked for it".into())?;
+        let right = accounts.decide(entry);
+        let found = std::iter::once(posted.balance).chain(posted.counterpart_balance);
+        let found: Vec<i64> = found.map(Money::minor).collect();
+        ensure(right.as_ref() == Ok(&found), || format!("the shop decides {right:?}"))?;
+        let made = accounts.post(entry);
+        ensure(made == added, || format!("it makes the accounts {made:?}"))?;
+        let by_name = posted.entry.map(|id| accounts.name(id.0).map(Box::from));
+        ensure(by_name.as_ref() == Some(entry), || format!("{entry:?} was asked for"))?;
+        let entry = entry.map(|name| Some((**name).into())).ok_or_else(|| Violation("no entry".into()))?;
+        let &PostedEntry { balance, counterpart_balance, .. } = posted;
+        let user = self.name_of(user);
+        let receipt = PostingReceipt { key, version, user, at, entry, balance, counterpart_balance };
+        Ok(ReplyBody::Done(Done::PostingReceipt(receipt)))
+    }
+
+    fn set_floor(
+        &self,
+        accounts: &mut Accounts,
+        by: UserId,
+        account: AccountId,
+        floor: Option<Money>,
+    ) -> Check {
+        let name = named(accounts, account)?;
+        let asked = self.floors.contains(&(name.clone(), floor));
+        ensure(asked && self.is_administrator(by), || "nobody who may asked for it".into())?;
+        ensure(accounts.set_floor(&name, floor), || "the floor may not be set".into())
+    }
+
+    /// The rows of a batch of entries, each for itself and each after the one before it.
+    fn batch_posted(
+        &self,
+        accounts: &mut Accounts,
+        (version, at): (Version, Time),
+        (key, user, digest): Cause,
+        rows: &EntryRows,
+    ) -> Result<ReplyBody, Violation> {
+        let AnyOrder::Entries(batch) = self.undecided(version, key, user, digest)? else {
+            return Err(Violation("no batch of entries was sent under this key".into()));
+        };
+        ensure(self.is_administrator(user), || "nobody who may asked for it".into())?;
+        let before = accounts.len();
+        let codes = accounts.post_rows(batch);
+        let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
+        ensure(found == codes && rows.amounts() == batch.amounts(), || {
+            format!("the shop decides {codes:?}")
+        })?;
+        let name = |id: &AccountId| accounts.name(id.0).unwrap_or_default().as_bytes();
+        let asked =
+            batch.rows().zip(&codes).map(|((name, _), code)| if *code == 42 { &[][..] } else { name });
+        ensure(rows.accounts().iter().map(name).eq(asked), || "the rows name other accounts".into())?;
+        let made = (before..accounts.len()).filter_map(|row| u32::try_from(row).ok().map(AccountId));
+        let made: Vec<&[u8]> = made.map(|id| name(&id)).collect();
+        ensure(rows.added().iter().eq(made.iter().copied()), || format!("it makes the accounts {made:?}"))?;
+        let accepted = codes.iter().map(|code| usize::from(*code == 0)).sum::<usize>();
+        let outcome = EntriesOutcome {
+            rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
+            accepted_rows: u32::try_from(accepted).unwrap_or(u32::MAX),
+            codes: RowCodes::of_entries(codes).unwrap_or_default(),
+        };
+        let receipt = BulkPostingReceipt { key, version, user: self.name_of(user), at, outcome };
+        Ok(ReplyBody::Done(Done::BulkPostingReceipt(receipt)))
+    }
+
+    fn name_of(&self, user: UserId) -> Arc<str> {
+        self.user(user).map(|user| user.name.clone().into()).unwrap_or_default()
     }
 
     /// What this user has sent under this key, if it may be decided now.
@@ -249,6 +357,10 @@ impl Auditor {
         self.user_mut(user)?.sessions.retain(|other| *other != session);
         Ok(())
     }
+}
+
+fn named(accounts: &Accounts, id: AccountId) -> Result<Box<str>, Violation> {
+    accounts.name(id.0).map(Box::from).ok_or_else(|| Violation("there is no such account".into()))
 }
 
 fn tip_of(group: &Group) -> Tip {

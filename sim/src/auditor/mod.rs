@@ -7,8 +7,9 @@
 //! | `history` | each durable event is one that a client asked for and that the naive shop decides alike; nothing durable is lost |
 //! | `replies` | each reply is what the history says, at a version between the last acknowledged before it was asked for and the last durable when it arrived |
 //! | `tables` | the engine's tables are those of the naive shop |
-//! | `shop` | the naive shop |
+//! | `shop`, `accounts` | the naive shop, and its naive accounts |
 
+mod accounts;
 mod history;
 mod replies;
 mod shop;
@@ -99,6 +100,7 @@ pub(crate) struct Auditor {
     definitions: BTreeSet<(Upc, Box<str>, Option<Money>)>,
     first_levels: BTreeSet<(Upc, LocationId, Units)>,
     additions: BTreeSet<(Box<str>, Box<str>)>,
+    floors: BTreeSet<(Box<str>, Option<Money>)>,
     /// What happened.
     groups: Vec<Group>,
     records: Vec<Record>,
@@ -164,6 +166,9 @@ impl Auditor {
             RequestBody::AddUser { name, password, .. } => {
                 self.additions.insert((name.clone(), password_hash(password.reveal())));
             }
+            RequestBody::SetFloor { account, floor } => {
+                self.floors.insert((account.clone(), *floor));
+            }
             _ => {}
         }
         let floor = self.acknowledged.get(&server).copied().unwrap_or_default();
@@ -215,6 +220,11 @@ impl Auditor {
 
     fn user_named(&self, name: &str) -> Option<(UserId, &UserRow)> {
         (1..).map(UserId).zip(&self.users).find(|(_, user)| &*user.name == name)
+    }
+
+    /// Whether this user may see this account and charge it.
+    fn may_use(&self, id: UserId, account: &str) -> bool {
+        self.is_administrator(id) || self.user(id).is_some_and(|user| &*user.name == account)
     }
 
     fn is_administrator(&self, id: UserId) -> bool {

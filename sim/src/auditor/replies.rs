@@ -2,10 +2,12 @@
 
 use inventory_core::limits::ORDER_WINDOW_AGE_US;
 use inventory_core::{
-    BulkReceipt, Event, LevelsPage, OrderKey, Receipt, Refusal, SessionId, Upc, UserId, Version,
+    BulkPostingReceipt, BulkReceipt, Event, LevelsPage, OrderKey, Posting, PostingReceipt, Receipt, Refusal,
+    SessionId, Upc, UserId, Version,
 };
 use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody};
 
+use super::accounts::is_name;
 use super::shop::Shop;
 use super::{Asked, Auditor, Check, Violation, ensure, password_hash};
 use crate::order::AnyOrder;
@@ -107,9 +109,25 @@ impl Auditor {
             (
                 RequestBody::DefineItem { .. }
                 | RequestBody::SetInitialLevel { .. }
-                | RequestBody::AddUser { .. },
+                | RequestBody::AddUser { .. }
+                | RequestBody::SetFloor { .. }
+                | RequestBody::Balances { .. },
                 Refusal::NotPermitted,
             ) => !permitted,
+            (RequestBody::Balance { account }, Refusal::NotPermitted) => !permitted && *account != asked.user,
+            (
+                RequestBody::Balance { account } | RequestBody::SetFloor { account, .. },
+                Refusal::UnknownAccount { account: unknown },
+            ) => {
+                return self
+                    .check_read(asked, |shop| shop.accounts.row(account).is_none() && account == unknown);
+            }
+            (RequestBody::SetFloor { account, floor }, Refusal::FloorAboveBalance { balance }) => {
+                return self.check_read(asked, |shop| {
+                    let is_above = floor.is_some_and(|floor| floor > *balance);
+                    is_above && shop.accounts.row(account).is_some_and(|row| row.balance == *balance)
+                });
+            }
             (RequestBody::DefineItem { name, .. }, Refusal::InvalidName) => name.is_empty(),
             (RequestBody::AddUser { name, .. }, Refusal::InvalidName) => {
                 name.is_empty() || name.contains(' ')
@@ -171,9 +189,28 @@ impl Auditor {
                 self.is_gone(order.key())
             }
             Refusal::KeyFromFuture => true,
+            // These leave no trace, whatever the key.
+            Refusal::NotPermitted => user.is_some_and(|user| !self.may_ask(user, order)),
+            Refusal::InvalidName => {
+                matches!(order, AnyOrder::Entry(Posting { entry, .. })
+                    if !is_name(entry.account()) || !entry.counterpart().is_none_or(|name| is_name(name)))
+            }
+            Refusal::SameAccount => {
+                matches!(order, AnyOrder::Entry(Posting { entry, .. })
+                    if entry.counterpart() == Some(entry.account()))
+            }
             _ => return self.check_outcome(asked, order, body),
         };
         ensure(holds, || "there is no reason for this refusal".into())
+    }
+
+    /// Whether this user may ask for this.
+    fn may_ask(&self, user: UserId, order: &AnyOrder) -> bool {
+        match order {
+            AnyOrder::Lines(order) => order.charge.as_ref().is_none_or(|account| self.may_use(user, account)),
+            AnyOrder::Bulk(_) => true,
+            AnyOrder::Entry(_) | AnyOrder::Entries(_) => self.is_administrator(user),
+        }
     }
 
     fn is_too_old(&self, key: OrderKey) -> bool {
@@ -183,13 +220,18 @@ impl Auditor {
     fn check_done(&mut self, asked: &Asked, done: &Done, body: &ReplyBody) -> Check {
         match (&asked.body, done) {
             (RequestBody::Purchase(_), Done::Receipt(_))
-            | (RequestBody::PurchaseBulk(_), Done::BulkReceipt(_)) => {
+            | (RequestBody::PurchaseBulk(_), Done::BulkReceipt(_))
+            | (RequestBody::Post(_), Done::PostingReceipt(_))
+            | (RequestBody::PostBulk(_), Done::BulkPostingReceipt(_)) => {
                 let order = AnyOrder::of(&asked.body);
                 order.map_or(Ok(()), |order| self.check_outcome(asked, &order, body))
             }
             (
                 RequestBody::Receipt { key },
-                Done::Receipt(Receipt { user, .. }) | Done::BulkReceipt(BulkReceipt { user, .. }),
+                Done::Receipt(Receipt { user, .. })
+                | Done::BulkReceipt(BulkReceipt { user, .. })
+                | Done::PostingReceipt(PostingReceipt { user, .. })
+                | Done::BulkPostingReceipt(BulkPostingReceipt { user, .. }),
             ) => {
                 self.check_told(asked, *key, body)?;
                 self.check_may_see(asked, user)
@@ -204,6 +246,18 @@ impl Auditor {
             (RequestBody::Item { upc }, Done::Levels(page)) => self.check_read(asked, |shop| {
                 shop.item(*upc).is_some() && page.levels == shop.shown(*upc) && page.next.is_none()
             }),
+            (RequestBody::Balance { account }, Done::Balance(row)) => {
+                self.check_may_see(asked, account)?;
+                self.check_read(asked, |shop| shop.accounts.row(account).as_ref() == Some(row))
+            }
+            (RequestBody::Balances { after, limit }, Done::Balances(page)) => {
+                self.check_may_see(asked, "")?;
+                let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(256).max(1);
+                self.check_read(asked, |shop| {
+                    let (balances, next) = shop.accounts.page(after.as_deref(), limit);
+                    page.balances == balances && page.next.as_deref() == next.as_deref()
+                })
+            }
             (RequestBody::WhoAmI, Done::Account(account)) => self.check_account(asked.session, account),
             (RequestBody::Resume { token }, Done::Account(account)) => {
                 self.check_account(Some(token.session()), account)
@@ -254,7 +308,7 @@ impl Auditor {
     fn check_may_see(&self, asked: &Asked, owner: &str) -> Check {
         let user = self.user_named(&asked.user).map(|(id, _)| id);
         let may = *owner == *asked.user || user.is_some_and(|user| self.is_administrator(user));
-        ensure(may, || "the receipt is another user's".into())
+        ensure(may, || "it is another user's".into())
     }
 
     fn check_account(&self, session: Option<SessionId>, account: &Account) -> Check {
@@ -292,6 +346,11 @@ impl Auditor {
                 Some(Event::InitialLevelSet { item, location: at, units: set, .. }),
             ) => self.upc_of(item.0) == Some(*upc) && at == location && set == units,
             (RequestBody::AddUser { name, .. }, Some(Event::UserAdded { name: added, .. })) => name == added,
+            // To set a floor as it is changes nothing.
+            (RequestBody::SetFloor { account, floor }, _) => {
+                let row = self.shop_at(version).and_then(|shop| shop.accounts.row(account));
+                row.is_some_and(|row| row.floor == *floor)
+            }
             _ => false,
         };
         ensure(holds, || format!("version {version} holds {event:?}"))?;

@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 
 use inventory_core::limits::ORDER_LINES_MAX;
-use inventory_core::{BulkOrder, LevelRow, LocationId, Money, OrderLine, Refusal, Shortage, Units, Upc};
+use inventory_core::{
+    BulkOrder, LevelRow, LocationId, Money, Order, OrderLine, Refusal, Shortage, Units, Upc,
+};
+
+use super::accounts::Accounts;
 
 /// What an accepted order takes, each item and location once, and what it costs.
 pub(super) type Sale = (Vec<OrderLine>, Option<Money>);
@@ -12,7 +16,7 @@ pub(super) type Sale = (Vec<OrderLine>, Option<Money>);
 /// The code of each row of a batch, and what the accepted ones cost.
 pub(super) type BulkSale = (Vec<u8>, Option<Money>);
 
-/// Items and levels at one version.
+/// Items, levels and accounts at one version.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shop {
     /// Codes in the order in which they were defined: the engine's row numbers.
@@ -22,6 +26,7 @@ pub(super) struct Shop {
     /// Units that ever came in, and that were ever sold.
     received: u128,
     sold: u128,
+    pub(super) accounts: Accounts,
 }
 
 impl Shop {
@@ -73,7 +78,19 @@ impl Shop {
     }
 
     /// What becomes of an order here and now.
-    pub(super) fn decide(&self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
+    pub(super) fn decide(&self, order: &Order) -> Result<Sale, Refusal> {
+        let (lines, total) = self.fill(&order.lines)?;
+        if let Some(account) = &order.charge {
+            let unpriced =
+                order.lines.iter().find(|line| self.item(line.upc).is_none_or(|item| item.1.is_none()));
+            let why = || unpriced.map_or(Refusal::EmptyOrder, |line| Refusal::Unpriced { upc: line.upc });
+            let total = total.ok_or_else(why)?;
+            self.accounts.can_pay(account, total)?;
+        }
+        Ok((lines, total))
+    }
+
+    fn fill(&self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
         if lines.len() > ORDER_LINES_MAX {
             return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
         }

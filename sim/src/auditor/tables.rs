@@ -1,9 +1,10 @@
 //! The engine's tables against those of the naive shop, at a moment when all of them are durable.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use inventory_core::state::{Outcome, State};
-use inventory_core::{LocationId, Refusal, Upc};
+use inventory_core::state::{Account, Outcome, State};
+use inventory_core::{AccountId, BalanceRow, LocationId, Refusal, Upc};
 use inventory_net::message::{Done, ReplyBody};
 
 use super::{Auditor, Check, Violation, ensure};
@@ -28,8 +29,26 @@ impl Auditor {
         ensure(levels == *shop.levels(), || {
             format!("the levels are {levels:?} instead of {:?}", shop.levels())
         })?;
+        self.same_accounts(state)?;
         self.same_users(state)?;
         self.same_orders(state)
+    }
+
+    /// Each account has the balance that its entries add up to, and its floor; in the order in which they were made, and in that
+    /// of their names.
+    fn same_accounts(&self, state: &State) -> Check {
+        let naive = &self.shop().ok_or_else(|| Violation("no shop".into()))?.accounts;
+        let row = |account: &Account| BalanceRow {
+            account: Arc::clone(account.name()),
+            balance: account.balance(),
+            floor: account.floor(),
+        };
+        let found: Vec<BalanceRow> = state.accounts().iter().map(|(_, account)| row(account)).collect();
+        ensure(found.iter().cloned().eq(naive.made()), || {
+            format!("the accounts are {found:?} instead of {:?}", naive.made().collect::<Vec<_>>())
+        })?;
+        let sorted = state.accounts().sorted_after(None).map(row);
+        ensure(sorted.eq(naive.sorted()), || "the accounts are not in the order of their names".into())
     }
 
     fn same_users(&self, state: &State) -> Check {
@@ -51,7 +70,24 @@ impl Auditor {
             let same = decided.is_some_and(|decided| {
                 let alike = match (&row.outcome, &decided.reply) {
                     (Outcome::Accepted { total, .. }, ReplyBody::Done(Done::Receipt(receipt))) => {
-                        receipt.total == *total && receipt.at == row.at
+                        receipt.total == *total && receipt.charged.is_none() && receipt.at == row.at
+                    }
+                    (Outcome::Charged(charged), ReplyBody::Done(Done::Receipt(receipt))) => {
+                        let account = state.accounts().account(charged.account).map(Account::name);
+                        receipt.total == Some(charged.total)
+                            && receipt.charged.as_ref() == account
+                            && receipt.at == row.at
+                    }
+                    (Outcome::Posted(posted), ReplyBody::Done(Done::PostingReceipt(receipt))) => {
+                        let name =
+                            |id: &AccountId| state.accounts().account(*id).map(|it| Arc::clone(it.name()));
+                        posted.entry.map(name).as_ref() == Some(&receipt.entry)
+                            && (posted.balance, posted.counterpart_balance)
+                                == (receipt.balance, receipt.counterpart_balance)
+                            && receipt.at == row.at
+                    }
+                    (Outcome::Entries(entries), ReplyBody::Done(Done::BulkPostingReceipt(receipt))) => {
+                        receipt.outcome == **entries && receipt.at == row.at
                     }
                     (Outcome::Bulk(bulk), ReplyBody::Done(Done::BulkReceipt(receipt))) => {
                         receipt.outcome == **bulk && receipt.at == row.at
