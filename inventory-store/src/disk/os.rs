@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use super::{Disk, DiskFile};
@@ -28,8 +28,8 @@ pub struct OsDisk {
     /// The directories in it that were made or synced, kept open: a process that has run out of file descriptors can
     /// still sync them. That error would leave in doubt what is on the disk.
     dirs: Arc<Mutex<HashMap<String, Arc<File>>>>,
-    /// Large files that lost their name in a directory that was not synced since.
-    nameless: Arc<Mutex<Vec<(String, File)>>>,
+    /// Large files that lost their name in a directory that was not synced since by the thread that took it.
+    nameless: Arc<Mutex<Vec<(ThreadId, String, File)>>>,
 }
 
 impl OsDisk {
@@ -58,7 +58,7 @@ impl OsDisk {
     fn lost_its_name(&self, name: &str, file: Option<File>) {
         let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
         let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
-        nameless.extend(file.map(|file| (dir, file)));
+        nameless.extend(file.map(|file| (thread::current().id(), dir, file)));
     }
 
     fn dir(&self, dir: &str) -> io::Result<Arc<File>> {
@@ -173,7 +173,11 @@ impl Disk for OsDisk {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let nameless: Vec<File> = {
             let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
-            nameless.extract_if(.., |(parent, _)| parent == dir).map(|(_, file)| file).collect()
+            // Another thread's are left to it: this one may be the journal's writer, which must not wait for them.
+            let ours = |(by, parent, _): &mut (ThreadId, String, File)| {
+                *by == thread::current().id() && parent == dir
+            };
+            nameless.extract_if(.., ours).map(|(_, _, file)| file).collect()
         };
         // Not before: a loss of power may give a name back until it is durable that it is gone.
         self.dir(dir)?.sync_all()?;
@@ -273,5 +277,16 @@ mod tests {
             disk.sync_dir("journal").unwrap();
             assert_eq!(still_open.len().unwrap(), 0);
         }
+    }
+
+    #[test]
+    fn another_thread_that_syncs_the_directory_does_not_wait_for_that() {
+        let (_parent, disk) = disk_with_large_file();
+        let still_open = disk.open_to_write(LARGE).unwrap();
+        disk.discard(LARGE).unwrap();
+        thread::scope(|scope| scope.spawn(|| disk.sync_dir("journal").unwrap()).join().unwrap());
+        assert_eq!(still_open.len().unwrap(), 3 * FREED_BYTES + 3);
+        disk.sync_dir("journal").unwrap();
+        assert_eq!(still_open.len().unwrap(), 0);
     }
 }

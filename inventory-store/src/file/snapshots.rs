@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
@@ -91,8 +92,12 @@ pub(super) fn save(
     let kept = oldest_kept(disk)?.unwrap_or_default();
     let mut old = versions(disk)?;
     old.retain(|version| *version < kept);
-    old.iter().try_for_each(|old| disk.discard(&self::name(*old)))?;
-    if old.is_empty() { Ok(()) } else { disk.sync_dir(DIR) }
+    if old.is_empty() {
+        return Ok(());
+    }
+    let discarded = old.iter().try_for_each(|old| disk.discard(&self::name(*old)));
+    // Also after a failure: the room of those that went before it is given back.
+    disk.sync_dir(DIR).and(discarded)
 }
 
 /// In pieces, each durable before the next: a large write to sync at once would hold up the journal's.
@@ -168,11 +173,21 @@ fn read_halves(file: &dyn DiskFile, into: &mut [u8]) -> io::Result<usize> {
     }
     let (first, second) = into.split_at_mut(into.len() / 2);
     let (wanted, middle) = (first.len(), first.len() as u64);
-    let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| read_full(file, second, middle));
-        (read_full(file, first, 0), second.join())
-    });
-    let second = second.unwrap_or_else(|_| Err(io::Error::other("the thread that reads panicked")))?;
+    let second = Mutex::new(second);
+    let read_second = || read_full(file, &mut second.lock().unwrap_or_else(PoisonError::into_inner), middle);
+    let (first, second) =
+        thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, &read_second) {
+            Ok(thread) => {
+                let first = read_full(file, first, 0);
+                (
+                    first,
+                    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that reads panicked"))),
+                )
+            }
+            // Where there is no room for a thread, this one reads it all.
+            Err(_) => (read_full(file, first, 0), read_second()),
+        });
+    let second = second?;
     match first? {
         first if first < wanted => Ok(first),
         first => Ok(first + second),
