@@ -171,7 +171,7 @@ pub struct ServeArgs {
     /// Listen on plain TCP also where other machines can reach it: passwords then cross the network in the clear.
     #[arg(long)]
     pub allow_plain_tcp: bool,
-    /// Most memory that the server takes, whatever clients do: 512MiB, 2GiB. Items, users and orders come on top.
+    /// Most memory that the server takes, whatever clients do: 512MiB, 2GiB. Items, users, orders and accounts come on top.
     ///
     /// It holds the process itself, connections and what they keep, requests and replies that wait, and passwords being
     /// hashed. When it runs low, connections that are kept waiting by their peers are dropped, and requests are answered

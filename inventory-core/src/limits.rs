@@ -23,6 +23,8 @@ pub const BULK_ROWS_MAX: usize = 8_192;
 pub const ACCOUNT_NAME_BYTES_MAX: usize = 65_535;
 /// Most accounts.
 pub const ACCOUNTS_MAX: usize = 16 << 20;
+/// Most bytes of the names of all accounts together. Whoever may post makes accounts: this bounds what their names take.
+pub const ACCOUNTS_NAME_BYTES_MAX: usize = 1 << 30;
 /// Most rows of one batch of entries.
 pub const ENTRIES_BATCH_MAX: usize = 8_192;
 /// Most bytes of account names in one batch of entries, over all its rows.
@@ -91,6 +93,10 @@ const _: () = {
     assert!(2 * (2 + ACCOUNT_NAME_BYTES_MAX) + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);
     assert!(ACCOUNT_NAME_BYTES_MAX <= ENTRIES_NAME_BYTES_MAX && ACCOUNT_NAME_BYTES_MAX < 1 << 16);
     assert!(USER_NAME_BYTES_MAX <= ACCOUNT_NAME_BYTES_MAX);
+    // As many accounts as there may be can have names as long as those of users.
+    assert!(ACCOUNTS_MAX * USER_NAME_BYTES_MAX <= ACCOUNTS_NAME_BYTES_MAX);
+    // A batch that fits an empty table has names that do.
+    assert!(ENTRIES_NAME_BYTES_MAX <= ACCOUNTS_NAME_BYTES_MAX);
     assert!(ENTRIES_BATCH_MAX * ENTRY_ROW_BYTES + ENTRIES_NAME_BYTES_MAX <= WAITING_BYTES_MAX / 64);
     assert!(ENTRIES_BATCH_MAX <= ORDER_WINDOW_BYTES_MAX / 64);
     assert!(ITEM_NAME_BYTES_MAX + EVENT_FIXED_BYTES_MAX <= EVENT_BYTES_MAX);

@@ -128,6 +128,7 @@ fn bounds_are_those_of_the_contract() {
     assert_eq!((limits::GROUP_BYTES_TARGET, limits::EVENT_BYTES_MAX), (1_048_576, 393_216));
     assert_eq!(limits::GROUP_BYTES_MAX, 1_441_792);
     assert_eq!((limits::ACCOUNT_NAME_BYTES_MAX, limits::ACCOUNTS_MAX), (65_535, 16_777_216));
+    assert_eq!(limits::ACCOUNTS_NAME_BYTES_MAX, 1_073_741_824);
     assert_eq!((limits::ENTRIES_BATCH_MAX, limits::ENTRIES_NAME_BYTES_MAX), (8_192, 262_144));
     assert_eq!((limits::BALANCES_PAGE_MAX, limits::BALANCES_PAGE_NAME_BYTES_TARGET), (1_000, 262_144));
 }

@@ -312,7 +312,7 @@ fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     for _ in 0..count {
         let (name, balance, floor) = (get_str(from)?, get_balance(from)?, get_floor(from)?);
         let fits = account_name(name.as_bytes()).is_some()
-            && state.accounts.has_room(1)
+            && state.accounts.has_room(1, name.len())
             && state.accounts.id(name.as_bytes()).is_none()
             && floor.is_none_or(|floor| floor <= balance);
         if !fits {
@@ -363,4 +363,26 @@ fn put_length_u32(to: &mut Vec<u8>, length: usize) {
 
 fn put_length_u64(to: &mut Vec<u8>, length: usize) {
     to.put_u64_le(u64::try_from(length).unwrap_or(u64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_accounts_or_bytes_of_names_than_a_table_holds_are_not_read() {
+        let mut full = State::new(1);
+        full.accounts.add("Marc");
+        full.accounts.add("Anna");
+        let mut bytes = Vec::new();
+        put_accounts(&mut bytes, &full.accounts);
+        let read = |count_max, name_bytes_max| {
+            let mut state = State::new(1);
+            state.accounts.hold_at_most(count_max, name_bytes_max);
+            get_accounts(&mut bytes.as_slice(), &mut state)
+        };
+        assert_eq!(read(2, 8), Ok(()));
+        assert_eq!(read(2, 7), Err(Malformed::OutOfRange("account")));
+        assert_eq!(read(1, 8), Err(Malformed::OutOfRange("account")));
+    }
 }

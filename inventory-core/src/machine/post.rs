@@ -137,7 +137,7 @@ fn post(accounts: &Accounts, entry: &Entry) -> Result<(PostedEntry, Vec<Box<str>
         }))
     });
     let posted = posted.ok_or(Refusal::InvalidName)?;
-    if !added.is_empty() && !accounts.has_room(added.len()) {
+    if !added.is_empty() && !accounts.has_room(added.len(), added.iter().map(|name| name.len()).sum()) {
         return Err(Refusal::TableFull);
     }
     let balance = balance_with(accounts.account(*posted.account()), posted.change())
@@ -241,7 +241,9 @@ impl<'a> Newcomers<'a> {
         if account_name(name).is_none() {
             return (EntryRows::NO_ACCOUNT, Err(RowCodes::INVALID_NAME));
         }
-        if !self.accounts.has_room(self.names.len().saturating_add(1)) || !self.names.push(name) {
+        let count = self.names.len().saturating_add(1);
+        let name_bytes = self.names.bytes().len().saturating_add(name.len());
+        if !self.accounts.has_room(count, name_bytes) || !self.names.push(name) {
             return (EntryRows::NO_ACCOUNT, Err(RowCodes::TABLE_FULL));
         }
         let id = self.accounts.next_id().plus(self.ids.len());
@@ -307,28 +309,87 @@ mod tests {
     use crate::command::Command;
     use crate::event::Record;
     use crate::id::OrderKey;
-    use crate::machine::{apply, decide};
+    use crate::machine::{Impossible, apply, decide, verify};
+    use alloc::vec;
+
+    fn key(number: u128) -> OrderKey {
+        OrderKey::from_parts(Time::ZERO, number << 8)
+    }
+
+    fn post(number: u128, entry: Entry) -> Command {
+        Command::Post(Posting { key: key(number), entry })
+    }
+
+    fn credit(name: &str) -> Entry {
+        Entry::Credit { account: name.into(), amount: Money::ZERO }
+    }
+
+    fn batch(number: u128, rows: &[&str]) -> Command {
+        let mut names = NameColumn::default();
+        assert!(rows.iter().all(|name| names.push(name.as_bytes())));
+        Command::PostBulk(BulkEntries::new(key(number), names, vec![1; rows.len()]).unwrap())
+    }
+
+    fn decided(state: &State, command: &Command) -> Decision {
+        decide(state, Time::ZERO, Actor::System, command)
+    }
+
+    /// Carries it out, and gives what happened.
+    fn happens(state: &mut State, command: &Command) -> Event {
+        let Decision::Happens(event) = decided(state, command) else { panic!("there is room") };
+        apply(state, &Record { at: Time::ZERO, event: event.clone() });
+        event
+    }
+
+    fn codes(event: &Event) -> &[u8] {
+        let Event::BulkPosted { rows, .. } = event else { panic!("it was a batch") };
+        rows.codes().bytes()
+    }
 
     #[test]
     fn a_full_table_takes_entries_of_what_it_holds_and_no_new_account() {
         let mut state = State::new(1);
-        state.accounts.hold_at_most(2);
-        let key = |number: u128| OrderKey::from_parts(Time::ZERO, number << 8);
-        let credit = |name: &str| Entry::Credit { account: name.into(), amount: Money::ZERO };
-        let post = |number, entry| Command::Post(Posting { key: key(number), entry });
-        let mut names = NameColumn::default();
-        assert!([&b"Marc"[..], b"Anna", b"Marc", b"Zoe", b"Anna"].into_iter().all(|name| names.push(name)));
-        let batch = Command::PostBulk(BulkEntries::new(key(2), names, [1; 5]).unwrap());
-        let decided = |state: &State, command: &Command| decide(state, Time::ZERO, Actor::System, command);
-        for command in [post(1, credit("Marc")), batch, post(3, credit("Anna"))] {
-            let Decision::Happens(event) = decided(&state, &command) else { panic!("there is room") };
-            if let Event::BulkPosted { rows, .. } = &event {
-                assert_eq!(rows.codes().bytes()[..], [0, 0, 0, RowCodes::TABLE_FULL, 0]);
-            }
-            apply(&mut state, &Record { at: Time::ZERO, event });
-        }
+        state.accounts.hold_at_most(2, usize::MAX);
+        happens(&mut state, &post(1, credit("Marc")));
+        let event = happens(&mut state, &batch(2, &["Marc", "Anna", "Marc", "Zoe", "Anna"]));
+        assert_eq!(codes(&event), [0, 0, 0, RowCodes::TABLE_FULL, 0]);
+        happens(&mut state, &post(3, credit("Anna")));
         assert_eq!(decided(&state, &post(4, credit("Zoe"))), Refusal::TableFull.into());
         // It leaves no trace: the key may still be used.
         assert!(matches!(decided(&state, &post(4, credit("Anna"))), Decision::Happens(_)));
+    }
+
+    #[test]
+    fn a_table_full_of_names_takes_entries_of_what_it_holds_and_no_name_that_does_not_fit() {
+        let mut state = State::new(1);
+        state.accounts.hold_at_most(usize::MAX, 10);
+        happens(&mut state, &post(1, credit("Marc")));
+        let transfer =
+            |from: &str, to: &str| Entry::Transfer { from: from.into(), to: to.into(), amount: Money::ZERO };
+        // Each alone would fit.
+        assert_eq!(decided(&state, &post(2, transfer("Anna", "Zoe"))), Refusal::TableFull.into());
+        assert_eq!(decided(&state, &post(2, credit("Siegrid"))), Refusal::TableFull.into());
+        // A name that fits is taken after one that does not, and counts once.
+        let rows = ["Marc", "Anna", "Anna", "Zoe", "Li", "Al", "Anna", "Li", "Marc"];
+        let full = RowCodes::TABLE_FULL;
+        let event = happens(&mut state, &batch(3, &rows));
+        assert_eq!(codes(&event), [0, 0, 0, full, 0, full, 0, 0, 0]);
+        assert_eq!(decided(&state, &post(4, credit("B"))), Refusal::TableFull.into());
+        assert_eq!(codes(&happens(&mut state, &batch(5, &["B", "Li"]))), [full, 0]);
+        happens(&mut state, &post(6, transfer("Anna", "Li")));
+        assert_eq!(state.accounts.len(), 3);
+    }
+
+    #[test]
+    fn names_beyond_what_the_table_holds_were_never_added() {
+        for command in [post(1, credit("Zoe")), batch(1, &["Zoe"]), batch(1, &["Z", "oe"])] {
+            let mut state = State::new(1);
+            let event = happens(&mut State::new(1), &command);
+            let record = Record { at: Time::ZERO, event };
+            state.accounts.hold_at_most(usize::MAX, 3);
+            assert_eq!(verify(&state, &record), Ok(()));
+            state.accounts.hold_at_most(usize::MAX, 2);
+            assert_eq!(verify(&state, &record), Err(Impossible::AccountAdded));
+        }
     }
 }

@@ -155,7 +155,7 @@ fn can_add<'a>(state: &State, names: impl Iterator<Item = &'a [u8]>) -> Result<(
     if new.is_empty() {
         return Ok(());
     }
-    let has_room = state.accounts.has_room(new.len());
+    let has_room = state.accounts.has_room(new.len(), new.iter().map(|name| name.len()).sum());
     new.sort_unstable();
     let is_twice = new.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
     if has_room && !is_twice { Ok(()) } else { Err(Impossible::AccountAdded) }

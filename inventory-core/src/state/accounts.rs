@@ -1,7 +1,7 @@
 //! The accounts: name, balance and floor, found by name and listed in the order of their names.
 //!
 //! Invariants: one row a name; a row is never removed but by undo; row numbers are dense; no balance is below its floor; at
-//! most [`ACCOUNTS_MAX`] rows.
+//! most [`ACCOUNTS_MAX`] rows, with names of at most [`ACCOUNTS_NAME_BYTES_MAX`] bytes together.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 
 use crate::entry::EntryRows;
 use crate::id::AccountId;
-use crate::limits::ACCOUNTS_MAX;
+use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_NAME_BYTES_MAX};
 use crate::money::Money;
 
 /// An account.
@@ -54,8 +54,12 @@ pub struct Accounts {
     rows: Vec<Account>,
     by_name: HashTable<u32>,
     sorted: BTreeMap<Arc<str>, AccountId>,
+    /// Of all names together.
+    name_bytes: usize,
     /// [`ACCOUNTS_MAX`], or fewer in tests.
     count_max: usize,
+    /// [`ACCOUNTS_NAME_BYTES_MAX`], or fewer in tests.
+    name_bytes_max: usize,
     hasher: FixedState,
 }
 
@@ -65,7 +69,9 @@ impl Accounts {
             rows: Vec::new(),
             by_name: HashTable::new(),
             sorted: BTreeMap::new(),
+            name_bytes: 0,
             count_max: ACCOUNTS_MAX,
+            name_bytes_max: ACCOUNTS_NAME_BYTES_MAX,
             hasher: FixedState::with_seed(hash_seed),
         }
     }
@@ -80,15 +86,17 @@ impl Accounts {
         self.rows.is_empty()
     }
 
-    /// Whether so many accounts can be added.
-    pub fn has_room(&self, count: usize) -> bool {
+    /// Whether so many accounts can be added whose names have so many bytes together.
+    pub fn has_room(&self, count: usize, name_bytes: usize) -> bool {
         self.rows.len().saturating_add(count) <= self.count_max
+            && self.name_bytes.saturating_add(name_bytes) <= self.name_bytes_max
     }
 
-    /// Holds fewer accounts than [`ACCOUNTS_MAX`]: a test cannot fill that.
+    /// Holds fewer accounts than [`ACCOUNTS_MAX`] and names of fewer bytes than [`ACCOUNTS_NAME_BYTES_MAX`]: a test cannot
+    /// fill those.
     #[cfg(test)]
-    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
-        self.count_max = count_max;
+    pub(crate) fn hold_at_most(&mut self, count_max: usize, name_bytes_max: usize) {
+        (self.count_max, self.name_bytes_max) = (count_max, name_bytes_max);
     }
 
     /// The row of the account whose name these bytes are.
@@ -132,9 +140,11 @@ impl Accounts {
         AccountId(u32::try_from(self.rows.len()).unwrap_or(u32::MAX))
     }
 
-    /// Makes an account with a balance of zero and without a floor. The caller has made sure that there is none of this name.
+    /// Makes an account with a balance of zero and without a floor. The caller has made sure that there is none of this name, and
+    /// room for it.
     pub(crate) fn add(&mut self, name: &str) {
         let (id, name) = (self.next_id(), Arc::<str>::from(name));
+        self.name_bytes = self.name_bytes.saturating_add(name.len());
         self.sorted.insert(Arc::clone(&name), id);
         self.rows.push(Account { name: Arc::clone(&name), balance: 0, floor: i64::MIN });
         let Self { rows, by_name, hasher, .. } = self;
@@ -145,6 +155,7 @@ impl Accounts {
 
     pub(super) fn undo_add(&mut self) {
         let Some(row) = self.rows.pop() else { return };
+        self.name_bytes = self.name_bytes.saturating_sub(row.name.len());
         self.sorted.remove(&row.name);
         let removed = self.next_id();
         if let Ok(entry) =
@@ -225,6 +236,27 @@ mod tests {
         accounts.undo_add();
         assert_eq!((accounts.len(), accounts.by_name.len(), accounts.sorted.len()), (1, 1, 1));
         assert_eq!((accounts.id(b"Marc"), accounts.id(b"Anna")), (Some(AccountId(0)), None));
+    }
+
+    #[test]
+    fn there_is_room_up_to_each_bound_and_what_is_taken_back_gives_its_room_back() {
+        let mut accounts = Accounts::new(1);
+        accounts.hold_at_most(3, 10);
+        accounts.add("Marc");
+        let rooms =
+            |it: &Accounts| [(2, 6), (3, 6), (2, 7), (1, usize::MAX)].map(|(n, bytes)| it.has_room(n, bytes));
+        assert_eq!(rooms(&accounts), [true, false, false, false]);
+        accounts.add("Zoë");
+        assert_eq!((accounts.has_room(1, 2), accounts.has_room(1, 3)), (true, false));
+        accounts.undo_add();
+        assert_eq!(rooms(&accounts), [true, false, false, false]);
+        let mut added = NameColumn::default();
+        assert!(added.push(b"Anna") && added.push(b"Li"));
+        let rows = EntryRows::new([1, 2].map(AccountId), [1, 1], RowCodes::default(), added).unwrap();
+        accounts.post_rows(&rows);
+        assert!(!accounts.has_room(0, 1));
+        accounts.undo_post_rows(&rows);
+        assert_eq!(rooms(&accounts), [true, false, false, false]);
     }
 
     #[test]

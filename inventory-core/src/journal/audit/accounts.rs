@@ -8,7 +8,7 @@ use super::Breach;
 use crate::bulk::RowCodes;
 use crate::entry::{EntryRows, PostedEntry, account_name};
 use crate::id::{AccountId, OrderKey};
-use crate::limits::ACCOUNTS_MAX;
+use crate::limits::{ACCOUNT_NAME_BYTES_MAX, ACCOUNTS_MAX, ACCOUNTS_NAME_BYTES_MAX};
 use crate::money::Money;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -17,6 +17,8 @@ use crate::state::State;
 pub(super) struct Books {
     ids: BTreeMap<Box<str>, AccountId>,
     rows: Vec<Row>,
+    /// Of all names together.
+    name_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,8 @@ impl Books {
             floor: account.floor().map(Money::minor),
         });
         let ids = state.accounts().iter().map(|(id, account)| ((**account.name()).into(), id));
-        Self { ids: ids.collect(), rows: rows.collect() }
+        let name_bytes = state.accounts().iter().map(|(_, account)| account.name().len()).sum();
+        Self { ids: ids.collect(), rows: rows.collect(), name_bytes }
     }
 
     pub(super) fn id(&self, name: &str) -> Option<AccountId> {
@@ -48,7 +51,9 @@ impl Books {
     /// Makes an account.
     pub(super) fn add(&mut self, name: &str) -> Result<(), Breach> {
         let id = AccountId(u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
-        if account_name(name.as_bytes()).is_none() || self.ids.insert(name.into(), id).is_some() {
+        self.name_bytes = self.name_bytes.saturating_add(name.len());
+        let fits = account_name(name.as_bytes()).is_some() && self.name_bytes <= ACCOUNTS_NAME_BYTES_MAX;
+        if !fits || self.ids.insert(name.into(), id).is_some() {
             return Err(Breach::Rows("accounts"));
         }
         self.rows.push(Row::default());
@@ -81,7 +86,6 @@ impl Books {
 
     /// Enters the rows of a batch in their order, each judged by what those before it left.
     pub(super) fn post_rows(&mut self, key: OrderKey, rows: &EntryRows) -> Result<(), Breach> {
-        let is_full = |count: usize| count >= ACCOUNTS_MAX;
         for name in rows.added().iter() {
             self.add(account_name(name).ok_or(Breach::Rows("accounts"))?)?;
         }
@@ -95,7 +99,7 @@ impl Books {
                 RowCodes::INSUFFICIENT_FUNDS => is_below,
                 RowCodes::BALANCE_OUT_OF_RANGE => is_too_much && !is_below,
                 RowCodes::INVALID_NAME => account == EntryRows::NO_ACCOUNT,
-                RowCodes::TABLE_FULL => account == EntryRows::NO_ACCOUNT && is_full(self.rows.len()),
+                RowCodes::TABLE_FULL => account == EntryRows::NO_ACCOUNT && self.can_be_full(),
                 _ => {
                     self.enter(account, amount)?;
                     true
@@ -152,7 +156,47 @@ impl Books {
         state.accounts().iter().try_for_each(|(id, account)| self.compare(id, Some(account.balance())))
     }
 
+    /// Whether there may have been no room for an account. Its name is not recorded: it can have been the longest.
+    fn can_be_full(&self) -> bool {
+        self.rows.len() >= ACCOUNTS_MAX
+            || self.name_bytes.saturating_add(ACCOUNT_NAME_BYTES_MAX) > ACCOUNTS_NAME_BYTES_MAX
+    }
+
     fn row(&self, id: AccountId) -> Option<&Row> {
         self.rows.get(usize::try_from(id.0).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::NameColumn;
+    use crate::time::Time;
+    use alloc::vec;
+
+    fn with_names_of(name_bytes: usize) -> Books {
+        Books { name_bytes, ..Books::default() }
+    }
+
+    #[test]
+    fn a_row_finds_no_room_only_where_the_longest_name_would_not_fit() {
+        let key = OrderKey::from_parts(Time::ZERO, 1 << 8);
+        let codes = || RowCodes::of_entries(vec![RowCodes::TABLE_FULL]).unwrap();
+        let rows = || EntryRows::new([EntryRows::NO_ACCOUNT], [1], codes(), NameColumn::default()).unwrap();
+        let fits = ACCOUNTS_NAME_BYTES_MAX - ACCOUNT_NAME_BYTES_MAX;
+        let enter = |name_bytes| with_names_of(name_bytes).post_rows(key, &rows());
+        assert_eq!(enter(fits), Err(Breach::FalseRow { key, row: 0 }));
+        assert_eq!(enter(fits + 1), Ok(()));
+    }
+
+    #[test]
+    fn the_books_count_the_names_bytes_by_themselves() {
+        let mut books = with_names_of(ACCOUNTS_NAME_BYTES_MAX - 4);
+        assert_eq!(books.add("Zoë"), Ok(()));
+        assert_eq!(books.add("B"), Err(Breach::Rows("accounts")));
+        let mut state = State::new(1);
+        state.accounts.add("Zoë");
+        state.accounts.add("B");
+        assert_eq!(Books::of(&state).name_bytes, 5);
     }
 }
