@@ -45,6 +45,16 @@ mod tests {
         assert_eq!(rows, [("Marc", 250), ("Zoë", -100), ("Marc", 0)]);
     }
 
+    /// White space beyond ASCII is part of a name as any other character.
+    #[test]
+    fn only_ascii_blanks_around_a_value_are_dropped() {
+        for name in ["\u{a0}Marc", "Marc\u{3000}", "\u{2028}Marc\u{85}", "\u{feff}Marc"] {
+            let file = format!("account, type\t,amount\n\t {name} \u{b}\u{c}, credit ,\t7 \r\n");
+            let rows = read_entry_rows(file.as_bytes()).unwrap();
+            assert_eq!(rows, [(name.to_owned(), Money::from_minor(700))]);
+        }
+    }
+
     #[test]
     fn a_wrong_row_is_named_with_its_line() {
         for (row, message) in [
