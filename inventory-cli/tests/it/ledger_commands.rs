@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Stdio;
 
+use inventory_core::OrderKey;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Place, Server, TISSUES, piped};
+use crate::harness::{Client, Place, Ran, Server, TISSUES, piped};
 use crate::proxy::{Loses, Proxy};
 
 /// A server, and its administrator.
@@ -293,6 +294,69 @@ fn a_client_killed_before_its_entry_arrived_posts_it_once() {
 #[test]
 fn a_client_killed_before_the_answer_posts_its_batch_once() {
     killed_while_waiting(Loses::Answer, &["ledger", "post", "--from", "rows.csv"]);
+}
+
+/// Rows for three batches, each of one cent for Marc.
+fn three_batches(client: &Client) {
+    let file = "account,type,amount\n".to_owned() + &"Marc,credit,0.01\n".repeat(20_000);
+    fs::write(client.home.join("rows.csv"), file).unwrap();
+}
+
+/// The key of a batch, numbered from 0, of a file whose first has this one.
+fn key_of_batch(first: &str, number: u128) -> String {
+    let first: OrderKey = first.parse().unwrap();
+    OrderKey::from_parts(first.time(), u128::from_be_bytes(first.to_bytes()) ^ (number << 40)).to_string()
+}
+
+#[test]
+fn the_batches_behind_a_refused_one_are_not_posted_later() {
+    let (place, _server, admin) = shop();
+    let key = key_of_now();
+    let other = place.client("elsewhere");
+    other.log_in("admin").exits(0);
+    post(&other, &["credit", "Zoë", "1", "--key", &key_of_batch(&key, 1)]);
+    three_batches(&admin);
+    let from = ["ledger", "post", "--from", "rows.csv", "--key", &key];
+    admin
+        .run(&from)
+        .exits(1)
+        .tells("8192 of 20000 rows were posted; this run did nothing with the 11808 from row 8193 on")
+        .tells(&format!("--key {key}"));
+    assert_eq!(admin.run(&["ledger", "post", "credit", "Zoë", "1"]).exits(0).err, "");
+    assert_eq!(balance(&admin, "Marc"), 8_192);
+    admin.run(&from).exits(1).tells("8192 of 20000 rows were posted");
+    assert_eq!(balance(&admin, "Marc"), 8_192);
+}
+
+#[test]
+fn batches_whose_connection_was_lost_are_kept_and_said_to_be() {
+    let place = Place::new();
+    let server = place.serve();
+    let (real, between) = (place.path().join("s"), place.path().join("between"));
+    let client = place.client("admin").at(&format!("unix://{}", between.display()));
+    std::os::unix::fs::symlink(&real, &between).unwrap();
+    client.log_in("admin").exits(0);
+    three_batches(&client);
+    fs::remove_file(&between).unwrap();
+    let proxy = Proxy::start(&between, &real, Loses::Answer);
+    let mut posting = client.command(&["ledger", "post", "--from", "rows.csv", "--format", "csv"]);
+    let posting = posting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    proxy.wait_for_loss();
+    drop(proxy);
+    server.kill();
+    let ran = Ran::from(posting.wait_with_output().unwrap()).exits(3).tells(
+        "0 of 20000 rows are known to be posted; 3 batches, from row 1 on, are kept for the next command to send",
+    );
+    let key =
+        ran.err.split("--key ").nth(1).unwrap().split(|c: char| !c.is_ascii_hexdigit() && c != '-').next();
+    let key = key.unwrap().to_owned();
+
+    let _server = place.serve();
+    std::os::unix::fs::symlink(&real, &between).unwrap();
+    client.run(&["ledger", "post", "credit", "Zoë", "1"]).exits(0).tells("of an earlier run is settled");
+    assert_eq!(balance(&client, "Marc"), 20_000);
+    client.run(&["ledger", "post", "--from", "rows.csv", "--key", &key]).exits(0);
+    assert_eq!(balance(&client, "Marc"), 20_000);
 }
 
 /// The account is kept with the order: without it the same key would be another order.
