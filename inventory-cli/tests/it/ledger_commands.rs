@@ -254,6 +254,38 @@ fn the_shell_shows_a_balance_and_buys_on_an_account() {
     piped(alice.command(&["shell"]), &lines).exits(0).shows("6.00").shows("charged to alice").shows("1.02");
 }
 
+/// Whoever sends lines may name accounts, and what administrators see is not to obey them.
+#[test]
+fn control_characters_of_a_name_are_shown_and_do_nothing() {
+    let (place, server, admin) = shop();
+    let (name, shown) = ("\u{1b}[31mRED\u{7}\u{202e}", r"\u{1b}[31mRED\u{7}\u{202e}");
+    admin
+        .run(&["ledger", "post", "credit", name, "6"])
+        .exits(0)
+        .shows(&format!("admin credited {shown} with 6.00"))
+        .shows(&format!("{shown} has 6.00"));
+    admin.run(&["ledger", "balances"]).exits(0).shows(&format!("{shown}     6.00"));
+    admin.run(&["ledger", "floor", name, "0"]).exits(0).shows(&format!("{shown} never goes below 0.00"));
+    admin
+        .run(&["ledger", "post", "debit", name, "7"])
+        .exits(1)
+        .tells(&format!("account {shown} is short by"));
+    fs::write(admin.home.join("rows.csv"), format!("account,type,amount\n{name},debit,1\n")).unwrap();
+    admin.run(&["ledger", "post", "--from", "rows.csv"]).exits(0).shows(&format!("{shown}   -1.00"));
+    let bought = admin.run(&["buy", TISSUES, "1", "--charge", name]).exits(0);
+    bought.shows(&format!("charged to {shown}, at"));
+    let data = place.data();
+    let data = data.to_str().unwrap();
+    admin.run(&["history", "--data", data, "--user", "admin"]).exits(0).shows(shown);
+
+    // Programs get the name as it is.
+    let balances = admin.run(&["ledger", "balances", "--format", "json"]).exits(0).json();
+    assert_eq!(balances[0]["account"], name);
+    let balances = admin.run(&["ledger", "balances", "--format", "csv"]).exits(0);
+    assert_eq!(balances.out, format!("account,balance,floor\n{name},251,0\n"));
+    server.stop().exits(0);
+}
+
 /// Kills a client that waits for the answer to its entry, and restarts it against the real server.
 fn killed_while_waiting(loses: Loses, args: &[&str]) {
     let place = Place::new();
