@@ -20,7 +20,7 @@ struct Raw {
 /// Reads and checks the whole file: names, and amounts that are negative for a debit.
 pub(crate) fn read_entry_rows(file: impl io::Read) -> Result<Vec<(String, Money)>, CsvError> {
     csv_rows::read(file, &["account", "type", "amount"], |raw: Raw, line| {
-        let account = parse::account(&raw.account)
+        let account = parse::stored_account(&raw.account)
             .map_err(|_| wrong(line, "account", &raw.account, &parse::ACCOUNT))?;
         let amount =
             parse::amount(&raw.amount).map_err(|_| wrong(line, "amount", &raw.amount, &parse::AMOUNT))?;

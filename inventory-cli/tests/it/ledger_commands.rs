@@ -166,6 +166,7 @@ fn what_is_no_entry_asks_the_server_nothing() {
     let place = Place::new();
     let client = place.client("nobody");
     fs::write(client.home.join("rows.csv"), "account,type,amount\nMarc,gift,1\n").unwrap();
+    let long = "n".repeat(16_385);
     for (args, message) in [
         (&["post", "credit", "two words", "1"][..], "is no account"),
         (&["post", "credit", "Marc", "-1"], "is no amount"),
@@ -175,6 +176,10 @@ fn what_is_no_entry_asks_the_server_nothing() {
         (&["post", "--from", "nowhere.csv"], "cannot read nowhere.csv"),
         (&["post", "--from", "rows.csv", "credit", "Marc", "1"], "not both"),
         (&["floor", "Marc", "nothing"], "is no floor"),
+        (&["post", "credit", &long, "1"], "a name of 16385 bytes is too long here: at most 16384"),
+        (&["floor", &long, "1"], "is too long here"),
+        (&["balances", "Marc", &long], "is too long here"),
+        (&["entries", &long], "is too long here"),
         (&["balances", "--at", "3"], "--data"),
         (&["balances", "Marc", "--after", "A"], "cannot be used with"),
         (&["entries", "Marc", "--since", "2026-11-02", "--until", "2026-11-01"], "is after"),
@@ -239,10 +244,14 @@ fn a_data_directory_tells_balances_and_entries_of_the_past() {
     assert_eq!(at(&["entries", "Marc", "--format", "json"]).exits(0).out, asked.out);
     at(&["entries", "Marc", "--until", "2020-01-01"]).exits(0).shows("no entries");
     at(&["entries", "Marco"]).exits(1).tells("no account is named Marco");
+    let long = "n".repeat(65_535);
+    fs::write(admin.home.join("rows.csv"), format!("account,type,amount\n{long},debit,0\n")).unwrap();
+    admin.run(&["ledger", "post", "--from", "rows.csv"]).exits(0);
+    assert_eq!(at(&["entries", &long, "--format", "json"]).exits(0).json()[0]["account"], *long);
     server.stop().exits(0);
     let verified = admin.run(&["verify", data, "--format", "json"]).exits(0).json();
-    assert_eq!((&verified["accounts"], &verified["balances"]), (&json!(2), &json!(250)));
-    admin.run(&["verify", data]).exits(0).shows("accounts      2, with 2.50 together");
+    assert_eq!((&verified["accounts"], &verified["balances"]), (&json!(3), &json!(250)));
+    admin.run(&["verify", data]).exits(0).shows("accounts      3, with 2.50 together");
 }
 
 #[test]
