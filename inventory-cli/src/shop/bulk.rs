@@ -111,8 +111,9 @@ impl<B, R: Counted> Batches<B, R> {
 }
 
 impl Shop {
-    /// Buys these rows, each for itself. Whatever ends this after the first batch was kept, batches without an outcome are
-    /// sent by the next command. With a key that was used before for these rows, gives the outcomes of then.
+    /// Buys these rows, each for itself. If this is killed, or the outcome of a batch is not known, what has none is sent by
+    /// the next command; if a batch is certain to do nothing, those behind it are given up. With a key that was used before
+    /// for these rows, gives the outcomes of then.
     pub(crate) async fn buy_rows(
         &mut self,
         rows: &[(Upc, u32)],
