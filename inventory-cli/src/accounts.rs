@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::args::{AccountCommand, ConnectArgs, PostArgs};
 use crate::entry_rows::read_entry_rows;
 use crate::output::Output;
-use crate::parse::{Floor, UsageError};
+use crate::parse::{self, Floor, UsageError};
 use crate::past;
 use crate::serve::runtime;
 use crate::shop::Shop;
@@ -16,11 +16,17 @@ use crate::shop::Shop;
 pub(crate) fn accounts(command: AccountCommand, connect: &ConnectArgs, output: Output) -> anyhow::Result<()> {
     match &command {
         AccountCommand::Balances(wanted) if wanted.at.is_some() => return past::balances(wanted, output),
+        AccountCommand::Balances(wanted) => {
+            for account in &wanted.accounts {
+                parse::account(account)?;
+            }
+        }
         AccountCommand::Entries(wanted) => {
             past::check_times(wanted.since, wanted.until)?;
             if let Some(data) = &wanted.data {
                 return past::entries_of(data, wanted, output);
             }
+            parse::account(&wanted.account)?;
         }
         _ => {}
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use csv::StringRecord;
 use inventory_core::Upc;
 use serde::de::DeserializeOwned;
 
@@ -51,8 +52,8 @@ pub(crate) fn read<Raw: DeserializeOwned, T>(
 ) -> Result<Vec<T>, CsvError> {
     let wanted = || columns.join(",");
     let broken = |why| CsvError::Csv { columns: wanted(), why };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let headers = reader.headers().map_err(broken)?.clone();
+    let mut reader = csv::Reader::from_reader(file);
+    let headers = trimmed(reader.headers().map_err(broken)?);
     let (mut found, mut sorted): (Vec<&str>, Vec<&str>) = (headers.iter().collect(), columns.to_vec());
     found.sort_unstable();
     sorted.sort_unstable();
@@ -62,11 +63,20 @@ pub(crate) fn read<Raw: DeserializeOwned, T>(
     }
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(broken)?;
+        let record = trimmed(&record.map_err(broken)?);
         let line = record.position().map_or(0, csv::Position::line);
         rows.push(row(record.deserialize(Some(&headers)).map_err(broken)?, line)?);
     }
     if rows.is_empty() { Err(CsvError::Empty) } else { Ok(rows) }
+}
+
+/// The record without blanks around its values. Only those of ASCII: any other is part of an account's name, and the
+/// reader's own trimming takes it too.
+fn trimmed(record: &StringRecord) -> StringRecord {
+    let is_blank = |c: char| matches!(c, ' ' | '\t'..='\r');
+    let mut trimmed: StringRecord = record.iter().map(|value| value.trim_matches(is_blank)).collect();
+    trimmed.set_position(record.position().cloned());
+    trimmed
 }
 
 /// What makes a value wrong.

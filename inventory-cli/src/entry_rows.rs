@@ -20,7 +20,7 @@ struct Raw {
 /// Reads and checks the whole file: names, and amounts that are negative for a debit.
 pub(crate) fn read_entry_rows(file: impl io::Read) -> Result<Vec<(String, Money)>, CsvError> {
     csv_rows::read(file, &["account", "type", "amount"], |raw: Raw, line| {
-        let account = parse::account(&raw.account)
+        let account = parse::stored_account(&raw.account)
             .map_err(|_| wrong(line, "account", &raw.account, &parse::ACCOUNT))?;
         let amount =
             parse::amount(&raw.amount).map_err(|_| wrong(line, "amount", &raw.amount, &parse::AMOUNT))?;
@@ -43,6 +43,16 @@ mod tests {
         let rows = read_entry_rows(file.as_bytes()).unwrap();
         let rows: Vec<_> = rows.iter().map(|(name, amount)| (&**name, amount.minor())).collect();
         assert_eq!(rows, [("Marc", 250), ("Zoë", -100), ("Marc", 0)]);
+    }
+
+    /// White space beyond ASCII is part of a name as any other character.
+    #[test]
+    fn only_ascii_blanks_around_a_value_are_dropped() {
+        for name in ["\u{a0}Marc", "Marc\u{3000}", "\u{2028}Marc\u{85}", "\u{feff}Marc"] {
+            let file = format!("account, type\t,amount\n\t {name} \u{b}\u{c}, credit ,\t7 \r\n");
+            let rows = read_entry_rows(file.as_bytes()).unwrap();
+            assert_eq!(rows, [(name.to_owned(), Money::from_minor(700))]);
+        }
     }
 
     #[test]

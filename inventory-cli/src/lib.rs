@@ -19,6 +19,7 @@ mod bench;
 mod demo;
 mod entry_rows;
 mod ledger;
+mod legible;
 mod notice;
 mod once;
 mod order_rows;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use inventory_core::{LocationId, Money, OrderKey, OrderLine, Time, Units, Upc, Version, account_name};
+use inventory_net::limits::ACCOUNT_BYTES_MAX;
 use inventory_store::Retain;
 
 use crate::serve::MEMORY_BYTES_MIN;
@@ -61,13 +62,27 @@ pub fn memory(text: &str) -> Result<u64, UsageError> {
 }
 
 /// What makes a text the name of an account.
-pub(crate) const ACCOUNT: &str = "a name is 1 to 65535 bytes without white space";
+pub(crate) const ACCOUNT: &str =
+    "a name is 1 to 16384 bytes without white space, 65535 in files and data directories";
 /// What makes a text an amount.
 pub(crate) const AMOUNT: &str =
     "an amount is digits with at most two decimals, such as 2.50, and not negative";
 
-/// The name of an account.
+/// The name of an account in a request of its own: at most 16,384 bytes.
 pub fn account(text: &str) -> Result<String, UsageError> {
+    let name = stored_account(text)?;
+    if name.len() > ACCOUNT_BYTES_MAX {
+        let bytes = name.len();
+        return Err(UsageError::new(format!(
+            "a name of {bytes} bytes is too long here: at most {ACCOUNT_BYTES_MAX}; files of entries, and reading a data \
+             directory, take longer ones"
+        )));
+    }
+    Ok(name)
+}
+
+/// The name of an account as a journal or a file of entries may hold it: at most 65,535 bytes.
+pub fn stored_account(text: &str) -> Result<String, UsageError> {
     let name = account_name(text.as_bytes()).map(str::to_owned);
     name.ok_or_else(|| UsageError::new(format!("{text:?} is no account: {ACCOUNT}")))
 }
@@ -228,14 +243,20 @@ mod tests {
     #[test]
     fn what_is_no_account_amount_or_floor_says_why() {
         assert_eq!(account("Zoë"), Ok("Zoë".to_owned()));
+        assert!(account(&"n".repeat(16_384)).is_ok() && stored_account(&"n".repeat(65_535)).is_ok());
         assert_eq!(amount("2.5"), Ok(Money::from_minor(250)));
         assert_eq!(
             (floor("none"), floor("-0.05")),
             (Ok(Floor(None)), Ok(Floor(Some(Money::from_minor(-5)))))
         );
         for (told, message) in [
-            (account("two words").unwrap_err(), "\"two words\" is no account: a name is 1 to 65535 bytes"),
+            (account("two words").unwrap_err(), "\"two words\" is no account: a name is 1 to 16384 bytes"),
             (account("").unwrap_err(), "is no account"),
+            (
+                account(&"n".repeat(16_385)).unwrap_err(),
+                "a name of 16385 bytes is too long here: at most 16384",
+            ),
+            (stored_account(&"n".repeat(65_536)).unwrap_err(), "is no account: a name is 1 to 16384 bytes"),
             (amount("-1").unwrap_err(), "\"-1\" is no amount: an amount is digits"),
             (amount("-0").unwrap_err(), "is no amount"),
             (amount("1.234").unwrap_err(), "is no amount"),

@@ -98,7 +98,7 @@ impl EntryCommand {
 #[derive(Debug, ClapArgs)]
 pub struct BalancesArgs {
     /// Accounts by their names.
-    #[arg(value_name = "NAME", value_parser = parse::account)]
+    #[arg(value_name = "NAME", value_parser = parse::stored_account)]
     pub accounts: Vec<String>,
     /// Only accounts whose names come after this one, compared by their bytes.
     #[arg(long, value_name = "NAME", conflicts_with = "accounts")]
@@ -115,7 +115,7 @@ pub struct BalancesArgs {
 #[derive(Debug, ClapArgs)]
 pub struct EntriesArgs {
     /// The account's name.
-    #[arg(value_name = "NAME", value_parser = parse::account)]
+    #[arg(value_name = "NAME", value_parser = parse::stored_account)]
     pub account: String,
     /// Only from this time on, in UTC: 2026-11-21T08:15:00Z, or a date for its first instant.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]

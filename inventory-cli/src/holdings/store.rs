@@ -44,22 +44,26 @@ impl HoldingsStore {
     /// Keeps an order that is about to be sent; durable when this returns. `name` knows the names of items.
     /// Says whether the order is new here: a key given by hand may be one that was used before.
     pub fn record_order(&self, order: &KeptOrder, name: impl Fn(Upc) -> String) -> Result<bool, StateError> {
+        self.record_orders([order], name).map(|news| news.contains(&true))
+    }
+
+    /// As [`record_order`](Self::record_order), for many orders in one write: if it fails, none is kept.
+    pub fn record_orders<'a>(
+        &self,
+        orders: impl IntoIterator<Item = &'a KeptOrder>,
+        name: impl Fn(Upc) -> String,
+    ) -> Result<Vec<bool>, StateError> {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
-        let key = order.key();
-        if loaded.holdings.open.contains_key(&key) || loaded.log.has_done(key) {
-            return Ok(false);
+        let (mut news, mut entries) = (Vec::new(), Vec::new());
+        for order in orders {
+            let key = order.key();
+            let is_new = !loaded.holdings.open.contains_key(&key) && !loaded.log.has_done(key);
+            news.push(is_new);
+            entries.extend(is_new.then(|| ordered(order, &name)));
         }
-        let entry = match order {
-            KeptOrder::Lines(order) => {
-                let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
-                Entry::Ordered { key, lines, charge: order.charge.clone() }
-            }
-            KeptOrder::Bulk(order) => Entry::OrderedRows { key, rows: Rows::new(order) },
-            KeptOrder::Posting(posting) => Entry::Posting { key, entry: AccountEntry::new(posting) },
-            KeptOrder::BulkPosting(batch) => Entry::PostingRows { key, entries: EntryRows::new(batch) },
-        };
-        self.append(&entry).map(|_| true)
+        self.append(&entries)?;
+        Ok(news)
     }
 
     /// Adds what an order bought and closes it, in one step. Says whether it was not counted before.
@@ -87,7 +91,7 @@ impl HoldingsStore {
             lines: receipt.lines.iter().map(named).collect(),
             total: receipt.total.map(inventory_core::Money::minor),
         });
-        self.close(loaded, &bought)?;
+        self.close(loaded, &[bought])?;
         Ok(true)
     }
 
@@ -97,31 +101,45 @@ impl HoldingsStore {
         if !loaded.holdings.open.contains_key(&key) {
             return Ok(false);
         }
-        self.close(loaded, &Entry::Posted { key, version: version.0, at_us: at.as_micros() })?;
+        self.close(loaded, &[Entry::Posted { key, version: version.0, at_us: at.as_micros() }])?;
         Ok(true)
     }
 
     /// Closes an order that bought nothing and never will. Says whether it was open.
     pub fn record_not_bought(&self, key: OrderKey, why: &str) -> Result<bool, StateError> {
-        let loaded = self.load_locked()?;
-        if !loaded.holdings.open.contains_key(&key) {
-            return Ok(false);
-        }
-        self.close(loaded, &Entry::NotBought { key, why: why.to_owned() })?;
-        Ok(true)
+        self.record_none_bought(&[key], why).map(|closed| closed > 0)
     }
 
-    fn close(&self, mut loaded: Loaded, outcome: &Entry) -> Result<(), StateError> {
-        // From here on the outcome is counted; the summary only repeats it.
-        let added = self.append(outcome)?;
-        loaded.holdings.fold(outcome);
+    /// As [`record_not_bought`](Self::record_not_bought), for many orders in one write. Says how many were open.
+    pub fn record_none_bought(&self, keys: &[OrderKey], why: &str) -> Result<usize, StateError> {
+        let loaded = self.load_locked()?;
+        let open = keys.iter().filter(|key| loaded.holdings.open.contains_key(key));
+        let closed: Vec<_> = open.map(|key| Entry::NotBought { key: *key, why: why.to_owned() }).collect();
+        if !closed.is_empty() {
+            self.close(loaded, &closed)?;
+        }
+        Ok(closed.len())
+    }
+
+    fn close(&self, mut loaded: Loaded, outcomes: &[Entry]) -> Result<(), StateError> {
+        // From here on the outcomes are counted; the summary only repeats them.
+        let added = self.append(outcomes)?;
+        for outcome in outcomes {
+            loaded.holdings.fold(outcome);
+        }
         self.save_summary(&loaded.holdings, loaded.log_bytes.saturating_add(added))
     }
 
-    fn append(&self, entry: &Entry) -> Result<usize, StateError> {
-        let line = self.encoded(entry)?;
-        state::append(&self.log_file(), &line)?;
-        Ok(line.len())
+    /// Gives how many bytes were added.
+    fn append(&self, entries: &[Entry]) -> Result<usize, StateError> {
+        let mut lines = Vec::new();
+        for entry in entries {
+            lines.extend(self.encoded(entry)?);
+        }
+        if !lines.is_empty() {
+            state::append(&self.log_file(), &lines)?;
+        }
+        Ok(lines.len())
     }
 
     fn save_summary(&self, holdings: &Holdings, log_bytes: usize) -> Result<(), StateError> {
@@ -208,6 +226,20 @@ impl HoldingsStore {
 
     fn summary_file(&self) -> PathBuf {
         self.dir.join("holdings.json")
+    }
+}
+
+/// The line that keeps an order.
+fn ordered(order: &KeptOrder, name: impl Fn(Upc) -> String) -> Entry {
+    let key = order.key();
+    match order {
+        KeptOrder::Lines(order) => {
+            let lines = order.lines.iter().map(|line| Line::new(line, &name(line.upc))).collect();
+            Entry::Ordered { key, lines, charge: order.charge.clone() }
+        }
+        KeptOrder::Bulk(order) => Entry::OrderedRows { key, rows: Rows::new(order) },
+        KeptOrder::Posting(posting) => Entry::Posting { key, entry: AccountEntry::new(posting) },
+        KeptOrder::BulkPosting(batch) => Entry::PostingRows { key, entries: EntryRows::new(batch) },
     }
 }
 

@@ -246,6 +246,22 @@ fn an_open_batch_keeps_its_rows_through_damage_to_either_file() {
 }
 
 #[test]
+fn many_orders_are_kept_and_closed_together() {
+    let folder = Folder::new();
+    folder.buy(1, TISSUES, 2);
+    let orders = [1, 2, 3, 4].map(|n| order(n, BANANAS, 1));
+    assert_eq!(folder.store().record_orders(&orders, name).unwrap(), [false, true, true, true]);
+    assert_eq!(folder.store().record_orders(&orders, name).unwrap(), [false; 4]);
+    assert_eq!(folder.open(), [key(2), key(3), key(4)]);
+    assert_eq!(folder.store().record_none_bought(&[key(1), key(3), key(4)], "unsent").unwrap(), 2);
+    assert_eq!((folder.open(), folder.held()), (vec![key(2)], vec![(TISSUES.into(), 2)]));
+    fs::remove_file(folder.summary()).unwrap();
+    assert_eq!((folder.open(), folder.held()), (vec![key(2)], vec![(TISSUES.into(), 2)]));
+    // What was closed so is new again.
+    assert_eq!(folder.store().record_orders(&orders, name).unwrap(), [false, false, true, true]);
+}
+
+#[test]
 fn many_clients_at_once_count_every_order_once() {
     let folder = Folder::new();
     std::thread::scope(|scope| {

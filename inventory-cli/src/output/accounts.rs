@@ -7,6 +7,7 @@ use inventory_core::{
 use serde::Serialize;
 
 use super::table::render;
+use crate::legible::legible_lines;
 use crate::shop::{BulkPosting, KnownEntry};
 
 const LEFT: CellAlignment = CellAlignment::Left;
@@ -233,5 +234,5 @@ pub(super) fn bulk_posting(posted: &BulkPosting) -> String {
     });
     let receipts: Vec<String> =
         posted.done.iter().map(|(_, receipt)| bulk_posting_receipt(receipt)).collect();
-    render(&columns, rows) + &receipts.concat()
+    render(&columns, rows) + &legible_lines(&receipts.concat())
 }

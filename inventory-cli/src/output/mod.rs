@@ -25,6 +25,7 @@ use serde::Serialize;
 use crate::bench::Report;
 use crate::holdings::Held;
 use crate::import::Imported;
+use crate::legible::{legible, legible_lines};
 use crate::shop::{BulkPosting, BulkPurchase};
 use accounts::{BalanceRow, BulkPostingRow, PostedRow, PostingRow};
 use rows::RefusalRow;
@@ -150,7 +151,7 @@ impl Output {
     pub(crate) fn verified(self, row: &VerifiedRow) -> io::Result<()> {
         match self.format {
             Format::Json => json(row),
-            Format::Table | Format::Csv => text(&past::verified(row)),
+            Format::Table | Format::Csv => text(&legible_lines(&past::verified(row))),
         }
     }
 
@@ -174,7 +175,7 @@ impl Output {
             Format::Json => serde_json::to_writer(&mut err, &RefusalRow::new(refusal, message))
                 .map_err(io::Error::from)
                 .and_then(|()| err.write_all(b"\n")),
-            Format::Table | Format::Csv => writeln!(err, "inventory: refused: {message}"),
+            Format::Table | Format::Csv => writeln!(err, "inventory: refused: {}", legible(message)),
         };
         // A refusal that cannot be written still shows in the exit code.
         let _ = written;
@@ -194,7 +195,7 @@ impl Output {
 
     fn one<R: Serialize>(self, row: &R, sentence: impl FnOnce() -> String) -> io::Result<()> {
         match self.format {
-            Format::Table => text(&sentence()),
+            Format::Table => text(&legible_lines(&sentence())),
             Format::Json => json(row),
             Format::Csv => csv([row]),
         }

@@ -10,6 +10,7 @@ use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt};
 use super::past::Moved;
 use super::rows::{BoughtRow, HoldingRow};
 use crate::import::Imported;
+use crate::legible::{legible, legible_lines};
 use crate::shop::BulkPurchase;
 
 const LEFT: CellAlignment = CellAlignment::Left;
@@ -90,13 +91,14 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
     let rows = receipt.lines.iter();
     let rows = rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]);
-    let mut text = format!("{} bought, order {}\n{}", receipt.user, receipt.key, render(&columns, rows));
+    let mut text =
+        format!("{} bought, order {}\n{}", legible(&receipt.user), receipt.key, render(&columns, rows));
     // Writing to a string cannot fail.
     if let Some(total) = receipt.total {
         let _ = write!(text, "total {total}, ");
     }
     if let Some(account) = &receipt.charged {
-        let _ = write!(text, "charged to {account}, ");
+        let _ = write!(text, "charged to {}, ", legible(account));
     }
     let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
     text
@@ -107,7 +109,7 @@ pub(super) fn bulk_purchase(purchase: &BulkPurchase) -> String {
     let rows = purchase.done.iter().flat_map(BoughtRow::of_batch);
     let rows = rows.map(|row| vec![row.upc, row.units.to_string(), row.outcome.replace('_', " ")]);
     let receipts: Vec<String> = purchase.done.iter().map(|(_, receipt)| bulk_receipt(receipt)).collect();
-    render(&columns, rows) + &receipts.concat()
+    render(&columns, rows) + &legible_lines(&receipts.concat())
 }
 
 pub(super) fn bulk_receipt(receipt: &BulkReceipt) -> String {
@@ -134,14 +136,16 @@ pub(super) fn imported(imported: &Imported) -> String {
     text
 }
 
-/// Aligned columns without borders; the header is bold where styles are shown.
+/// Aligned columns without borders, of legible text; the header is bold where styles are shown.
 pub(super) fn render(columns: &[(&str, CellAlignment)], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
     let cell = |text: String, alignment: CellAlignment| Cell::new(text).set_alignment(alignment);
     table.set_header(columns.iter().map(|(name, side)| cell((*name).to_owned(), *side)));
     for row in rows {
-        table.add_row(columns.iter().zip(row).map(|((_, side), text)| cell(text, *side)));
+        table.add_row(
+            columns.iter().zip(row).map(|((_, side), text)| cell(legible(&text).into_owned(), *side)),
+        );
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -1,4 +1,7 @@
 //! Purchases and entries of many rows, each for itself: as many batches as it takes, all of them kept before the first is sent.
+//! Once one is certain to do nothing, those behind it are given up; if its outcome is not known, they stay kept with it.
+
+use std::fmt;
 
 use inventory_core::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ENTRIES_NAME_BYTES_MAX};
 use inventory_core::{
@@ -8,7 +11,7 @@ use inventory_net::client::{AnyReceipt, new_order_key};
 
 use super::Shop;
 use super::orders::Names;
-use crate::holdings::KeptOrder;
+use crate::holdings::{HoldingsStore, KeptOrder};
 
 /// What became of batches of rows.
 #[derive(Debug)]
@@ -60,6 +63,32 @@ impl Counted for BulkPostingReceipt {
     }
 }
 
+/// Many rows under one key.
+trait Batch: Clone {
+    fn kept(self) -> KeptOrder;
+    fn row_count(&self) -> usize;
+}
+
+impl Batch for BulkOrder {
+    fn kept(self) -> KeptOrder {
+        KeptOrder::Bulk(self)
+    }
+
+    fn row_count(&self) -> usize {
+        self.upcs().len()
+    }
+}
+
+impl Batch for BulkEntries {
+    fn kept(self) -> KeptOrder {
+        KeptOrder::BulkPosting(self)
+    }
+
+    fn row_count(&self) -> usize {
+        self.amounts().len()
+    }
+}
+
 #[expect(private_bounds, reason = "there are two receipts, both of this file's choice")]
 impl<B, R: Counted> Batches<B, R> {
     /// An error if not every row was accepted.
@@ -67,20 +96,24 @@ impl<B, R: Counted> Batches<B, R> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let (mut rows, mut accepted) = (0u64, 0u64);
-        for (_, receipt) in &self.done {
-            let (of_batch, accepted_of_batch) = receipt.rows_and_accepted();
-            rows = rows.saturating_add(of_batch.into());
-            accepted = accepted.saturating_add(accepted_of_batch.into());
-        }
+        let (rows, accepted) = self.rows_and_accepted();
         let refused = rows.saturating_sub(accepted);
         if refused > 0 { Err(RowsRefused { refused, rows, done: R::DONE }.into()) } else { Ok(()) }
+    }
+
+    /// Of the batches with an outcome.
+    fn rows_and_accepted(&self) -> (u64, u64) {
+        self.done.iter().fold((0, 0), |(rows, accepted), (_, receipt)| {
+            let (of_batch, accepted_of_batch) = receipt.rows_and_accepted();
+            (rows.saturating_add(of_batch.into()), accepted.saturating_add(accepted_of_batch.into()))
+        })
     }
 }
 
 impl Shop {
-    /// Buys these rows, each for itself. Whatever ends this after the first batch was kept, batches without an outcome are
-    /// sent by the next command. With a key that was used before for these rows, gives the outcomes of then.
+    /// Buys these rows, each for itself. If this is killed, or the outcome of a batch is not known, what has none is sent by
+    /// the next command; if a batch is certain to do nothing, those behind it are given up. With a key that was used before
+    /// for these rows, gives the outcomes of then.
     pub(crate) async fn buy_rows(
         &mut self,
         rows: &[(Upc, u32)],
@@ -93,7 +126,7 @@ impl Shop {
             AnyReceipt::Bulk(receipt) => Some(receipt),
             _ => None,
         };
-        self.place_all(batches.collect::<anyhow::Result<_>>()?, KeptOrder::Bulk, receipt).await
+        self.place_all(batches.collect::<anyhow::Result<_>>()?, receipt).await
     }
 
     /// Posts these entries, each for itself: name and amount, negative for a debit. As [`buy_rows`](Self::buy_rows).
@@ -109,34 +142,105 @@ impl Shop {
             AnyReceipt::BulkPosting(receipt) => Some(receipt),
             _ => None,
         };
-        self.place_all(batches.collect::<anyhow::Result<_>>()?, KeptOrder::BulkPosting, receipt).await
+        self.place_all(batches.collect::<anyhow::Result<_>>()?, receipt).await
     }
 
-    async fn place_all<B: Clone, R>(
+    async fn place_all<B: Batch, R: Counted>(
         &mut self,
         batches: Vec<B>,
-        kept: impl Fn(B) -> KeptOrder,
         of_batch: impl Fn(AnyReceipt) -> Option<R>,
     ) -> anyhow::Result<Batches<B, R>> {
         let user = self.resume().await?;
         let store = self.holdings_of(&user);
         self.settle().await;
 
-        let mut news = Vec::new();
-        for batch in &batches {
-            news.push(store.record_order(&kept(batch.clone()), |_| String::new())?);
-        }
+        let rows = batches.iter().map(B::row_count).sum();
+        let kept: Vec<KeptOrder> = batches.iter().cloned().map(B::kept).collect();
+        let news = store.record_orders(&kept, |_| String::new())?;
         let mut placed = Batches { done: Vec::new(), error: None };
-        for (batch, is_new) in batches.into_iter().zip(news) {
-            match self.place(&store, &kept(batch.clone()), is_new, Names::new()).await {
+        let mut left = kept.iter().zip(news);
+        for batch in batches {
+            let Some((order, is_new)) = left.next() else { break };
+            match self.place(&store, order, is_new, Names::new()).await {
                 Ok(receipt) => placed.done.extend(of_batch(receipt).map(|receipt| (batch, receipt))),
                 Err(error) => {
-                    placed.error = Some(error);
+                    let behind: Vec<(OrderKey, bool)> = left.map(|(order, new)| (order.key(), new)).collect();
+                    let (before, accepted) = placed.rows_and_accepted();
+                    let became = match given_up(&store, order.key(), &behind)? {
+                        Became::GivenUp if before == 0 && is_new => Became::Nothing,
+                        became => became,
+                    };
+                    let first = kept.first().map_or(order.key(), KeptOrder::key);
+                    let stopped = Stopped { rows, before, accepted, first, became, done: R::DONE };
+                    placed.error = Some(error.context(stopped));
                     break;
                 }
             }
         }
         Ok(placed)
+    }
+}
+
+/// What became of the batches from one on that got no receipt.
+enum Became {
+    /// They are the whole file, and none was carried out or will be.
+    Nothing,
+    /// This run carried none of them out, and nothing will, unless an earlier run did.
+    GivenUp,
+    /// So many are kept, and the next command sends them.
+    Kept(usize),
+}
+
+/// Gives up the new batches `behind` one that is closed. They may be sent if it is not: then they stay with it.
+fn given_up(store: &HoldingsStore, key: OrderKey, behind: &[(OrderKey, bool)]) -> anyhow::Result<Became> {
+    let holdings = store.load()?;
+    if holdings.open().contains_key(&key) {
+        let kept = behind.iter().filter(|(key, _)| holdings.open().contains_key(key)).count();
+        return Ok(Became::Kept(kept.saturating_add(1)));
+    }
+    let unsent: Vec<OrderKey> = behind.iter().filter(|(_, is_new)| *is_new).map(|(key, _)| *key).collect();
+    store.record_none_bought(&unsent, "unsent")?;
+    Ok(Became::GivenUp)
+}
+
+/// How far a file came, and what to do.
+struct Stopped {
+    /// Of the whole file.
+    rows: usize,
+    /// Those before the batch without a receipt.
+    before: u64,
+    /// Those of them that were accepted.
+    accepted: u64,
+    /// The key of the file's first batch.
+    first: OrderKey,
+    became: Became,
+    /// What an accepted row was: bought or posted.
+    done: &'static str,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, before, accepted, first, became, done } = self;
+        let from = before.saturating_add(1);
+        match became {
+            Became::Nothing => write!(f, "none of the {rows} rows was {done}"),
+            Became::GivenUp => {
+                let left = u64::try_from(*rows).unwrap_or(u64::MAX).saturating_sub(*before);
+                write!(
+                    f,
+                    "{accepted} of {rows} rows were {done}; this run did nothing with the {left} from row {from} on; repeat \
+                     with --key {first}, under which no row is {done} twice"
+                )
+            }
+            Became::Kept(batches) => {
+                let (noun, verb) = if *batches == 1 { ("batch", "is") } else { ("batches", "are") };
+                write!(
+                    f,
+                    "{accepted} of {rows} rows are known to be {done}; {batches} {noun}, from row {from} on, {verb} kept for \
+                     the next command to send; repeat only with --key {first}"
+                )
+            }
+        }
     }
 }
 

@@ -54,7 +54,16 @@ impl Shop {
         is_new: bool,
         names: Names,
     ) -> anyhow::Result<AnyReceipt> {
-        let (client, key) = (self.client().await?.clone(), order.key());
+        let key = order.key();
+        let client = match self.client().await {
+            Ok(client) => client.clone(),
+            Err(error) => {
+                if is_new {
+                    store.record_not_bought(key, "unsent")?;
+                }
+                return Err(error);
+            }
+        };
         match send(&client, order).await {
             Ok(receipt) => {
                 record(&client, store, order, &receipt, names).await.with_context(|| {

@@ -131,6 +131,19 @@ fn another_file_under_the_same_key_is_refused() {
     client.run(&buy).exits(0).shows(&format!("order {key}"));
     write_rows(&client, &[(TISSUES, 2)]);
     client.run(&buy).exits(1).tells("key");
+    let rows = vec![(TISSUES, 1); 10_000];
+    write_rows(&client, &rows);
+    client
+        .run(&buy)
+        .exits(1)
+        .tells("0 of 10000 rows were bought; this run did nothing with the 10000 from row 1 on");
+    let other = place.client("elsewhere");
+    other.log_in("alice").exits(0);
+    write_rows(&other, &rows);
+    other.run(&buy).exits(1).tells("none of the 10000 rows was bought: the order key belongs to another");
+    for client in [&client, &other] {
+        assert_eq!(client.run(&["mine"]).exits(0).err, "");
+    }
     assert_eq!((client.held(TISSUES), client.available(TISSUES)), (1, 99));
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Stdio;
 
+use inventory_core::OrderKey;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Place, Server, TISSUES, piped};
+use crate::harness::{Client, Place, Ran, Server, TISSUES, piped};
 use crate::proxy::{Loses, Proxy};
 
 /// A server, and its administrator.
@@ -165,6 +166,7 @@ fn what_is_no_entry_asks_the_server_nothing() {
     let place = Place::new();
     let client = place.client("nobody");
     fs::write(client.home.join("rows.csv"), "account,type,amount\nMarc,gift,1\n").unwrap();
+    let long = "n".repeat(16_385);
     for (args, message) in [
         (&["post", "credit", "two words", "1"][..], "is no account"),
         (&["post", "credit", "Marc", "-1"], "is no amount"),
@@ -174,6 +176,10 @@ fn what_is_no_entry_asks_the_server_nothing() {
         (&["post", "--from", "nowhere.csv"], "cannot read nowhere.csv"),
         (&["post", "--from", "rows.csv", "credit", "Marc", "1"], "not both"),
         (&["floor", "Marc", "nothing"], "is no floor"),
+        (&["post", "credit", &long, "1"], "a name of 16385 bytes is too long here: at most 16384"),
+        (&["floor", &long, "1"], "is too long here"),
+        (&["balances", "Marc", &long], "is too long here"),
+        (&["entries", &long], "is too long here"),
         (&["balances", "--at", "3"], "--data"),
         (&["balances", "Marc", "--after", "A"], "cannot be used with"),
         (&["entries", "Marc", "--since", "2026-11-02", "--until", "2026-11-01"], "is after"),
@@ -238,10 +244,14 @@ fn a_data_directory_tells_balances_and_entries_of_the_past() {
     assert_eq!(at(&["entries", "Marc", "--format", "json"]).exits(0).out, asked.out);
     at(&["entries", "Marc", "--until", "2020-01-01"]).exits(0).shows("no entries");
     at(&["entries", "Marco"]).exits(1).tells("no account is named Marco");
+    let long = "n".repeat(65_535);
+    fs::write(admin.home.join("rows.csv"), format!("account,type,amount\n{long},debit,0\n")).unwrap();
+    admin.run(&["ledger", "post", "--from", "rows.csv"]).exits(0);
+    assert_eq!(at(&["entries", &long, "--format", "json"]).exits(0).json()[0]["account"], *long);
     server.stop().exits(0);
     let verified = admin.run(&["verify", data, "--format", "json"]).exits(0).json();
-    assert_eq!((&verified["accounts"], &verified["balances"]), (&json!(2), &json!(250)));
-    admin.run(&["verify", data]).exits(0).shows("accounts      2, with 2.50 together");
+    assert_eq!((&verified["accounts"], &verified["balances"]), (&json!(3), &json!(250)));
+    admin.run(&["verify", data]).exits(0).shows("accounts      3, with 2.50 together");
 }
 
 #[test]
@@ -251,6 +261,38 @@ fn the_shell_shows_a_balance_and_buys_on_an_account() {
     let alice = place.logged_in("alice");
     let lines = format!("balance\nbuy {TISSUES} 2 charge alice\nbalance alice\n");
     piped(alice.command(&["shell"]), &lines).exits(0).shows("6.00").shows("charged to alice").shows("1.02");
+}
+
+/// Whoever sends lines may name accounts, and what administrators see is not to obey them.
+#[test]
+fn control_characters_of_a_name_are_shown_and_do_nothing() {
+    let (place, server, admin) = shop();
+    let (name, shown) = ("\u{1b}[31mRED\u{7}\u{202e}", r"\u{1b}[31mRED\u{7}\u{202e}");
+    admin
+        .run(&["ledger", "post", "credit", name, "6"])
+        .exits(0)
+        .shows(&format!("admin credited {shown} with 6.00"))
+        .shows(&format!("{shown} has 6.00"));
+    admin.run(&["ledger", "balances"]).exits(0).shows(&format!("{shown}     6.00"));
+    admin.run(&["ledger", "floor", name, "0"]).exits(0).shows(&format!("{shown} never goes below 0.00"));
+    admin
+        .run(&["ledger", "post", "debit", name, "7"])
+        .exits(1)
+        .tells(&format!("account {shown} is short by"));
+    fs::write(admin.home.join("rows.csv"), format!("account,type,amount\n{name},debit,1\n")).unwrap();
+    admin.run(&["ledger", "post", "--from", "rows.csv"]).exits(0).shows(&format!("{shown}   -1.00"));
+    let bought = admin.run(&["buy", TISSUES, "1", "--charge", name]).exits(0);
+    bought.shows(&format!("charged to {shown}, at"));
+    let data = place.data();
+    let data = data.to_str().unwrap();
+    admin.run(&["history", "--data", data, "--user", "admin"]).exits(0).shows(shown);
+
+    // Programs get the name as it is.
+    let balances = admin.run(&["ledger", "balances", "--format", "json"]).exits(0).json();
+    assert_eq!(balances[0]["account"], name);
+    let balances = admin.run(&["ledger", "balances", "--format", "csv"]).exits(0);
+    assert_eq!(balances.out, format!("account,balance,floor\n{name},251,0\n"));
+    server.stop().exits(0);
 }
 
 /// Kills a client that waits for the answer to its entry, and restarts it against the real server.
@@ -293,6 +335,69 @@ fn a_client_killed_before_its_entry_arrived_posts_it_once() {
 #[test]
 fn a_client_killed_before_the_answer_posts_its_batch_once() {
     killed_while_waiting(Loses::Answer, &["ledger", "post", "--from", "rows.csv"]);
+}
+
+/// Rows for three batches, each of one cent for Marc.
+fn three_batches(client: &Client) {
+    let file = "account,type,amount\n".to_owned() + &"Marc,credit,0.01\n".repeat(20_000);
+    fs::write(client.home.join("rows.csv"), file).unwrap();
+}
+
+/// The key of a batch, numbered from 0, of a file whose first has this one.
+fn key_of_batch(first: &str, number: u128) -> String {
+    let first: OrderKey = first.parse().unwrap();
+    OrderKey::from_parts(first.time(), u128::from_be_bytes(first.to_bytes()) ^ (number << 40)).to_string()
+}
+
+#[test]
+fn the_batches_behind_a_refused_one_are_not_posted_later() {
+    let (place, _server, admin) = shop();
+    let key = key_of_now();
+    let other = place.client("elsewhere");
+    other.log_in("admin").exits(0);
+    post(&other, &["credit", "Zoë", "1", "--key", &key_of_batch(&key, 1)]);
+    three_batches(&admin);
+    let from = ["ledger", "post", "--from", "rows.csv", "--key", &key];
+    admin
+        .run(&from)
+        .exits(1)
+        .tells("8192 of 20000 rows were posted; this run did nothing with the 11808 from row 8193 on")
+        .tells(&format!("--key {key}"));
+    assert_eq!(admin.run(&["ledger", "post", "credit", "Zoë", "1"]).exits(0).err, "");
+    assert_eq!(balance(&admin, "Marc"), 8_192);
+    admin.run(&from).exits(1).tells("8192 of 20000 rows were posted");
+    assert_eq!(balance(&admin, "Marc"), 8_192);
+}
+
+#[test]
+fn batches_whose_connection_was_lost_are_kept_and_said_to_be() {
+    let place = Place::new();
+    let server = place.serve();
+    let (real, between) = (place.path().join("s"), place.path().join("between"));
+    let client = place.client("admin").at(&format!("unix://{}", between.display()));
+    std::os::unix::fs::symlink(&real, &between).unwrap();
+    client.log_in("admin").exits(0);
+    three_batches(&client);
+    fs::remove_file(&between).unwrap();
+    let proxy = Proxy::start(&between, &real, Loses::Answer);
+    let mut posting = client.command(&["ledger", "post", "--from", "rows.csv", "--format", "csv"]);
+    let posting = posting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    proxy.wait_for_loss();
+    drop(proxy);
+    server.kill();
+    let ran = Ran::from(posting.wait_with_output().unwrap()).exits(3).tells(
+        "0 of 20000 rows are known to be posted; 3 batches, from row 1 on, are kept for the next command to send",
+    );
+    let key =
+        ran.err.split("--key ").nth(1).unwrap().split(|c: char| !c.is_ascii_hexdigit() && c != '-').next();
+    let key = key.unwrap().to_owned();
+
+    let _server = place.serve();
+    std::os::unix::fs::symlink(&real, &between).unwrap();
+    client.run(&["ledger", "post", "credit", "Zoë", "1"]).exits(0).tells("of an earlier run is settled");
+    assert_eq!(balance(&client, "Marc"), 20_000);
+    client.run(&["ledger", "post", "--from", "rows.csv", "--key", &key]).exits(0);
+    assert_eq!(balance(&client, "Marc"), 20_000);
 }
 
 /// The account is kept with the order: without it the same key would be another order.
