@@ -18,6 +18,7 @@ use bytes::BytesMut;
 use common::{MILK, Running, done, options, order, serve, upc};
 use inventory_core::Command;
 use inventory_core::journal::MemoryJournal;
+use inventory_core::limits::UPC_MAX;
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::frame;
 use inventory_net::limits::FRAME_BYTES_MAX;
@@ -376,5 +377,52 @@ async fn whoever_reads_all_pages_gets_them_among_many_who_ask_for_pages_and_neve
     assert_eq!((page.levels.len(), page.next), (128, Some(upc(128))));
     assert_eq!(honest.all_levels().await.unwrap().len(), 1_002);
     crowd.shutdown().await;
+    server.stop().await;
+}
+
+/// An `item` request whose code has one digit too many.
+fn item_out_of_range(id: u32) -> BytesMut {
+    let mut bytes = request(id, &RequestBody::Item { upc: upc(UPC_MAX) });
+    let number = bytes.len() - 8;
+    assert_eq!(bytes[number..], UPC_MAX.to_be_bytes(), "the code is the last of it");
+    bytes[number..].copy_from_slice(&(UPC_MAX + 1).to_be_bytes());
+    bytes
+}
+
+async fn next_reply(stream: &mut Box<dyn Stream>, op: Op) -> (u32, ReplyBody) {
+    let length = stream.read_u32().await.unwrap();
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    let reply = decode_reply(&payload, |_| Some(op)).unwrap();
+    (reply.id.unwrap().get(), reply.body)
+}
+
+/// A connection of this session.
+async fn resumed(server: &Running, token: &RequestBody) -> Box<dyn Stream> {
+    let mut stream = raw(server).await;
+    for (id, body, op) in [(1, &hello(), Op::Hello), (2, token, Op::Resume)] {
+        stream.write_all(&request(id, body)).await.unwrap();
+        let (_, answer) = next_reply(&mut stream, op).await;
+        assert!(matches!(answer, ReplyBody::Done(_)), "{answer:?}");
+    }
+    stream
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_what_was_read_before_there_was_room_to_answer_leave_at_once() {
+    let server = serve("memory://refusals", Arc::new(MemoryJournal::new()), options()).await;
+    let (_client, token) = alice(&server).await;
+    for count in 80..=200 {
+        let mut stream = resumed(&server, &token).await;
+        let requests: Vec<u8> = (1..=count).flat_map(item_out_of_range).collect();
+        let began = tokio::time::Instant::now();
+        stream.write_all(&requests).await.unwrap();
+        for id in 1..=count {
+            let (answered, reply) = next_reply(&mut stream, Op::Item).await;
+            assert_eq!(answered, id, "of {count}");
+            assert!(matches!(reply, ReplyBody::Refused(_)), "{reply:?}");
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "of {count}");
+    }
     server.stop().await;
 }

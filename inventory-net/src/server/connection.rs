@@ -191,8 +191,10 @@ impl Connection {
             if self.wire.turn_is_over() || read_bytes > READ_BYTES_IN_A_ROW {
                 break;
             }
-            // Sending may have made room for requests that were read before.
-            if self.start_requests(now_us) {
+            // Sending may have made room for requests that were read before. Some are answered at once: only who writes
+            // is woken when there is room for that.
+            let unsent = self.wire.output().len();
+            if self.start_requests(now_us) || self.wire.output().len() > unsent {
                 continue;
             }
             match self.poll_read(cx)? {
