@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use inventory_core::{Action, Actor, Command, Query, Time};
-use tokio::time::Instant;
 
 use super::Shared;
 use crate::limits::{ACCOUNT_ROWS_MAX, LEVELS_PAGE_ITEMS_MAX};
@@ -78,12 +77,14 @@ impl Shared {
                     let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).clamp(1, ACCOUNT_ROWS_MAX);
                     let shared = Arc::clone(self);
                     answer_later(outbox, id, op, async move {
-                        // A page takes long, but not the engine's time: others may have their turn meanwhile.
-                        drop(shared.long_reads.turn().await);
-                        let since = Instant::now();
-                        let page = shared.service.entries(actor, account, place, limit).await;
-                        shared.long_reads.spend(since.elapsed());
-                        Outcome::Other(page)
+                        // A page takes long, but not the engine's time: one is made after the other, and takes one place
+                        // among those who ask the journal. Nobody closes the semaphore.
+                        let _page = shared.entries_pages.acquire().await.ok();
+                        if limit > SHORT_READ_ROWS {
+                            // For putting it into bytes: the connection adds what that took.
+                            drop(shared.long_reads.turn().await);
+                        }
+                        Outcome::Other(shared.service.entries(actor, account, place, limit).await)
                     });
                     return Turn::Next;
                 }
