@@ -509,3 +509,16 @@ async fn the_time_that_small_pages_of_entries_take_is_not_that_of_long_reads() {
     assert_eq!(began.elapsed(), Duration::ZERO);
     server.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_entries_for_a_connection_that_is_gone_are_not_made() {
+    let PagesAsked { server, journal, gate, greedy, .. } = pages_asked("memory://gone").await;
+    drop(greedy);
+    drop(gate);
+    // Its turn is behind all of theirs.
+    let (root, _) = session(&server, "admin").await;
+    root.entries("Marc", ScanPlace::default(), Some(1)).await.unwrap();
+    let readings = journal.readings.load(Ordering::SeqCst);
+    assert!(readings < 20, "{readings}");
+    server.stop().await;
+}

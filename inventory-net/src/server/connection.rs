@@ -116,6 +116,12 @@ async fn woken() {
     poll_fn(|_| if std::mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
 impl Connection {
     fn new(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Arc<str>) -> Self {
         let began = Instant::now();
