@@ -1,6 +1,7 @@
 //! Replies on their way to one connection. Nothing is allocated for a reply beside the reply; however many come at
 //! once, the connection wakes once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -35,9 +36,20 @@ pub(crate) enum Outcome {
 pub(crate) struct Outbox {
     waiting: Mutex<Vec<Delivery>>,
     connection: AtomicWaker,
+    is_closed: AtomicBool,
 }
 
 impl Outbox {
+    /// The connection is gone: nobody takes what is put here.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is gone: work for it that has not begun need not.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn put(&self, delivery: Delivery) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let first = waiting.is_empty();

@@ -15,14 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use common::{MILK, Running, done, options, order, serve, upc};
-use inventory_core::Command;
-use inventory_core::journal::MemoryJournal;
+use common::{Gate, MILK, ManualClock, Running, Scripted, done, options, order, serve, serve_at, upc};
+use inventory_core::journal::{MemoryJournal, ScanPlace};
+use inventory_core::limits::UPC_MAX;
+use inventory_core::{Actor, Command, Entry, Money, OrderKey, Posting};
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::frame;
 use inventory_net::limits::FRAME_BYTES_MAX;
 use inventory_net::message::{
-    ClientHello, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Unavailable,
+    ClientHello, Done, Op, ProtocolError, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Unavailable,
     decode_reply, encode_request,
 };
 use inventory_net::server::Server;
@@ -195,8 +196,12 @@ async fn connections_beyond_the_limit_wait_until_there_is_room() {
 
 /// A session's token, and a client that holds it.
 async fn alice(server: &Running) -> (Client, RequestBody) {
+    session(server, "alice").await
+}
+
+async fn session(server: &Running, name: &str) -> (Client, RequestBody) {
     let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
-    let token = client.log_in("alice", "alice-secret").await.unwrap().token;
+    let token = client.log_in(name, &format!("{name}-secret")).await.unwrap().token;
     (client, RequestBody::Resume { token })
 }
 
@@ -376,5 +381,148 @@ async fn whoever_reads_all_pages_gets_them_among_many_who_ask_for_pages_and_neve
     assert_eq!((page.levels.len(), page.next), (128, Some(upc(128))));
     assert_eq!(honest.all_levels().await.unwrap().len(), 1_002);
     crowd.shutdown().await;
+    server.stop().await;
+}
+
+/// An `item` request whose code has one digit too many.
+fn item_out_of_range(id: u32) -> BytesMut {
+    let mut bytes = request(id, &RequestBody::Item { upc: upc(UPC_MAX) });
+    let number = bytes.len() - 8;
+    assert_eq!(bytes[number..], UPC_MAX.to_be_bytes(), "the code is the last of it");
+    bytes[number..].copy_from_slice(&(UPC_MAX + 1).to_be_bytes());
+    bytes
+}
+
+async fn next_reply(stream: &mut Box<dyn Stream>, op: Op) -> (u32, ReplyBody) {
+    let length = stream.read_u32().await.unwrap();
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    let reply = decode_reply(&payload, |_| Some(op)).unwrap();
+    (reply.id.unwrap().get(), reply.body)
+}
+
+/// A connection of this session.
+async fn resumed(server: &Running, token: &RequestBody) -> Box<dyn Stream> {
+    let mut stream = raw(server).await;
+    for (id, body, op) in [(1, &hello(), Op::Hello), (2, token, Op::Resume)] {
+        stream.write_all(&request(id, body)).await.unwrap();
+        let (_, answer) = next_reply(&mut stream, op).await;
+        assert!(matches!(answer, ReplyBody::Done(_)), "{answer:?}");
+    }
+    stream
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_what_was_read_before_there_was_room_to_answer_leave_at_once() {
+    let server = serve("memory://refusals", Arc::new(MemoryJournal::new()), options()).await;
+    let (_client, token) = alice(&server).await;
+    for count in 80..=200 {
+        let mut stream = resumed(&server, &token).await;
+        let requests: Vec<u8> = (1..=count).flat_map(item_out_of_range).collect();
+        let began = tokio::time::Instant::now();
+        stream.write_all(&requests).await.unwrap();
+        for id in 1..=count {
+            let (answered, reply) = next_reply(&mut stream, Op::Item).await;
+            assert_eq!(answered, id, "of {count}");
+            assert!(matches!(reply, ReplyBody::Refused(_)), "{reply:?}");
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "of {count}");
+    }
+    server.stop().await;
+}
+
+/// A shop with an old order, and a session that has asked for a hundred pages of entries in one go. The journal gives none.
+struct PagesAsked {
+    server: Running,
+    journal: Arc<Scripted>,
+    gate: Gate,
+    honest: Box<dyn Stream>,
+    old: OrderKey,
+    greedy: Box<dyn Stream>,
+}
+
+const PAGES: u32 = 100;
+
+async fn pages_asked(address: &str) -> PagesAsked {
+    let (journal, clock) = (Arc::new(Scripted::default()), ManualClock::new());
+    let server = serve_at(address, journal.clone(), clock.clone(), options()).await;
+    let old = clock.key(1);
+    alice(&server).await.0.purchase(&order(old, MILK, 1)).await.unwrap();
+    let entry = Entry::Credit { account: "Marc".into(), amount: Money::from_minor(1) };
+    server.service.call(Actor::System, Command::Post(Posting { key: clock.key(2), entry })).await;
+    clock.advance_hours(7 * 24);
+    let (_, token) = alice(&server).await;
+    let honest = resumed(&server, &token).await;
+    let (_, root) = session(&server, "admin").await;
+    let mut greedy = resumed(&server, &root).await;
+    let gate = journal.shut();
+    let began = journal.readings.load(Ordering::SeqCst);
+    let place = ScanPlace::default();
+    let page = RequestBody::Entries { account: "Marc".into(), place, limit: Some(1) };
+    let requests: Vec<u8> = (1..=PAGES).flat_map(|id| request(id, &page)).collect();
+    greedy.write_all(&requests).await.unwrap();
+    for _ in 0..1_000_000 {
+        if journal.readings.load(Ordering::SeqCst) > began {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(journal.readings.load(Ordering::SeqCst), began + 1);
+    // Each of them that has its turn does what it does before the journal is asked.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    PagesAsked { server, journal, gate, honest, old, greedy }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_many_pages_of_entries_keeps_no_old_order_from_being_found() {
+    let PagesAsked { server, gate, mut honest, old, mut greedy, .. } =
+        pages_asked("memory://old-orders").await;
+    for id in [3, 4] {
+        honest.write_all(&request(id, &RequestBody::Receipt { key: old })).await.unwrap();
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    // Enough for a few pages and for looking twice.
+    gate.0.add_permits(20);
+    for _ in 0..2 {
+        let (_, receipt) = next_reply(&mut honest, Op::Receipt).await;
+        assert!(matches!(receipt, ReplyBody::Done(Done::Receipt(_))), "{receipt:?}");
+    }
+    drop(gate);
+    for _ in 0..PAGES {
+        let (_, reply) = next_reply(&mut greedy, Op::Entries).await;
+        assert!(matches!(reply, ReplyBody::Done(Done::Entries(_))), "{reply:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_small_pages_of_entries_take_is_not_that_of_long_reads() {
+    let PagesAsked { server, gate, mut honest, mut greedy, .. } = pages_asked("memory://slow-pages").await;
+    tokio::time::advance(Duration::from_millis(5)).await;
+    gate.0.add_permits(20);
+    while !matches!(next_reply(&mut greedy, Op::Entries).await.1, ReplyBody::Done(_)) {}
+    drop(gate);
+    let began = tokio::time::Instant::now();
+    honest.write_all(&request(3, &RequestBody::Levels { after: None, limit: None })).await.unwrap();
+    let (_, levels) = next_reply(&mut honest, Op::Levels).await;
+    assert!(matches!(levels, ReplyBody::Done(Done::Levels(_))), "{levels:?}");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_entries_for_a_connection_that_is_gone_are_not_made() {
+    let PagesAsked { server, journal, gate, greedy, .. } = pages_asked("memory://gone").await;
+    drop(greedy);
+    drop(gate);
+    // Its turn is behind all of theirs.
+    let (root, _) = session(&server, "admin").await;
+    root.entries("Marc", ScanPlace::default(), Some(1)).await.unwrap();
+    let readings = journal.readings.load(Ordering::SeqCst);
+    assert!(readings < 20, "{readings}");
     server.stop().await;
 }

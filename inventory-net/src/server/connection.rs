@@ -116,6 +116,12 @@ async fn woken() {
     poll_fn(|_| if std::mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
 impl Connection {
     fn new(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Arc<str>) -> Self {
         let began = Instant::now();
@@ -191,8 +197,10 @@ impl Connection {
             if self.wire.turn_is_over() || read_bytes > READ_BYTES_IN_A_ROW {
                 break;
             }
-            // Sending may have made room for requests that were read before.
-            if self.start_requests(now_us) {
+            // Sending may have made room for requests that were read before. Some are answered at once: only who writes
+            // is woken when there is room for that.
+            let unsent = self.wire.output().len();
+            if self.start_requests(now_us) || self.wire.output().len() > unsent {
                 continue;
             }
             match self.poll_read(cx)? {

@@ -62,6 +62,8 @@ struct Shared {
     lobby: Lobby,
     /// For reads of many rows.
     long_reads: Lobby,
+    /// One page of entries at a time, first come, first served.
+    entries_pages: Semaphore,
     /// One at a time of the connections that have more to do than fits into a turn: however many they are, whoever has
     /// little to do waits for one of them.
     busy: Semaphore,
@@ -96,6 +98,7 @@ impl Server {
             guessing: Guessing::new(options.guessing),
             lobby: Lobby::new(STRANGER_TURN_MAX),
             long_reads: Lobby::new(LONG_READ_TURN_MAX),
+            entries_pages: Semaphore::new(1),
             busy: Semaphore::new(1),
             memory: Arc::new(Memory::new(options.connections_bytes_max)),
             began: Instant::now(),

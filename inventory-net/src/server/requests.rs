@@ -4,11 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use inventory_core::{Action, Actor, Command, Query, Time};
-use tokio::time::Instant;
 
 use super::Shared;
 use crate::limits::{ACCOUNT_ROWS_MAX, LEVELS_PAGE_ITEMS_MAX};
-use crate::message::{Op, Request, RequestBody, RequestId};
+use crate::message::{Op, ReplyBody, Request, RequestBody, RequestId, Unavailable};
 use crate::outbox::{Delivery, Outbox, Outcome};
 use crate::service::ReplyTo;
 
@@ -46,7 +45,7 @@ impl Shared {
                     let limit = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);
                     let query = Query::Levels { after, limit }.into();
                     if limit > SHORT_READ_ROWS {
-                        self.read_in_turn(actor, query, reply_to);
+                        self.read_in_turn(actor, query, outbox, reply_to);
                         return Turn::Next;
                     }
                     (actor, query, Turn::Next)
@@ -69,21 +68,27 @@ impl Shared {
                     let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).min(ACCOUNT_ROWS_MAX);
                     let query = Query::Balances { after, limit }.into();
                     if limit > SHORT_READ_ROWS {
-                        self.read_in_turn(actor, query, reply_to);
+                        self.read_in_turn(actor, query, outbox, reply_to);
                         return Turn::Next;
                     }
                     (actor, query, Turn::Next)
                 }
                 RequestBody::Entries { account, place, limit } => {
                     let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).clamp(1, ACCOUNT_ROWS_MAX);
-                    let shared = Arc::clone(self);
+                    let (shared, asker) = (Arc::clone(self), Arc::clone(outbox));
                     answer_later(outbox, id, op, async move {
-                        // A page takes long, but not the engine's time: others may have their turn meanwhile.
-                        drop(shared.long_reads.turn().await);
-                        let since = Instant::now();
-                        let page = shared.service.entries(actor, account, place, limit).await;
-                        shared.long_reads.spend(since.elapsed());
-                        Outcome::Other(page)
+                        // A page takes long, but not the engine's time: one is made after the other, and takes one place
+                        // among those who ask the journal. Nobody closes the semaphore.
+                        let _page = shared.entries_pages.acquire().await.ok();
+                        if limit > SHORT_READ_ROWS && !asker.is_closed() {
+                            // For putting it into bytes: the connection adds what that took.
+                            drop(shared.long_reads.turn().await);
+                        }
+                        if asker.is_closed() {
+                            // Nobody takes the answer.
+                            return Outcome::Other(ReplyBody::Unavailable(Unavailable::Overloaded));
+                        }
+                        Outcome::Other(shared.service.entries(actor, account, place, limit).await)
                     });
                     return Turn::Next;
                 }
@@ -115,11 +120,14 @@ impl Shared {
     }
 
     /// Makes a read of many rows when it has its turn.
-    fn read_in_turn(self: &Arc<Self>, actor: Actor, query: Action, reply_to: ReplyTo) {
-        let shared = Arc::clone(self);
+    fn read_in_turn(self: &Arc<Self>, actor: Actor, query: Action, outbox: &Arc<Outbox>, reply_to: ReplyTo) {
+        let (shared, outbox) = (Arc::clone(self), Arc::clone(outbox));
         tokio::spawn(async move {
             // The engine looks at once; the connection adds what putting it into bytes took.
             let _turn = shared.long_reads.turn().await;
+            if outbox.is_closed() {
+                return;
+            }
             shared.service.submit(shared.service.now(), actor, query, reply_to);
         });
     }
@@ -134,4 +142,42 @@ fn answer_later(
 ) {
     let outbox = Arc::clone(outbox);
     tokio::spawn(async move { outbox.put(Delivery { id, op, outcome: steps.await }) });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use inventory_core::journal::MemoryJournal;
+
+    use super::*;
+    use crate::server::{Server, ServerOptions};
+    use crate::service::{Service, ServiceOptions};
+
+    /// How many answers there are to a page of levels, if the connection is there or gone when its turn comes.
+    async fn answers(is_gone: bool) -> usize {
+        let service = Service::open(Arc::new(MemoryJournal::new()), ServiceOptions::default()).await.unwrap();
+        let shared = Server::new(service, ServerOptions::default()).unwrap().shared;
+        let (outbox, mut taken) = (Arc::default(), Vec::new());
+        let turn = shared.long_reads.turn().await;
+        let id = RequestId::new(1).unwrap();
+        let body = RequestBody::Levels { after: None, limit: None };
+        shared.start(shared.service.now(), Actor::System, &"".into(), &outbox, Request { id, body });
+        if is_gone {
+            outbox.close();
+        }
+        drop(turn);
+        // Behind it in the line; then the engine answers what was asked.
+        drop(shared.long_reads.turn().await);
+        shared.service.close().await.unwrap();
+        let context = Context::from_waker(Waker::noop());
+        let _: Poll<()> = outbox.poll_take(&context, &mut taken);
+        taken.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_read_whose_connection_is_gone_when_its_turn_comes_is_not_made() {
+        assert_eq!(answers(false).await, 1);
+        assert_eq!(answers(true).await, 0);
+    }
 }

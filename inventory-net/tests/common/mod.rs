@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,12 +11,12 @@ use inventory_core::{
     Action, Actor, Answer, BulkOrder, Command, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role,
     Time, Units, Upc, UserId, Version,
 };
-use inventory_net::clock::Clock;
+use inventory_net::clock::{Clock, SystemClock};
 use inventory_net::password::{PasswordCost, PasswordOptions, Passwords};
 use inventory_net::server::{Server, ServerOptions};
 use inventory_net::service::{CloseError, Service, ServiceOptions};
 use inventory_net::transport::Address;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -37,17 +38,35 @@ pub fn batch(key: OrderKey, rows: &[(u64, u32)]) -> BulkOrder {
     BulkOrder::new(key, LocationId::MAIN, upcs, units).unwrap()
 }
 
-/// A journal that answers the next appends as it is told.
+/// A journal that answers the next appends as it is told, and reads only what its gate lets in.
 #[derive(Default)]
 pub struct Scripted {
     pub inner: MemoryJournal,
     pub script: Mutex<VecDeque<Append>>,
-    pub unreadable: std::sync::atomic::AtomicBool,
+    /// How often it was read.
+    pub readings: AtomicUsize,
+    gate: Mutex<Option<Arc<Semaphore>>>,
+}
+
+/// Lets so many readings in as it has permits; all of them once it is gone.
+pub struct Gate(pub Arc<Semaphore>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Scripted {
     pub fn answer(&self, answers: impl IntoIterator<Item = Append>) {
         self.script.lock().unwrap().extend(answers);
+    }
+
+    /// From now on nothing is read but what the gate lets in.
+    pub fn shut(&self) -> Gate {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        Gate(gate)
     }
 }
 
@@ -58,6 +77,13 @@ impl Journal for Scripted {
     }
 
     async fn read(&self, after: Version, bytes_max: usize) -> Result<Vec<Group>, JournalError> {
+        self.readings.fetch_add(1, Ordering::SeqCst);
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate
+            && let Ok(permit) = gate.acquire().await
+        {
+            permit.forget();
+        }
         self.inner.read(after, bytes_max).await
     }
 
@@ -182,7 +208,17 @@ impl Running {
 
 /// A server on this address and journal, stocked if the journal is new, with the users alice, bob and admin.
 pub async fn serve(address: &str, journal: Arc<dyn Journal>, options: ServerOptions) -> Running {
-    let service = open(journal).await;
+    serve_at(address, journal, Arc::new(SystemClock), options).await
+}
+
+/// One with this clock.
+pub async fn serve_at(
+    address: &str,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    options: ServerOptions,
+) -> Running {
+    let service = open_at(journal, clock).await;
     let users = Passwords::new(options.passwords).unwrap();
     let mut server = Server::new(service.clone(), options).unwrap();
     if service.version() == Version::ZERO {
