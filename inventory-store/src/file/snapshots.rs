@@ -176,7 +176,7 @@ fn read_halves(file: &dyn DiskFile, into: &mut [u8]) -> io::Result<usize> {
     let second = Mutex::new(second);
     let read_second = || read_full(file, &mut second.lock().unwrap_or_else(PoisonError::into_inner), middle);
     let (first, second) =
-        thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, &read_second) {
+        thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, read_second) {
             Ok(thread) => {
                 let first = read_full(file, first, 0);
                 (
