@@ -415,6 +415,26 @@ fn a_log_goes_where_a_link_points_and_in_the_place_of_files_only() {
     assert_eq!(fs::read_to_string(place.path().join("real.txt")).unwrap(), "Marc $1.00\n");
 }
 
+#[test]
+fn servers_of_lines_allow_themselves_as_many_open_files_as_they_may() {
+    let place = Place::new();
+    let shop = place.serve_command(&["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"]);
+    for command in [place.ledger_command(&[]), shop] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -Sn 100; exec \"$0\" \"$@\""]).arg(command.get_program());
+        clean(&mut limited, place.path());
+        let server = Server::start({
+            limited.args(command.get_args());
+            limited
+        })
+        .unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+        let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let files: Vec<_> = files.split_whitespace().collect();
+        assert_eq!(files[0], files[1]);
+    }
+}
+
 /// Needs `unshare` (util-linux), and root or user namespaces.
 #[test]
 fn a_full_disk_keeps_the_log_from_before() {
