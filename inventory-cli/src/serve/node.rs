@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use inventory_core::EngineConfig;
-use inventory_net::ledger_lines::{LineServer, LinesError};
+use inventory_net::ledger_lines::{CLIENTS_MAX, LineServer, LinesError};
 use inventory_net::password::PasswordOptions;
-use inventory_net::server::{Server, ServerOptions};
+use inventory_net::server::{Server, ServerOptions, files_for_connections};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
 use inventory_store::{FileJournal, FileJournalOptions, Upkeep};
@@ -39,6 +39,11 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .global_queue_interval(LOOK_INTERVAL)
         .build()
         .context("cannot start the runtime")
+}
+
+/// Most clients that send lines to a shop: at most a quarter of the files.
+fn lines_clients_max() -> usize {
+    CLIENTS_MAX.min(files_for_connections() / 4).max(1)
 }
 
 /// As many open files as the system lets this process have: it is often asked for few. If that fails, the bounds on
@@ -88,12 +93,15 @@ impl Node {
         memory_max: u64,
         allow_plain_tcp: bool,
         upkeep: Upkeep,
+        takes_lines: bool,
     ) -> anyhow::Result<Self> {
         let passwords = PasswordOptions::default();
         let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
         let service = open_service(data, engine, upkeep).await?;
         let bind = BindOptions { allow_plain_tcp };
-        let options = ServerOptions { connections_bytes_max, bind, passwords, ..ServerOptions::default() };
+        let files_elsewhere = if takes_lines { lines_clients_max() } else { 0 };
+        let usual = ServerOptions::default();
+        let options = ServerOptions { connections_bytes_max, files_elsewhere, bind, passwords, ..usual };
         let server = Server::new(service.clone(), options)?;
         Ok(Self { service, server, lines: None })
     }
@@ -111,6 +119,7 @@ impl Node {
     ) -> anyhow::Result<Address> {
         let bind = BindOptions { allow_plain_tcp };
         let lines = LineServer::bind(address, bind, self.service.clone()).await?;
+        let lines = lines.with_clients_max(lines_clients_max());
         let actual = lines.address().clone();
         self.lines = Some(lines);
         Ok(actual)
