@@ -55,7 +55,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 }
 
 async fn open(data: &Path, address: &Address) -> anyhow::Result<Node> {
-    let mut node = Node::open(data, MEMORY_BYTES_MIN, false, Upkeep::default()).await?;
+    let mut node = Node::open(data, MEMORY_BYTES_MIN, false, Upkeep::default(), false).await?;
     node.bind(address).await?;
     let socket = socket_address(data)?;
     if let Err(error) = node.bind(&socket).await {

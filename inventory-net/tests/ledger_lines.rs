@@ -67,6 +67,11 @@ async fn what_was_not_written_is_posted_again_once_and_in_its_order() {
     let counts = keep(&service, lines + "Zoe debit 1\nnothing").await;
     assert_eq!((counts.accepted, counts.discarded(Discard::Fields), counts.clients), (60_001, 1, 1));
     assert_eq!((balance(&service, "Marc"), balance(&service, "Zoe")), (60_000 * 60_001 / 2, -100));
+    assert!(posted(&journal).await.into_iter().eq((1..=60_000).chain([-100])));
+}
+
+/// The amounts of all entries, in the order in which they were posted.
+async fn posted(journal: &Scripted) -> Vec<i64> {
     let mut posted = Vec::new();
     for group in journal.read(Version::ZERO, usize::MAX).await.unwrap() {
         for record in group.records() {
@@ -75,7 +80,28 @@ async fn what_was_not_written_is_posted_again_once_and_in_its_order() {
             }
         }
     }
-    assert!(posted.iter().copied().eq((1..=60_000).chain([-100])));
+    posted
+}
+
+/// More lines than may be under way at once: some are gathered behind those that were not written.
+#[tokio::test]
+async fn lines_read_later_wait_for_those_that_were_not_written() {
+    const LINES: i64 = 400_000;
+    let lines = (1..=LINES).fold(String::new(), |mut lines, cents| {
+        writeln!(lines, "Marc credit {}.{:02}", cents / 100, cents % 100).unwrap();
+        lines
+    });
+    for failures_between in 1..=2 {
+        let journal = Arc::new(Scripted::default());
+        let service = open(journal.clone()).await;
+        let failed = || Append::Failed("no space left".into());
+        for _ in 0..8 {
+            journal.answer([Append::Done]);
+            journal.answer(std::iter::repeat_with(failed).take(failures_between));
+        }
+        assert_eq!(keep(&service, lines.clone()).await.accepted, LINES.unsigned_abs());
+        assert!(posted(&journal).await.into_iter().eq(1..=LINES), "{failures_between} failures between");
+    }
 }
 
 #[tokio::test]
@@ -105,7 +131,7 @@ async fn a_journal_that_refuses_to_the_end_is_told_and_nothing_looks_kept() {
         }
     };
     let ended = server.run(ready(()), refused).await;
-    assert!(matches!(ended, Err(LinesError::NotWritten { rows: 2 })), "{ended:?}");
+    assert!(matches!(ended, Err(LinesError::NotWritten { rows: 2, .. })), "{ended:?}");
     assert_eq!(client.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     assert!(service.with_state(|state| state.accounts().is_empty()));
 }

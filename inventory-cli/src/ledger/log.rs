@@ -1,5 +1,6 @@
 //! What `inventory ledger serve` leaves: the balances, one account a line.
 
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{self, Path, PathBuf};
 
@@ -16,16 +17,23 @@ pub(crate) struct LogError {
     source: io::Error,
 }
 
-/// Where a log can be written, found out before anything is taken that should be in it.
+/// Where a log can be written, found out before anything is taken that should be in it: the file that a link points to, not
+/// the link.
 pub(crate) fn place(path: &Path) -> anyhow::Result<PathBuf> {
-    let place = path::absolute(path)?;
-    let refused = |why| UsageError::new(format!("cannot write {}: {why}", path.display()));
-    if place.is_dir() {
-        return Err(refused("it is a directory").into());
-    }
+    let refused = |why| Err(UsageError::new(format!("cannot write {}: {why}", path.display())).into());
+    let place = match fs::canonicalize(path) {
+        Ok(place) if place.is_dir() => return refused("it is a directory"),
+        Ok(place) if !place.is_file() => return refused("it is no file"),
+        Ok(place) => place,
+        Err(_) if path.is_symlink() => return refused("it is a link to nothing"),
+        Err(_) => path::absolute(path)?,
+    };
     match place.parent() {
-        Some(dir) if dir.is_dir() => Ok(place),
-        _ => Err(refused("there is no such directory").into()),
+        Some(dir) if dir.is_dir() => match tempfile::NamedTempFile::new_in(dir) {
+            Ok(_) => Ok(place),
+            Err(source) => Err(LogError { path: place, source }.into()),
+        },
+        _ => refused("there is no such directory"),
     }
 }
 

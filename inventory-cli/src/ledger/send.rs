@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::net::sockopt::set_socket_keepalive;
+use rustix::net::sockopt::{set_socket_keepalive, set_socket_linger};
 
 use crate::parse::UsageError;
 
@@ -39,6 +40,9 @@ pub(crate) fn send(host: &str, port: u16, path: &Path) -> anyhow::Result<()> {
     let server = format!("{host}:{port}");
     let connected = TcpStream::connect((host, port));
     let mut stream = connected.map_err(|source| SendError::Connect { server: server.clone(), source })?;
+    // Whatever ends this process before all is sent resets the connection: an orderly end would make what is on its way of
+    // a line a whole one.
+    set_socket_linger(&stream, Some(Duration::ZERO)).context("cannot set up the connection")?;
     // A server whose machine has vanished would else be waited for for ever.
     set_socket_keepalive(&stream, true).context("cannot set up the connection")?;
     let progress = progress(size);
@@ -78,6 +82,7 @@ fn send_all(file: &File, stream: &mut TcpStream, mut sent: impl FnMut(u64)) -> i
         }
         sent(bytes);
     }
+    set_socket_linger(&*stream, None)?;
     stream.shutdown(Shutdown::Write)?;
     Ok(stream.read(&mut [0])? == 0)
 }

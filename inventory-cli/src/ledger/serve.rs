@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use inventory_core::EngineConfig;
 use inventory_core::journal::Volatile;
-use inventory_net::ledger_lines::{Discard, LineCounts, LineServer};
+use inventory_net::ledger_lines::{Discard, LineCounts, LineServer, LinesError};
 use inventory_net::service::{CloseError, Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
 use inventory_store::Upkeep;
@@ -37,8 +37,19 @@ pub(crate) fn serve(port: u16, args: &LedgerServeArgs) -> anyhow::Result<()> {
                 () = sleep(args.drain_seconds) => {}
             }
         };
-        let counts = lines.run(drain, cut).await?;
-        log_counts(&counts);
+        let ended = lines.run(drain, cut).await;
+        if let Err(error @ LinesError::NotWritten { counts, .. }) = ended {
+            log_counts(&counts);
+            // What waits is refused, and what stays is durable. The first error tells more than those of closing.
+            if let Err(error) = service.close().await {
+                tracing::warn!("the server did not close in full: {error}");
+            }
+            if let Err(error) = service.with_state(|state| log::write(&log, state)) {
+                tracing::error!("{error}");
+            }
+            return Err(error.into());
+        }
+        log_counts(&ended?);
         match service.close().await {
             Err(CloseError::Snapshot(_)) if args.data.is_none() => {}
             Err(CloseError::Snapshot(error)) => {

@@ -23,7 +23,14 @@ use crate::args::ServeArgs;
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let shutdown = shutdown().context("cannot listen to signals")?;
-        let mut node = Node::open(&args.data, args.memory_max, args.allow_plain_tcp, args.upkeep()).await?;
+        let mut node = Node::open(
+            &args.data,
+            args.memory_max,
+            args.allow_plain_tcp,
+            args.upkeep(),
+            args.ledger_lines.is_some(),
+        )
+        .await?;
         let mut listening = String::new();
         // Writing to a string cannot fail.
         if let Some(address) = &args.ledger_lines {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use inventory_core::EngineConfig;
-use inventory_net::ledger_lines::LineServer;
+use inventory_net::ledger_lines::{CLIENTS_MAX, LineServer, LinesError};
 use inventory_net::password::PasswordOptions;
-use inventory_net::server::{Server, ServerOptions};
+use inventory_net::server::{Server, ServerOptions, files_for_connections};
 use inventory_net::service::{Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
 use inventory_store::{FileJournal, FileJournalOptions, Upkeep};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
@@ -31,12 +32,25 @@ const LINES_DRAIN: Duration = Duration::from_secs(10);
 
 /// The runtime of servers and clients alike: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    allow_all_files();
     Builder::new_current_thread()
         .enable_all()
         .event_interval(LOOK_INTERVAL)
         .global_queue_interval(LOOK_INTERVAL)
         .build()
         .context("cannot start the runtime")
+}
+
+/// Most clients that send lines to a shop: at most a quarter of the files.
+fn lines_clients_max() -> usize {
+    CLIENTS_MAX.min(files_for_connections() / 4).max(1)
+}
+
+/// As many open files as the system lets this process have: it is often asked for few. If that fails, the bounds on
+/// connections are lower.
+fn allow_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The address of the Unix socket in a data directory.
@@ -79,12 +93,15 @@ impl Node {
         memory_max: u64,
         allow_plain_tcp: bool,
         upkeep: Upkeep,
+        takes_lines: bool,
     ) -> anyhow::Result<Self> {
         let passwords = PasswordOptions::default();
         let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
         let service = open_service(data, engine, upkeep).await?;
         let bind = BindOptions { allow_plain_tcp };
-        let options = ServerOptions { connections_bytes_max, bind, passwords, ..ServerOptions::default() };
+        let files_elsewhere = if takes_lines { lines_clients_max() } else { 0 };
+        let usual = ServerOptions::default();
+        let options = ServerOptions { connections_bytes_max, files_elsewhere, bind, passwords, ..usual };
         let server = Server::new(service.clone(), options)?;
         Ok(Self { service, server, lines: None })
     }
@@ -102,6 +119,7 @@ impl Node {
     ) -> anyhow::Result<Address> {
         let bind = BindOptions { allow_plain_tcp };
         let lines = LineServer::bind(address, bind, self.service.clone()).await?;
+        let lines = lines.with_clients_max(lines_clients_max());
         let actual = lines.address().clone();
         self.lines = Some(lines);
         Ok(actual)
@@ -123,21 +141,28 @@ impl Node {
     /// Serves until `shutdown` is done, then answers what was received and saves a snapshot.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { server, lines, .. } = self;
+        let mut lines_ended = Ok(());
         let closing = match lines {
             None => server.run(shutdown).await,
             // Its clients end first: they need the service.
-            Some(lines) => server.run(run_lines(lines, shutdown)).await,
+            Some(lines) => server.run(async { lines_ended = run_lines(lines, shutdown).await }).await,
         };
-        closing.context("the server did not close in full")
+        closing.context("the server did not close in full")?;
+        Ok(lines_ended?)
     }
 }
 
 /// Takes lines until `shutdown` is done, and what is on its way then. If that must end before, the shop goes on without.
-async fn run_lines(lines: LineServer, shutdown: impl Future<Output = ()>) {
+async fn run_lines(lines: LineServer, shutdown: impl Future<Output = ()>) -> Result<(), LinesError> {
     let shutdown = shutdown.shared();
-    match lines.run(shutdown.clone(), async { sleep(LINES_DRAIN).await }).await {
-        Ok(counts) => log_counts(&counts),
-        Err(error) => tracing::error!("no more lines of credits and debits are taken: {error}"),
+    let ended = lines.run(shutdown.clone(), async { sleep(LINES_DRAIN).await }).await;
+    match &ended {
+        Ok(counts) | Err(LinesError::NotWritten { counts, .. }) => log_counts(counts),
+        Err(_) => {}
+    }
+    if let Err(error) = &ended {
+        tracing::error!("no more lines of credits and debits are taken: {error}");
     }
     shutdown.await;
+    ended.map(drop)
 }

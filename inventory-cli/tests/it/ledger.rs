@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -340,6 +341,21 @@ fn a_server_that_dies_while_a_file_is_sent_is_told_with_how_far_it_came() {
     ran.tells(&format!("of {} bytes were sent", lines.len()));
 }
 
+/// An orderly end would make the half line that was on its way a whole one: of $1000000.00, $100 might be left.
+#[test]
+fn a_sender_that_is_killed_resets_the_connection() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // More than what the system keeps of a connection: it is not done when it is killed.
+    let mut sender = place.send_command(port, "a.txt", "Marc credit 1\n".repeat(1 << 22)).spawn().unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.read_exact(&mut vec![0; 1 << 20]).unwrap();
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    assert_eq!(server.read_to_end(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
 #[test]
 fn without_arguments_the_usage_is_one_line() {
     let place = Place::new();
@@ -375,6 +391,48 @@ fn what_cannot_be_served_or_sent_is_told() {
     // Whatever answers is something else.
     let shop = Server::start(place.serve_command(&["--listen", "tcp://127.0.0.1:0"])).unwrap();
     run(&["send", &port(&shop).to_string(), "a.txt"]).exits(3).tells("ledger server");
+}
+
+#[test]
+fn a_log_goes_where_a_link_points_and_in_the_place_of_files_only() {
+    let place = Place::new();
+    let linked = place.path().join("log.txt");
+    let refuses = |log: &str, code, why| {
+        let refused = Server::start(place.ledger_command(&["--log", log])).err();
+        refused.unwrap().exits(code).tells("cannot write").tells(why);
+    };
+    std::os::unix::fs::symlink("real.txt", &linked).unwrap();
+    refuses("log.txt", 2, "it is a link to nothing");
+    let _socket = UnixListener::bind(place.path().join("socket")).unwrap();
+    refuses("socket", 2, "it is no file");
+    // A directory in which nobody can make files.
+    refuses("/proc/log.txt", 4, "/proc/log.txt");
+    fs::write(place.path().join("real.txt"), "before").unwrap();
+    let server = place.ledger(&[]);
+    write_lines(port(&server), "Marc credit 1");
+    interrupt(server).exits(0);
+    assert!(linked.is_symlink());
+    assert_eq!(fs::read_to_string(place.path().join("real.txt")).unwrap(), "Marc $1.00\n");
+}
+
+#[test]
+fn servers_of_lines_allow_themselves_as_many_open_files_as_they_may() {
+    let place = Place::new();
+    let shop = place.serve_command(&["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"]);
+    for command in [place.ledger_command(&[]), shop] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -Sn 100; exec \"$0\" \"$@\""]).arg(command.get_program());
+        clean(&mut limited, place.path());
+        let server = Server::start({
+            limited.args(command.get_args());
+            limited
+        })
+        .unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+        let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let files: Vec<_> = files.split_whitespace().collect();
+        assert_eq!(files[0], files[1]);
+    }
 }
 
 /// Needs `unshare` (util-linux), and root or user namespaces.

@@ -112,6 +112,12 @@ impl Gatherer {
         self.full.is_empty() && self.open.amounts.is_empty()
     }
 
+    /// Rows that have not been taken.
+    pub(super) fn rows(&self) -> usize {
+        let full: usize = self.full.iter().map(|columns| columns.amounts.len()).sum();
+        full.saturating_add(self.open.amounts.len())
+    }
+
     /// The number of the batch with the newest row; 0 if there was none.
     pub(super) fn newest(&self) -> u64 {
         if self.open.amounts.is_empty() { self.open_number.saturating_sub(1) } else { self.open_number }

@@ -16,7 +16,7 @@ pub use reader::LineReader;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use inventory_core::BulkEntriesError;
@@ -30,12 +30,14 @@ use crate::service::Service;
 use crate::transport::{Address, BindError, BindOptions, bind_tcp};
 use gather::Gatherer;
 
-/// Most clients at once; more wait to be accepted.
-const CLIENTS_MAX: usize = 1_024;
+/// Most clients at once, unless fewer are [allowed](LineServer::with_clients_max); more wait to be accepted.
+pub const CLIENTS_MAX: usize = 1_024;
 /// Most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
 /// How long to wait after an error of accepting.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The least time between two messages that clients wait to be accepted.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a line server ended before its time, or without all that it had read. What clients saw closed in good order is
 /// durable all the same; all other connections were reset.
@@ -52,6 +54,8 @@ pub enum LinesError {
     NotWritten {
         /// How many.
         rows: usize,
+        /// What became of the others.
+        counts: LineCounts,
     },
     /// The system has no randomness to give.
     #[error("the system gives no random bits: {0}")]
@@ -83,6 +87,7 @@ pub enum LinesError {
 pub struct LineServer {
     listener: TcpListener,
     address: Address,
+    clients_max: usize,
     shared: Arc<Shared>,
 }
 
@@ -121,16 +126,17 @@ impl LineServer {
         let reset_when_closed = set_socket_linger(&listener, Some(Duration::ZERO));
         reset_when_closed
             .map_err(|error| BindError::Io { address: address.clone(), source: error.into() })?;
-        let shared = Arc::new(Shared {
-            service,
-            gatherer: Mutex::new(Gatherer::new()),
-            turn: tokio::sync::Mutex::new(vec![0; READ_BYTES].into()),
-            work: Notify::new(),
-            room: Notify::new(),
-            durable: watch::Sender::new(0),
-            phase: watch::Sender::new(Phase::Reading),
-        });
-        Ok(Self { listener, address, shared })
+        let clients_max = CLIENTS_MAX.min(files_for_connections());
+        Ok(Self { listener, address, clients_max, shared: Arc::new(Shared::new(service)) })
+    }
+
+    /// Serves at most so many clients at once, at least one; others wait to be accepted. Without this it is
+    /// [`CLIENTS_MAX`], or what the limit on open files leaves: too many beside a listener that opens files for its
+    /// own clients.
+    #[must_use]
+    pub fn with_clients_max(mut self, clients_max: usize) -> Self {
+        self.clients_max = clients_max.max(1);
+        self
     }
 
     /// Where it really listens: with the port that the system chose for port 0.
@@ -147,8 +153,8 @@ impl LineServer {
         drain: impl Future<Output = ()>,
         cut: impl Future<Output = ()>,
     ) -> Result<LineCounts, LinesError> {
-        let Self { listener, shared, .. } = self;
-        let mut clients = Clients { shared: Arc::clone(&shared), tasks: JoinSet::new() };
+        let Self { listener, clients_max, shared, .. } = self;
+        let mut clients = Clients::new(Arc::clone(&shared), clients_max);
         let mut posting = pin!(post::run(Arc::clone(&shared)));
         tokio::select! {
             ended = &mut posting => return ended.map(|()| shared.counts()),
@@ -176,6 +182,18 @@ impl LineServer {
 }
 
 impl Shared {
+    fn new(service: Service) -> Self {
+        Self {
+            service,
+            gatherer: Mutex::new(Gatherer::new()),
+            turn: tokio::sync::Mutex::new(vec![0; READ_BYTES].into()),
+            work: Notify::new(),
+            room: Notify::new(),
+            durable: watch::Sender::new(0),
+            phase: watch::Sender::new(Phase::Reading),
+        }
+    }
+
     /// Waits until the batches have room for what one client sends at once.
     async fn has_room(&self) {
         while !lock(&self.gatherer).has_room() {
@@ -191,16 +209,26 @@ impl Shared {
 /// The connections that are open. They are reset if this is dropped.
 struct Clients {
     shared: Arc<Shared>,
+    /// Most at once.
+    places: usize,
     tasks: JoinSet<()>,
+    told: Option<Instant>,
 }
 
 impl Clients {
+    fn new(shared: Arc<Shared>, places: usize) -> Self {
+        Self { shared, places, tasks: JoinSet::new(), told: None }
+    }
+
+    fn has_place(&self) -> bool {
+        self.tasks.len() < self.places
+    }
+
     /// Accepts clients as they come, as many as there is room for.
     async fn accept(&mut self, listener: &TcpListener) {
-        let places = CLIENTS_MAX.min(files_for_connections());
         loop {
             tokio::select! {
-                accepted = listener.accept(), if self.tasks.len() < places => match accepted {
+                accepted = listener.accept(), if self.has_place() => match accepted {
                     Ok((stream, _)) => self.start(stream),
                     Err(error) => self.pause_after(&error).await,
                 },
@@ -214,8 +242,16 @@ impl Clients {
         // Directly from the system: the runtime may not have heard of all of them.
         match listener.into_std() {
             Ok(listener) => {
-                while let Err(error) = self.accept_waiting(&listener) {
-                    self.pause_after(&error).await;
+                // From now on, the system lets in nobody while anybody waits.
+                if let Err(error) = rustix::net::listen(&listener, 0) {
+                    tracing::warn!("clients can still connect: {error}");
+                }
+                loop {
+                    match self.accept_waiting(&listener) {
+                        Ok(true) => break,
+                        Ok(false) => drop(self.tasks.join_next().await),
+                        Err(error) => self.pause_after(&error).await,
+                    }
                 }
             }
             Err(error) => tracing::error!("connections that wait to be accepted are reset: {error}"),
@@ -223,17 +259,19 @@ impl Clients {
         self.end().await;
     }
 
-    fn accept_waiting(&mut self, listener: &std::net::TcpListener) -> io::Result<()> {
-        loop {
+    /// Accepts as many as there is room for. Gives whether nobody waits any more.
+    fn accept_waiting(&mut self, listener: &std::net::TcpListener) -> io::Result<bool> {
+        while self.has_place() {
             match listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(true)?;
                     self.start(TcpStream::from_std(stream)?);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(error),
             }
         }
+        Ok(false)
     }
 
     async fn end(&mut self) {
@@ -241,14 +279,29 @@ impl Clients {
     }
 
     fn start(&mut self, stream: TcpStream) {
-        let counts = &mut lock(&self.shared.gatherer).counts;
-        counts.clients = counts.clients.saturating_add(1);
+        let mut gatherer = lock(&self.shared.gatherer);
+        gatherer.counts.clients = gatherer.counts.clients.saturating_add(1);
+        drop(gatherer);
         self.tasks.spawn(client::run(Arc::clone(&self.shared), stream));
+        if !self.has_place() && self.may_tell() {
+            tracing::warn!("all {} places are taken: other clients wait to be accepted", self.places);
+        }
+    }
+
+    /// Whether it was long ago that clients were said to wait.
+    fn may_tell(&mut self) -> bool {
+        let may = self.told.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
+        if may {
+            self.told = Some(Instant::now());
+        }
+        may
     }
 
     /// Waits a little, or until a client ends: too many files may be open.
     async fn pause_after(&mut self, error: &io::Error) {
-        tracing::error!("cannot accept a connection: {error}");
+        if self.may_tell() {
+            tracing::error!("cannot accept a connection: {error}");
+        }
         tokio::time::sleep(ACCEPT_PAUSE).await;
         while self.tasks.try_join_next().is_some() {}
     }

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use inventory_core::{Actor, Answer, BulkEntries, Command, OrderKey, Reply, Unavailable};
 
 use super::line::Discard;
@@ -24,16 +24,7 @@ type Posted = (u64, BulkEntries, Reply);
 
 /// Posts what is gathered until there is nothing left and nothing more will come.
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), LinesError> {
-    Poster {
-        shared,
-        posted: FuturesOrdered::new(),
-        again: Vec::new(),
-        is_again: false,
-        newest: 0,
-        pause: PAUSE_MIN,
-    }
-    .run()
-    .await
+    Poster::new(shared).run().await
 }
 
 struct Poster {
@@ -49,20 +40,41 @@ struct Poster {
 }
 
 impl Poster {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            posted: FuturesOrdered::new(),
+            again: Vec::new(),
+            is_again: false,
+            newest: 0,
+            pause: PAUSE_MIN,
+        }
+    }
+
     async fn run(&mut self) -> Result<(), LinesError> {
         loop {
-            self.post_gathered()?;
-            tokio::select! {
-                Some(posted) = self.posted.next() => self.settle(posted)?,
-                () = self.shared.work.notified() => {}
-            }
+            self.settle_answered()?;
             if self.posted.is_empty() && !self.again.is_empty() {
                 self.post_again().await?;
             }
+            self.post_gathered()?;
             if self.is_done() {
                 return Ok(());
             }
+            tokio::select! {
+                biased;
+                Some(posted) = self.posted.next() => self.settle(posted)?,
+                () = self.shared.work.notified() => {}
+            }
         }
+    }
+
+    /// What was answered by now comes before anything newer is posted: if it was not written, that has to wait.
+    fn settle_answered(&mut self) -> Result<(), LinesError> {
+        while let Some(Some(posted)) = self.posted.next().now_or_never() {
+            self.settle(posted)?;
+        }
+        Ok(())
     }
 
     /// A batch that is still filling waits while others are under way.
@@ -79,12 +91,10 @@ impl Poster {
         Ok(())
     }
 
+    /// Makes the request at once, not when its reply is asked for: so batches are posted in the order of these calls.
     fn post(&mut self, number: u64, entries: BulkEntries) {
-        let service = self.shared.service.clone();
-        self.posted.push_back(Box::pin(async move {
-            let reply = service.call(Actor::System, Command::PostBulk(entries.clone())).await;
-            (number, entries, reply)
-        }));
+        let reply = self.shared.service.request(Actor::System, Command::PostBulk(entries.clone()).into());
+        self.posted.push_back(Box::pin(async move { (number, entries, reply.await) }));
     }
 
     fn settle(&mut self, (number, entries, reply): Posted) -> Result<(), LinesError> {
@@ -115,8 +125,10 @@ impl Poster {
     /// All that were under way are settled: those that were not written go again, in their order.
     async fn post_again(&mut self) -> Result<(), LinesError> {
         if *self.shared.phase.borrow() != Phase::Reading {
-            let rows = self.again.iter().map(|(_, entries)| entries.amounts().len()).sum();
-            return Err(LinesError::NotWritten { rows });
+            let gatherer = lock(&self.shared.gatherer);
+            let posted: usize = self.again.iter().map(|(_, entries)| entries.amounts().len()).sum();
+            let rows = posted.saturating_add(gatherer.rows());
+            return Err(LinesError::NotWritten { rows, counts: gatherer.counts });
         }
         tokio::time::sleep(self.pause).await;
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
@@ -131,5 +143,32 @@ impl Poster {
         self.posted.is_empty()
             && *self.shared.phase.borrow() == Phase::Ended
             && lock(&self.shared.gatherer).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::Time;
+    use inventory_core::journal::Volatile;
+
+    use super::*;
+    use crate::service::{Service, ServiceOptions};
+
+    #[tokio::test]
+    async fn lines_that_are_still_gathered_count_among_those_that_are_not_written() {
+        let service = Service::open(Arc::new(Volatile::new()), ServiceOptions::default()).await.unwrap();
+        let mut poster = Poster::new(Arc::new(Shared::new(service)));
+        let put = |lines| {
+            let mut gatherer = lock(&poster.shared.gatherer);
+            (0..lines).for_each(|_| gatherer.put(Ok((b"a", 1))));
+            gatherer.counts.accepted = 7;
+        };
+        put(2);
+        let (number, columns) = lock(&poster.shared.gatherer).take(true).unwrap();
+        put(10_000);
+        poster.again.push((number, columns.entries(OrderKey::from_parts(Time::ZERO, 1)).unwrap()));
+        poster.shared.phase.send_replace(Phase::Cut);
+        let Err(LinesError::NotWritten { rows, counts }) = poster.post_again().await else { panic!() };
+        assert_eq!((rows, counts.accepted), (10_002, 7));
     }
 }

@@ -66,6 +66,11 @@ impl LineReader {
             self.is_too_long = true;
             self.unfinished = Vec::new();
         } else {
+            // As a vector grows by itself, but never beyond the bound.
+            if length > self.unfinished.capacity() {
+                let capacity = self.unfinished.capacity().saturating_mul(2).clamp(length, LINE_BYTES_MAX);
+                self.unfinished.reserve_exact(capacity.saturating_sub(self.unfinished.len()));
+            }
             self.unfinished.extend_from_slice(bytes);
         }
     }
@@ -220,7 +225,7 @@ mod tests {
         let mut reader = LineReader::default();
         for _ in 0..100 {
             reader.push(&[b'x'; 10_000], |line| panic!("{line:?}"));
-            assert!(reader.unfinished.capacity() <= 2 * LINE_BYTES_MAX);
+            assert!(reader.unfinished.capacity() <= LINE_BYTES_MAX);
         }
         assert_eq!(reader.unfinished.capacity(), 0);
         let mut lines = Vec::new();

@@ -15,7 +15,7 @@ mod requests;
 
 pub use guessing::GuessingOptions;
 pub use options::ServerOptions;
-pub(crate) use options::files_for_connections;
+pub use options::files_for_connections;
 
 use std::future::Future;
 use std::sync::Arc;

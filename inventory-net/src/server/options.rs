@@ -16,6 +16,8 @@ pub struct ServerOptions {
     /// Most memory for what connections keep: themselves, their buffers, and replies on their way, in bytes. Fewer
     /// connections are allowed if not all fit. When it runs low, those whose peers keep them waiting are dropped.
     pub connections_bytes_max: usize,
+    /// Files that the process keeps open for other clients than the server's.
+    pub files_elsewhere: usize,
     /// What listeners are allowed.
     pub bind: BindOptions,
     /// How passwords are worked on.
@@ -33,6 +35,7 @@ impl Default for ServerOptions {
         Self {
             connections_max: 10_000,
             connections_bytes_max: 224 << 20,
+            files_elsewhere: 0,
             bind: BindOptions::default(),
             passwords: PasswordOptions::default(),
             guessing: GuessingOptions::default(),
@@ -48,7 +51,7 @@ const OTHER_FILES: u64 = 64;
 impl ServerOptions {
     /// The most connections that the settings and the limit on open files allow.
     pub(super) fn connections_allowed(&self) -> usize {
-        let allowed = files_for_connections();
+        let allowed = files_for_connections().saturating_sub(self.files_elsewhere).max(1);
         if allowed < self.connections_max {
             tracing::warn!(
                 "the limit on open files leaves room for {allowed} connections instead of {}: raise it (ulimit -n)",
@@ -67,8 +70,25 @@ impl ServerOptions {
 }
 
 /// The most connections that the limit on open files leaves room for; at least one.
-pub(crate) fn files_for_connections() -> usize {
+pub fn files_for_connections() -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let allowed = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
     usize::try_from(allowed).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_clients_are_not_there_for_connections() {
+        let all = ServerOptions {
+            connections_max: usize::MAX,
+            connections_bytes_max: usize::MAX,
+            ..Default::default()
+        };
+        let without = all.connections_allowed();
+        let fewer = ServerOptions { files_elsewhere: 100, ..all };
+        assert_eq!(fewer.connections_allowed(), without - 100);
+    }
 }

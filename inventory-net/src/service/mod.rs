@@ -169,10 +169,15 @@ impl Service {
 
     /// Makes a request and waits for its reply.
     pub async fn call(&self, actor: Actor, action: impl Into<Action>) -> Reply {
+        self.request(actor, action.into()).await
+    }
+
+    /// Makes a request now, and gives what waits for its reply.
+    pub(crate) fn request(&self, actor: Actor, action: Action) -> impl Future<Output = Reply> + use<> {
         let (caller, reply) = oneshot::channel();
-        self.submit(self.now(), actor, action.into(), ReplyTo::Caller(caller));
+        self.submit(self.now(), actor, action, ReplyTo::Caller(caller));
         // The committer answers every ticket before it ends; only a runtime that was shut down drops one.
-        reply.await.unwrap_or(Reply::Unavailable(Unavailable::Poisoned))
+        async { reply.await.unwrap_or(Reply::Unavailable(Unavailable::Poisoned)) }
     }
 
     /// The time, as the service's clock tells it.

@@ -90,8 +90,8 @@ impl Journal for Scripted {
     async fn append(&self, group: Group) -> Append {
         let scripted = self.script.lock().unwrap().pop_front();
         match scripted {
+            None | Some(Append::Done) => self.inner.append(group).await,
             Some(answer) => answer,
-            None => self.inner.append(group).await,
         }
     }
 
