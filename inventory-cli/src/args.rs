@@ -117,6 +117,7 @@ pub enum LedgerCommand {
     ///
     /// A line is NAME credit|debit AMOUNT, such as: Marc credit $2. SIGINT or SIGTERM: it accepts no more clients, reads those
     /// that are connected to their end, and writes the balances, sorted by name. A second signal ends the reading at once.
+    /// SIGUSR1: it logs how many lines were accepted, and discarded for each reason, so far.
     #[command(override_usage = "inventory ledger serve PORT [OPTIONS]")]
     Serve(LedgerServeArgs),
     /// Send the lines of a file to such a server, and wait until it has kept them.
@@ -138,6 +139,9 @@ pub struct LedgerServeArgs {
     /// How long to wait at the end for clients that are connected, in seconds.
     #[arg(long, value_name = "S", default_value = "30", value_parser = parse::seconds)]
     pub drain_seconds: Duration,
+    /// How often to log the numbers of clients and lines if they have changed, in seconds.
+    #[arg(long, value_name = "S", default_value = "60", value_parser = parse::seconds)]
+    pub stats_seconds: Duration,
 }
 
 /// Settings of `ledger send`.
@@ -163,6 +167,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "URL")]
     pub listen: Vec<Address>,
     /// Take credits and debits as lines of text on this address too, from whoever can reach it: tcp://127.0.0.1:7412.
+    ///
+    /// What becomes of the lines is logged once a minute if it has changed, and at SIGUSR1.
     #[arg(long, value_name = "URL")]
     pub ledger_lines: Option<Address>,
     /// Fill an empty data directory with demo items and the users alice, bob and admin.

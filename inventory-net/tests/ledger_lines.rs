@@ -131,7 +131,33 @@ async fn a_journal_that_refuses_to_the_end_is_told_and_nothing_looks_kept() {
         }
     };
     let ended = server.run(ready(()), refused).await;
-    assert!(matches!(ended, Err(LinesError::NotWritten { rows: 2, .. })), "{ended:?}");
+    assert!(matches!(ended, Err(LinesError::NotWritten(LineCounts { waiting: 2, .. }))), "{ended:?}");
     assert_eq!(client.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     assert!(service.with_state(|state| state.accounts().is_empty()));
+}
+
+#[tokio::test]
+async fn what_becomes_of_lines_can_be_read_meanwhile() {
+    let service = open(Arc::new(Scripted::default())).await;
+    let (server, port) = bind(&service).await;
+    let meter = server.meter();
+    let (read, when_read) = oneshot::channel();
+    let drain = async { when_read.await.unwrap() };
+    let (ended, ()) = tokio::join!(server.run(drain, pending()), async {
+        let mut open = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        open.write_all(b"Marc credit 1\nMarc\nMarc").await.unwrap();
+        send(port, "Marc credit 1\n".into()).await.unwrap();
+        let counts = loop {
+            let counts = meter.read();
+            // The one that has ended may leave its place a little later than it is told so.
+            if (counts.accepted, counts.connected) == (2, 1) {
+                break counts;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((counts.clients, counts.waiting, counts.discarded(Discard::Fields)), (2, 0, 1));
+        read.send(()).unwrap();
+    });
+    assert_eq!(ended.unwrap(), meter.read());
+    assert_eq!((meter.read().connected, meter.read().discarded(Discard::Fields)), (0, 2));
 }

@@ -1,12 +1,13 @@
-//! `inventory ledger`: lines of credits and debits, taken (`serve`, and `log` for what it leaves) and sent (`send`).
+//! `inventory ledger`: lines of credits and debits, taken (`serve`, `counts` of them, and `log` for what it leaves) and sent (`send`).
 
+mod counts;
 mod log;
 mod send;
 mod serve;
 
+pub(crate) use counts::{STATS_EVERY, Stats, log_counts};
 pub(crate) use log::LogError;
 pub(crate) use send::SendError;
-pub(crate) use serve::log_counts;
 
 use crate::args::{LedgerSendArgs, LedgerServeArgs};
 use crate::exit::Exit;

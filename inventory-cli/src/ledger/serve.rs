@@ -1,18 +1,18 @@
 //! `inventory ledger serve`: a server for lines and nothing else, until a signal; then the log.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use inventory_core::EngineConfig;
 use inventory_core::journal::Volatile;
-use inventory_net::ledger_lines::{Discard, LineCounts, LineServer, LinesError};
+use inventory_net::ledger_lines::{LineServer, LinesError};
 use inventory_net::service::{CloseError, Service, ServiceOptions};
 use inventory_net::transport::{Address, BindOptions};
 use inventory_store::Upkeep;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::counts::{Stats, log_counts};
 use super::log;
 use crate::args::LedgerServeArgs;
 use crate::serve::{Signals, open_service, runtime, say};
@@ -25,6 +25,7 @@ pub(crate) fn serve(port: u16, args: &LedgerServeArgs) -> anyhow::Result<()> {
         let service = open(args).await?;
         let address: Address = format!("tcp://127.0.0.1:{port}").parse()?;
         let lines = LineServer::bind(&address, BindOptions::default(), service.clone()).await?;
+        let stats = Stats::listen(lines.meter(), args.stats_seconds).context("cannot listen to signals")?;
         say(&format!("listening on {}\n", lines.address()))?;
         let drain = async {
             signals.lock().await.next().await;
@@ -37,8 +38,8 @@ pub(crate) fn serve(port: u16, args: &LedgerServeArgs) -> anyhow::Result<()> {
                 () = sleep(args.drain_seconds) => {}
             }
         };
-        let ended = lines.run(drain, cut).await;
-        if let Err(error @ LinesError::NotWritten { counts, .. }) = ended {
+        let ended = stats.during(lines.run(drain, cut)).await;
+        if let Err(error @ LinesError::NotWritten(counts)) = ended {
             log_counts(&counts);
             // What waits is refused, and what stays is durable. The first error tells more than those of closing.
             if let Err(error) = service.close().await {
@@ -66,18 +67,4 @@ async fn open(args: &LedgerServeArgs) -> anyhow::Result<Service> {
         Some(data) => open_service(data, EngineConfig::default(), Upkeep::default()).await,
         None => Ok(Service::open(Arc::new(Volatile::new()), ServiceOptions::default()).await?),
     }
-}
-
-/// Says in the process's log what became of all lines.
-pub(crate) fn log_counts(counts: &LineCounts) {
-    let mut reasons = String::new();
-    for why in Discard::ALL {
-        let lines = counts.discarded(why);
-        if lines > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(reasons, ", {lines} {}", why.name());
-        }
-    }
-    let (clients, accepted, discarded) = (counts.clients, counts.accepted, counts.discarded_in_all());
-    tracing::info!("{clients} clients, {accepted} lines accepted, {discarded} discarded{reasons}");
 }

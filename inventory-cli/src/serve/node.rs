@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::first_start;
 use super::memory::Memory;
-use crate::ledger::log_counts;
+use crate::ledger::{STATS_EVERY, Stats, log_counts};
 use crate::past::expect_no_backup;
 
 /// Polls of tasks after which the runtime looks at sockets and at what the journal's thread has done. A purchase waits for
@@ -82,7 +82,7 @@ pub(crate) async fn open_service(
 pub(crate) struct Node {
     service: Service,
     server: Server,
-    lines: Option<LineServer>,
+    lines: Option<(LineServer, Stats)>,
 }
 
 impl Node {
@@ -121,7 +121,8 @@ impl Node {
         let lines = LineServer::bind(address, bind, self.service.clone()).await?;
         let lines = lines.with_clients_max(lines_clients_max());
         let actual = lines.address().clone();
-        self.lines = Some(lines);
+        let stats = Stats::listen(lines.meter(), STATS_EVERY).context("cannot listen to signals")?;
+        self.lines = Some((lines, stats));
         Ok(actual)
     }
 
@@ -145,7 +146,9 @@ impl Node {
         let closing = match lines {
             None => server.run(shutdown).await,
             // Its clients end first: they need the service.
-            Some(lines) => server.run(async { lines_ended = run_lines(lines, shutdown).await }).await,
+            Some((lines, stats)) => {
+                server.run(async { lines_ended = run_lines(lines, stats, shutdown).await }).await
+            }
         };
         closing.context("the server did not close in full")?;
         Ok(lines_ended?)
@@ -153,11 +156,15 @@ impl Node {
 }
 
 /// Takes lines until `shutdown` is done, and what is on its way then. If that must end before, the shop goes on without.
-async fn run_lines(lines: LineServer, shutdown: impl Future<Output = ()>) -> Result<(), LinesError> {
+async fn run_lines(
+    lines: LineServer,
+    stats: Stats,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), LinesError> {
     let shutdown = shutdown.shared();
-    let ended = lines.run(shutdown.clone(), async { sleep(LINES_DRAIN).await }).await;
+    let ended = stats.during(lines.run(shutdown.clone(), sleep(LINES_DRAIN))).await;
     match &ended {
-        Ok(counts) | Err(LinesError::NotWritten { counts, .. }) => log_counts(counts),
+        Ok(counts) | Err(LinesError::NotWritten(counts)) => log_counts(counts),
         Err(_) => {}
     }
     if let Err(error) = &ended {

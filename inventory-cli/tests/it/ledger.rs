@@ -46,6 +46,12 @@ fn port(server: &Server) -> u16 {
     server.listening[0].rsplit(':').next().unwrap().parse().unwrap()
 }
 
+/// Where a shop's server takes lines.
+fn lines_port(server: &Server) -> Option<u16> {
+    let told = server.before.iter().find_map(|line| line.strip_prefix("taking lines on tcp://127.0.0.1:"));
+    Some(told?.parse().unwrap())
+}
+
 fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).unwrap()
 }
@@ -435,6 +441,35 @@ fn servers_of_lines_allow_themselves_as_many_open_files_as_they_may() {
     }
 }
 
+#[test]
+fn what_becomes_of_lines_is_told_when_asked_and_from_time_to_time() {
+    let place = Place::new();
+    let shop = place.serve_command(&["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"]);
+    for (command, asks) in [
+        (place.ledger_command(&[]), true),
+        (shop, true),
+        (place.ledger_command(&["--stats-seconds", "0.001"]), false),
+    ] {
+        let server = Server::start(command).unwrap();
+        let port = lines_port(&server).unwrap_or_else(|| port(&server));
+        let mut open = connect(port);
+        open.write_all(b"Marc credit 1\nMarc credit\n\xff\nMarc").unwrap();
+        // Behind it: what the open one sent has been read when this one is kept.
+        write_lines(port, "Zoe credit 1");
+        if asks {
+            server.signal(Signal::USR1);
+        }
+        server.wait_until_it_tells(
+            "2 clients, 2 lines accepted, 2 discarded, 1 not UTF-8, 1 not three fields; 1 clients connected, 0 lines wait",
+        );
+        kept(open).unwrap();
+        server
+            .stop()
+            .exits(0)
+            .tells("2 clients, 2 lines accepted, 3 discarded, 1 not UTF-8, 2 not three fields\n");
+    }
+}
+
 /// Needs `unshare` (util-linux), and root or user namespaces.
 #[test]
 fn a_full_disk_keeps_the_log_from_before() {
@@ -474,8 +509,7 @@ fn a_shops_server_takes_lines_too() {
     let place = Place::new();
     let args = ["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"];
     let server = Server::start(place.serve_command(&args)).unwrap();
-    let told = server.before.iter().find_map(|line| line.strip_prefix("taking lines on tcp://127.0.0.1:"));
-    let lines_port: u16 = told.unwrap().parse().unwrap();
+    let lines_port = lines_port(&server).unwrap();
     place.send(lines_port, "a.txt", "Marc credit $2\nMarc debit $1\n").exits(0);
     // One that is not done when the signal comes is read to its end.
     let mut client = connect(lines_port);

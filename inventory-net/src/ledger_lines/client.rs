@@ -4,18 +4,18 @@
 //! a client that sees an orderly close knows that all it sent was kept, and what was not kept never looks like it.
 
 use std::io;
-use std::sync::Arc;
 
 use rustix::net::sockopt::set_socket_linger;
 use tokio::net::TcpStream;
 
 use super::reader::LineReader;
-use super::{Phase, Shared, lock};
+use super::{Connected, Phase, Shared, lock};
 
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream) {
+pub(super) async fn run(place: Connected, stream: TcpStream) {
+    let shared = &place.0;
     let mut phase = shared.phase.subscribe();
     let read = tokio::select! {
-        read = read_to_end(&shared, &stream) => read,
+        read = read_to_end(shared, &stream) => read,
         // The sender lives in `shared`: it cannot be gone.
         _ = phase.wait_for(|phase| *phase != Phase::Reading) => return,
     };

@@ -45,8 +45,12 @@ pub struct LineCounts {
     /// Lines whose entries were posted.
     pub accepted: u64,
     discarded: [u64; Discard::ALL.len()],
+    /// Lines that were read, and neither accepted nor discarded yet.
+    pub waiting: u64,
     /// Clients that have connected.
     pub clients: u64,
+    /// Clients that are connected.
+    pub connected: u64,
 }
 
 impl LineCounts {
@@ -61,7 +65,7 @@ impl LineCounts {
         self.discarded.iter().sum()
     }
 
-    pub(super) fn count_discarded(&mut self, why: Discard, lines: u64) {
+    fn count_discarded(&mut self, why: Discard, lines: u64) {
         let place = Discard::ALL.iter().position(|reason| *reason == why);
         if let Some(count) = place.and_then(|place| self.discarded.get_mut(place)) {
             *count = count.saturating_add(lines);
@@ -75,7 +79,7 @@ pub(super) struct Gatherer {
     open: Columns,
     open_number: u64,
     full: VecDeque<Columns>,
-    pub(super) counts: LineCounts,
+    counts: LineCounts,
 }
 
 impl Gatherer {
@@ -98,7 +102,35 @@ impl Gatherer {
         }
     }
 
+    /// Counts a batch whose rows were decided.
+    pub(super) fn count_decided(&mut self, rows: u32, accepted: u32) {
+        let (rows, accepted) = (u64::from(rows), u64::from(accepted));
+        self.counts.waiting = self.counts.waiting.saturating_sub(rows);
+        self.counts.accepted = self.counts.accepted.saturating_add(accepted);
+        self.counts.count_discarded(Discard::Refused, rows.saturating_sub(accepted));
+    }
+
+    pub(super) fn count_connected(&mut self) {
+        self.counts.clients = self.counts.clients.saturating_add(1);
+        self.counts.connected = self.counts.connected.saturating_add(1);
+    }
+
+    pub(super) fn count_disconnected(&mut self) {
+        self.counts.connected = self.counts.connected.saturating_sub(1);
+    }
+
+    pub(super) fn counts(&self) -> LineCounts {
+        LineCounts { waiting: self.waiting(), ..self.counts }
+    }
+
+    /// Those of the batch that is filling are not counted one by one.
+    fn waiting(&self) -> u64 {
+        let open = u64::try_from(self.open.amounts.len()).unwrap_or(u64::MAX);
+        self.counts.waiting.saturating_add(open)
+    }
+
     fn close_open(&mut self) {
+        self.counts.waiting = self.waiting();
         self.full.push_back(mem::replace(&mut self.open, Columns::new()));
         self.open_number = self.open_number.saturating_add(1);
     }
@@ -110,12 +142,6 @@ impl Gatherer {
 
     pub(super) fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.amounts.is_empty()
-    }
-
-    /// Rows that have not been taken.
-    pub(super) fn rows(&self) -> usize {
-        let full: usize = self.full.iter().map(|columns| columns.amounts.len()).sum();
-        full.saturating_add(self.open.amounts.len())
     }
 
     /// The number of the batch with the newest row; 0 if there was none.
@@ -193,12 +219,28 @@ mod tests {
     }
 
     #[test]
+    fn lines_wait_until_they_are_decided() {
+        let mut gatherer = Gatherer::new();
+        (0..10_000).for_each(|_| gatherer.put(Ok((b"a", 1))));
+        gatherer.put(Err(Discard::Fields));
+        assert_eq!(gatherer.counts().waiting, 10_000);
+        let (_, first) = gatherer.take(true).unwrap();
+        assert_eq!(gatherer.counts().waiting, 10_000);
+        gatherer.count_decided(first.amounts.len().try_into().unwrap(), 8_000);
+        let counts = gatherer.counts();
+        assert_eq!(
+            (counts.waiting, counts.accepted, counts.discarded(Discard::Refused)),
+            (1_808, 8_000, 192)
+        );
+    }
+
+    #[test]
     fn each_reason_is_counted_apart() {
         let mut gatherer = Gatherer::new();
         for (lines, why) in (1..).zip(Discard::ALL) {
             (0..lines).for_each(|_| gatherer.put(Err(why)));
         }
-        let counts = gatherer.counts;
+        let counts = gatherer.counts();
         assert!((1..=7).eq(Discard::ALL.map(|why| counts.discarded(why))));
         assert_eq!(counts.discarded_in_all(), 28);
         assert!(gatherer.is_empty());

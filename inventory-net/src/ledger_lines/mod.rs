@@ -50,13 +50,8 @@ pub enum LinesError {
     )]
     Poisoned,
     /// The journal refused the last lines until the end.
-    #[error("the journal cannot be written: the last {rows} lines are not in it")]
-    NotWritten {
-        /// How many.
-        rows: usize,
-        /// What became of the others.
-        counts: LineCounts,
-    },
+    #[error("the journal cannot be written: the last {} lines are not in it", .0.waiting)]
+    NotWritten(LineCounts),
     /// The system has no randomness to give.
     #[error("the system gives no random bits: {0}")]
     Random(#[from] getrandom::Error),
@@ -89,6 +84,17 @@ pub struct LineServer {
     address: Address,
     clients_max: usize,
     shared: Arc<Shared>,
+}
+
+/// Gives the [`LineCounts`] of a [`LineServer`] at any time.
+#[derive(Clone)]
+pub struct LineMeter(Arc<Shared>);
+
+impl LineMeter {
+    /// What became of lines by now.
+    pub fn read(&self) -> LineCounts {
+        self.0.counts()
+    }
 }
 
 /// What all connections share.
@@ -142,6 +148,11 @@ impl LineServer {
     /// Where it really listens: with the port that the system chose for port 0.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What becomes of lines, to be asked while the server [runs](Self::run).
+    pub fn meter(&self) -> LineMeter {
+        LineMeter(Arc::clone(&self.shared))
     }
 
     /// Serves until `drain` is done. Then accepts those who have connected by then, closes the listener, and reads every
@@ -202,7 +213,23 @@ impl Shared {
     }
 
     fn counts(&self) -> LineCounts {
-        lock(&self.gatherer).counts
+        lock(&self.gatherer).counts()
+    }
+}
+
+/// A place that a client takes while it is connected.
+struct Connected(Arc<Shared>);
+
+impl Connected {
+    fn new(shared: &Arc<Shared>) -> Self {
+        lock(&shared.gatherer).count_connected();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        lock(&self.0.gatherer).count_disconnected();
     }
 }
 
@@ -279,10 +306,7 @@ impl Clients {
     }
 
     fn start(&mut self, stream: TcpStream) {
-        let mut gatherer = lock(&self.shared.gatherer);
-        gatherer.counts.clients = gatherer.counts.clients.saturating_add(1);
-        drop(gatherer);
-        self.tasks.spawn(client::run(Arc::clone(&self.shared), stream));
+        self.tasks.spawn(client::run(Connected::new(&self.shared), stream));
         if !self.has_place() && self.may_tell() {
             tracing::warn!("all {} places are taken: other clients wait to be accepted", self.places);
         }
@@ -304,6 +328,12 @@ impl Clients {
         }
         tokio::time::sleep(ACCEPT_PAUSE).await;
         while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+impl fmt::Debug for LineMeter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LineMeter").field(&self.read()).finish()
     }
 }
 

@@ -10,7 +10,6 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use inventory_core::{Actor, Answer, BulkEntries, Command, OrderKey, Reply, Unavailable};
 
-use super::line::Discard;
 use super::{LinesError, Phase, Shared, lock};
 
 /// Batches that may be under way at once.
@@ -101,11 +100,7 @@ impl Poster {
         match reply {
             Reply::Answered(Answer::BulkPostingReceipt(receipt)) => {
                 let outcome = receipt.outcome;
-                let mut gatherer = lock(&self.shared.gatherer);
-                let accepted = u64::from(outcome.accepted_rows);
-                gatherer.counts.accepted = gatherer.counts.accepted.saturating_add(accepted);
-                let refused = u64::from(outcome.rows).saturating_sub(accepted);
-                gatherer.counts.count_discarded(Discard::Refused, refused);
+                lock(&self.shared.gatherer).count_decided(outcome.rows, outcome.accepted_rows);
                 self.newest = self.newest.max(number);
             }
             Reply::Unavailable(Unavailable::NotWritten | Unavailable::Overloaded) => {
@@ -125,10 +120,7 @@ impl Poster {
     /// All that were under way are settled: those that were not written go again, in their order.
     async fn post_again(&mut self) -> Result<(), LinesError> {
         if *self.shared.phase.borrow() != Phase::Reading {
-            let gatherer = lock(&self.shared.gatherer);
-            let posted: usize = self.again.iter().map(|(_, entries)| entries.amounts().len()).sum();
-            let rows = posted.saturating_add(gatherer.rows());
-            return Err(LinesError::NotWritten { rows, counts: gatherer.counts });
+            return Err(LinesError::NotWritten(self.shared.counts()));
         }
         tokio::time::sleep(self.pause).await;
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
@@ -161,14 +153,16 @@ mod tests {
         let put = |lines| {
             let mut gatherer = lock(&poster.shared.gatherer);
             (0..lines).for_each(|_| gatherer.put(Ok((b"a", 1))));
-            gatherer.counts.accepted = 7;
         };
+        put(7);
+        assert!(lock(&poster.shared.gatherer).take(true).is_some());
+        lock(&poster.shared.gatherer).count_decided(7, 7);
         put(2);
         let (number, columns) = lock(&poster.shared.gatherer).take(true).unwrap();
         put(10_000);
         poster.again.push((number, columns.entries(OrderKey::from_parts(Time::ZERO, 1)).unwrap()));
         poster.shared.phase.send_replace(Phase::Cut);
-        let Err(LinesError::NotWritten { rows, counts }) = poster.post_again().await else { panic!() };
-        assert_eq!((rows, counts.accepted), (10_002, 7));
+        let Err(LinesError::NotWritten(counts)) = poster.post_again().await else { panic!() };
+        assert_eq!((counts.waiting, counts.accepted), (10_002, 7));
     }
 }
