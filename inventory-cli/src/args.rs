@@ -179,8 +179,8 @@ pub struct ServeArgs {
     pub allow_plain_tcp: bool,
     /// Most memory that the server takes, whatever clients do: 512MiB, 2GiB. Items, users, orders and accounts come on top.
     ///
-    /// It holds the process itself, connections and what they keep, requests and replies that wait, and passwords being
-    /// hashed. When it runs low, connections that are kept waiting by their peers are dropped, and requests are answered
+    /// It holds the process itself, connections and what they keep, lines on their way, requests and replies that wait, and
+    /// passwords being hashed. When it runs low, connections that are kept waiting by their peers are dropped, and requests are answered
     /// overloaded: those were not carried out and may be sent again.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse::memory)]
     pub memory_max: u64,

@@ -13,16 +13,18 @@ use std::fmt::Write as _;
 use std::future::{pending, ready};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Scripted, open};
 use inventory_core::journal::{Append, Journal as _};
 use inventory_core::{Event, Version};
-use inventory_net::ledger_lines::{Discard, LineCounts, LineServer, LinesError};
+use inventory_net::ledger_lines::{CLIENT_BYTES, Discard, LineCounts, LineMeter, LineServer, LinesError};
 use inventory_net::service::Service;
 use inventory_net::transport::BindOptions;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 async fn bind(service: &Service) -> (LineServer, u16) {
     let address = "tcp://127.0.0.1:0".parse().unwrap();
@@ -160,4 +162,106 @@ async fn what_becomes_of_lines_can_be_read_meanwhile() {
     });
     assert_eq!(ended.unwrap(), meter.read());
     assert_eq!((meter.read().connected, meter.read().discarded(Discard::Fields)), (0, 2));
+}
+
+/// Waits until the server has taken so many lines.
+async fn accepted(meter: &LineMeter, lines: u64) {
+    while meter.read().accepted < lines {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Time passes by itself while everybody waits.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_silent_for_long_gives_its_place_to_one_who_waits() {
+    let service = open(Arc::new(Scripted::default())).await;
+    let (server, port) = bind(&service).await;
+    let (server, connect) = (server.with_clients_max(2), || TcpStream::connect(("127.0.0.1", port)));
+    let meter = server.meter();
+    let (sent, when_sent) = oneshot::channel();
+    let drain = async { when_sent.await.unwrap() };
+    let (ended, ()) = tokio::join!(server.run(drain, pending()), async {
+        let (mut silent, mut active) = (connect().await.unwrap(), connect().await.unwrap());
+        silent.write_all(b"Marc credit 1\nMarc credit").await.unwrap();
+        active.write_all(b"Zoe credit 1\nZoe cre").await.unwrap();
+        accepted(&meter, 2).await;
+        // Nobody waits: nobody has to go.
+        sleep(Duration::from_secs(3_600)).await;
+        assert_eq!((meter.read().connected, meter.read().sent_away), (2, 0));
+
+        active.write_all(b"dit 1\nZoe debit").await.unwrap();
+        accepted(&meter, 3).await;
+        assert_eq!(send(port, "Eve credit 1".into()).await.unwrap(), 0);
+        assert_eq!(meter.read().sent_away, 1);
+        assert_eq!(silent.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        active.write_all(b" 5").await.unwrap();
+        active.shutdown().await.unwrap();
+        assert_eq!(active.read(&mut [0]).await.unwrap(), 0);
+        sent.send(()).unwrap();
+    });
+    let counts = ended.unwrap();
+    assert_eq!((counts.clients, counts.accepted, counts.discarded_in_all()), (3, 5, 0));
+    assert_eq!(["Marc", "Zoe", "Eve"].map(|name| balance(&service, name)), [100, -300, 100]);
+}
+
+/// What it sent waits to be read: it is not the one who is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_for_the_journal_is_not_silent() {
+    let journal = Arc::new(Scripted::default());
+    let service = open(journal.clone()).await;
+    // Each time, twice as long is waited, up to a second.
+    journal.answer(std::iter::repeat_n(Append::Failed("no space left".into()), 60));
+    let (server, port) = bind(&service).await;
+    let server = server.with_clients_max(1);
+    let (sent, when_sent) = oneshot::channel();
+    let drain = async { when_sent.await.unwrap() };
+    // More than what is read ahead.
+    let name = "m".repeat(30_000);
+    let lines = format!("{name} credit 1\n").repeat(400);
+    let (ended, ()) = tokio::join!(server.run(drain, pending()), async {
+        let (first, second) = tokio::join!(send(port, lines), send(port, "Zoe credit 1".into()));
+        assert_eq!((first.unwrap(), second.unwrap()), (0, 0));
+        sent.send(()).unwrap();
+    });
+    let counts = ended.unwrap();
+    assert_eq!((counts.accepted, counts.sent_away), (401, 0));
+    assert_eq!((balance(&service, &name), balance(&service, "Zoe")), (40_000, 100));
+}
+
+#[tokio::test]
+async fn long_lines_without_an_end_cost_their_senders_the_connection_and_nobody_else() {
+    const CLIENTS: usize = 100;
+    let service = open(Arc::new(Scripted::default())).await;
+    let (server, port) = bind(&service).await;
+    // For long lines a quarter of it is there: those of a few clients.
+    let server = server.with_memory_max(CLIENTS * 2 * CLIENT_BYTES * 4 / 3);
+    let meter = server.meter();
+    let (sent, when_sent) = oneshot::channel();
+    let drain = async { when_sent.await.unwrap() };
+    let (ended, reset) = tokio::join!(server.run(drain, pending()), async {
+        let mut long = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            client.write_all(b"Marc credit 1\n").await.unwrap();
+            client.write_all(&[b'x'; 60_000]).await.unwrap();
+            long.push(client);
+        }
+        accepted(&meter, 100).await;
+        assert_eq!(send(port, "Zoe credit 1".into()).await.unwrap(), 0);
+        let mut reset = 0;
+        for mut client in long {
+            // Not those whose lines have room.
+            let ended = async {
+                client.write_all(b" credit 1\n").await?;
+                client.shutdown().await?;
+                client.read(&mut [0]).await
+            };
+            reset += u64::from(ended.await.is_err());
+        }
+        sent.send(()).unwrap();
+        reset
+    });
+    let counts = ended.unwrap();
+    assert_eq!((counts.sent_away, counts.accepted), (reset, 201 - reset));
+    assert!((50..100).contains(&reset), "{reset}");
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 /// How often a server says it, unless told otherwise.
-pub(crate) const STATS_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const STATS_EVERY: Duration = Duration::from_mins(1);
 
 /// Says what becomes of lines at each SIGUSR1, and from time to time if it has changed.
 #[derive(Debug)]
@@ -65,6 +65,9 @@ fn sums(counts: &LineCounts) -> String {
             // Writing to a string cannot fail.
             let _ = write!(sums, ", {lines} {}", why.name());
         }
+    }
+    if counts.sent_away > 0 {
+        let _ = write!(sums, "; {} clients sent away", counts.sent_away);
     }
     sums
 }

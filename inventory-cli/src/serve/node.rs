@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use inventory_core::EngineConfig;
-use inventory_net::ledger_lines::{CLIENTS_MAX, LineServer, LinesError};
+use inventory_net::ledger_lines::{LineServer, LinesError};
 use inventory_net::password::PasswordOptions;
 use inventory_net::server::{Server, ServerOptions, files_for_connections};
 use inventory_net::service::{Service, ServiceOptions};
@@ -43,7 +43,7 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 
 /// Most clients that send lines to a shop: at most a quarter of the files.
 fn lines_clients_max() -> usize {
-    CLIENTS_MAX.min(files_for_connections() / 4).max(1)
+    (files_for_connections() / 4).max(1)
 }
 
 /// As many open files as the system lets this process have: it is often asked for few. If that fails, the bounds on
@@ -82,6 +82,7 @@ pub(crate) async fn open_service(
 pub(crate) struct Node {
     service: Service,
     server: Server,
+    lines_bytes_max: usize,
     lines: Option<(LineServer, Stats)>,
 }
 
@@ -96,14 +97,15 @@ impl Node {
         takes_lines: bool,
     ) -> anyhow::Result<Self> {
         let passwords = PasswordOptions::default();
-        let Memory { connections_bytes_max, engine } = Memory::of(memory_max, &passwords);
+        let Memory { connections_bytes_max, lines_bytes_max, engine } =
+            Memory::of(memory_max, &passwords, takes_lines);
         let service = open_service(data, engine, upkeep).await?;
         let bind = BindOptions { allow_plain_tcp };
         let files_elsewhere = if takes_lines { lines_clients_max() } else { 0 };
         let usual = ServerOptions::default();
         let options = ServerOptions { connections_bytes_max, files_elsewhere, bind, passwords, ..usual };
         let server = Server::new(service.clone(), options)?;
-        Ok(Self { service, server, lines: None })
+        Ok(Self { service, server, lines_bytes_max, lines: None })
     }
 
     /// Listens on an address too; gives it with the port that was chosen.
@@ -119,7 +121,7 @@ impl Node {
     ) -> anyhow::Result<Address> {
         let bind = BindOptions { allow_plain_tcp };
         let lines = LineServer::bind(address, bind, self.service.clone()).await?;
-        let lines = lines.with_clients_max(lines_clients_max());
+        let lines = lines.with_clients_max(lines_clients_max()).with_memory_max(self.lines_bytes_max);
         let actual = lines.address().clone();
         let stats = Stats::listen(lines.meter(), STATS_EVERY).context("cannot listen to signals")?;
         self.lines = Some((lines, stats));

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::harness::{Place, Ran, Server, clean, inventory};
 
@@ -93,6 +93,13 @@ fn a_hundred_senders_at_once_and_a_signal_leave_an_exact_log() {
     }
     interrupt(server).exits(0).tells("100 clients, 200 lines accepted, 0 discarded");
     assert_eq!(place.log(), "Marc $100.00\n");
+}
+
+/// The memory that the server has, by this line of its status, in KiB.
+fn memory_kib(server: &Server, line: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let found = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+    found.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// The next of a sequence that looks random.
@@ -206,9 +213,7 @@ fn garbage_and_an_endless_line_cost_nobody_else_anything() {
     write_lines(port(&server), "Marc credit 5");
     endless.write_all(b" credit 1\nZoe debit 2").unwrap();
     kept(endless).unwrap();
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kib = memory_kib(&server, "VmHWM:");
     assert!(peak_kib < 64 << 10, "{peak_kib} KiB");
     interrupt(server).exits(0).tells(" too long");
     let log = place.log();
@@ -216,13 +221,22 @@ fn garbage_and_an_endless_line_cost_nobody_else_anything() {
 }
 
 #[test]
-fn a_thousand_clients_at_once_are_all_heard() {
+fn three_thousand_clients_at_once_are_all_heard_and_take_little_memory() {
+    const CLIENTS: u64 = 3_000;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let place = Place::new();
     let server = place.ledger(&[]);
-    let mut clients: Vec<TcpStream> = (0..1_000).map(|_| connect(port(&server))).collect();
+    // The first ones, with whom it makes room for what all share.
+    write_lines(port(&server), "Marc credit 0");
+    let before = memory_kib(&server, "VmRSS:");
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(port(&server))).collect();
     for client in &mut clients {
         client.write_all(b"Marc credit $2\nMarc deb").unwrap();
     }
+    write_lines(port(&server), "Marc credit 0");
+    let taken = memory_kib(&server, "VmRSS:").saturating_sub(before);
+    assert!(taken < CLIENTS * 4, "{taken} KiB");
     for client in &mut clients {
         client.write_all(b"it $1").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -230,8 +244,34 @@ fn a_thousand_clients_at_once_are_all_heard() {
     for client in clients {
         closed(client).unwrap();
     }
-    interrupt(server).exits(0).tells("1000 clients, 2000 lines accepted");
-    assert_eq!(place.log(), "Marc $1000.00\n");
+    interrupt(server).exits(0).tells("3002 clients, 6002 lines accepted");
+    assert_eq!(place.log(), "Marc $3000.00\n");
+}
+
+/// Of each, the server could keep 64 KiB.
+#[test]
+fn a_crowd_of_long_lines_beside_a_shop_takes_its_share_of_memory_at_most() {
+    let place = Place::new();
+    let args = ["--listen", "tcp://127.0.0.1:0", "--ledger-lines", "tcp://127.0.0.1:0"];
+    let server =
+        Server::start(place.serve_command(&[&args[..], &["--memory-max", "96MiB"]].concat())).unwrap();
+    let port = lines_port(&server).unwrap();
+    // What all share.
+    write_lines(port, "Marc credit 1\n".repeat(100_000));
+    let before = memory_kib(&server, "VmHWM:");
+    let long = [b'x'; 60_000];
+    let mut crowd = Vec::new();
+    for _ in 0..900 {
+        let mut client = connect(port);
+        // Many are sent away before they have sent all.
+        let _ = client.write_all(&long);
+        crowd.push(client);
+    }
+    write_lines(port, "Zoe credit 1");
+    let taken = memory_kib(&server, "VmHWM:") - before;
+    assert!(taken < 8 << 10, "{taken} KiB");
+    drop(crowd);
+    server.stop().exits(0).tells("902 clients, 100001 lines accepted").tells(" clients sent away");
 }
 
 #[test]

@@ -3,36 +3,40 @@
 //! Until then a connection is set to be reset when it is closed, for whatever reason, the death of the process included. So
 //! a client that sees an orderly close knows that all it sent was kept, and what was not kept never looks like it.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use rustix::net::sockopt::set_socket_linger;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use super::reader::LineReader;
-use super::{Connected, Phase, Shared, lock};
+use super::clients::Place;
+use super::reader::{KEPT_BYTES, LineReader};
+use super::{Phase, lock};
 
-pub(super) async fn run(place: Connected, stream: TcpStream) {
-    let shared = &place.0;
-    let mut phase = shared.phase.subscribe();
+pub(super) async fn run(mut place: Place, stream: TcpStream) {
+    let mut phase = place.shared.phase.subscribe();
     let read = tokio::select! {
-        read = read_to_end(shared, &stream) => read,
+        read = read_to_end(&mut place, &stream) => read,
         // The sender lives in `shared`: it cannot be gone.
         _ = phase.wait_for(|phase| *phase != Phase::Reading) => return,
     };
     // A client that breaks off may have meant more than it sent: its unfinished line is no line.
     let Ok(newest) = read else { return };
-    if shared.durable.subscribe().wait_for(|durable| *durable >= newest).await.is_ok() {
+    if place.shared.durable.subscribe().wait_for(|durable| *durable >= newest).await.is_ok() {
         // If it fails, the client believes that it was not heard.
         let _ = set_socket_linger(&stream, None);
     }
 }
 
 /// Gives the number of the batch that has to be durable before the connection is closed.
-async fn read_to_end(shared: &Shared, stream: &TcpStream) -> io::Result<u64> {
+async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
     let mut lines = LineReader::default();
     loop {
-        stream.readable().await?;
+        readable(place, stream, lines.bytes()).await?;
         // One client at a time reads, in turns; it waits until the batches have room, and all others behind it.
+        let shared = &place.shared;
         let mut buffer = shared.turn.lock().await;
         shared.has_room().await;
         let count = match stream.try_read(&mut buffer) {
@@ -54,6 +58,31 @@ async fn read_to_end(shared: &Shared, stream: &TcpStream) -> io::Result<u64> {
             return Ok(newest);
         }
         drop(buffer);
+        place.memory.set(lines.bytes(), None);
+        if lines.bytes() > KEPT_BYTES && !place.memory.has_left() {
+            return Err(sent_away(place));
+        }
         tokio::task::yield_now().await;
     }
+}
+
+/// Waits until the client has sent something, or must go.
+async fn readable(place: &mut Place, stream: &TcpStream, unfinished_bytes: usize) -> io::Result<()> {
+    let now = Instant::now();
+    place.set_silent_since(Some(now));
+    place.memory.set(unfinished_bytes, Some(now));
+    let must_go = poll_fn(|cx| if place.memory.must_go(cx) { Poll::Ready(()) } else { Poll::Pending });
+    tokio::select! {
+        readable = stream.readable() => readable?,
+        () = must_go => return Err(sent_away(place)),
+    }
+    place.memory.set(unfinished_bytes, None);
+    place.set_silent_since(None);
+    Ok(())
+}
+
+/// Counts it. What it sent before counts, too.
+fn sent_away(place: &Place) -> io::Error {
+    place.count_sent_away();
+    io::ErrorKind::OutOfMemory.into()
 }

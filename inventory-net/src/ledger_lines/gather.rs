@@ -9,9 +9,12 @@ use inventory_core::{BulkEntries, BulkEntriesError, NameColumn, OrderKey};
 use super::line::{Discard, Entered};
 
 /// Full batches that may wait to be posted; with so many, nothing more is read from clients.
-const FULL_MAX: usize = 8;
+pub(super) const FULL_MAX: usize = 8;
 /// Room for names that a new batch begins with, in bytes.
 const NAMES_BYTES: usize = 64 << 10;
+/// What a batch takes at most, in bytes: for each row an amount and where its name ends.
+pub(super) const BATCH_BYTES_MAX: usize =
+    ENTRIES_BATCH_MAX * (size_of::<i64>() + size_of::<u32>()) + ENTRIES_NAME_BYTES_MAX;
 
 /// The rows of one batch. They are 1 to [`ENTRIES_BATCH_MAX`] once something was put in.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct LineCounts {
     pub clients: u64,
     /// Clients that are connected.
     pub connected: u64,
+    /// Clients whose connections were reset to make room for others: they sent nothing, or a line without an end.
+    pub sent_away: u64,
 }
 
 impl LineCounts {
@@ -117,6 +122,10 @@ impl Gatherer {
 
     pub(super) fn count_disconnected(&mut self) {
         self.counts.connected = self.counts.connected.saturating_sub(1);
+    }
+
+    pub(super) fn count_sent_away(&mut self, clients: u64) {
+        self.counts.sent_away = self.counts.sent_away.saturating_add(clients);
     }
 
     pub(super) fn counts(&self) -> LineCounts {

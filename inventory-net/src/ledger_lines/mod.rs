@@ -1,9 +1,11 @@
 //! Credits and debits as lines of text, for clients that only write to a socket.
 //!
-//! `docs/ledger.md` is the contract. A reader's way: [`LineServer`] here; one connection's life in `client`; lines in bytes
+//! `docs/ledger.md` is the contract. A reader's way: [`LineServer`] here; who is connected in
+//! `clients`; one connection's life in `client`; lines in bytes
 //! in `reader`, one line in `line`; the lines of all clients become batches in `gather`, which `post` gives to the service.
 
 mod client;
+mod clients;
 mod gather;
 mod line;
 mod post;
@@ -13,31 +15,34 @@ pub use gather::LineCounts;
 pub use line::{Discard, Entered, LINE_BYTES_MAX, read_line};
 pub use reader::LineReader;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::time::Duration;
 
 use inventory_core::BulkEntriesError;
 use rustix::net::sockopt::set_socket_linger;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 
 use crate::server::files_for_connections;
+use crate::server::memory::{Memory, OwnBytes};
 use crate::service::Service;
 use crate::transport::{Address, BindError, BindOptions, bind_tcp};
-use gather::Gatherer;
+use clients::Clients;
+use gather::{BATCH_BYTES_MAX, FULL_MAX, Gatherer};
+use post::POSTED_MAX;
+use reader::KEPT_BYTES;
 
-/// Most clients at once, unless fewer are [allowed](LineServer::with_clients_max); more wait to be accepted.
-pub const CLIENTS_MAX: usize = 1_024;
+/// Most memory for what clients keep, unless it is [said otherwise](LineServer::with_memory_max), in bytes.
+pub const CLIENTS_BYTES_MAX: usize = 256 << 20;
+/// Most memory for lines on their way from clients to the service, in bytes.
+pub const BATCHES_BYTES_MAX: usize = (FULL_MAX + 1 + POSTED_MAX) * BATCH_BYTES_MAX + READ_BYTES;
+/// What a client takes by being there, an unfinished line of usual length included, in bytes.
+pub const CLIENT_BYTES: usize = 4 << 10;
 /// Most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
-/// How long to wait after an error of accepting.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The least time between two messages that clients wait to be accepted.
-const TELL_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a line server ended before its time, or without all that it had read. What clients saw closed in good order is
 /// durable all the same; all other connections were reset.
@@ -83,6 +88,7 @@ pub struct LineServer {
     listener: TcpListener,
     address: Address,
     clients_max: usize,
+    bytes_max: usize,
     shared: Arc<Shared>,
 }
 
@@ -132,16 +138,26 @@ impl LineServer {
         let reset_when_closed = set_socket_linger(&listener, Some(Duration::ZERO));
         reset_when_closed
             .map_err(|error| BindError::Io { address: address.clone(), source: error.into() })?;
-        let clients_max = CLIENTS_MAX.min(files_for_connections());
-        Ok(Self { listener, address, clients_max, shared: Arc::new(Shared::new(service)) })
+        let clients_max = files_for_connections();
+        let shared = Shared::new(service);
+        Ok(Self { listener, address, clients_max, bytes_max: CLIENTS_BYTES_MAX, shared: Arc::new(shared) })
     }
 
-    /// Serves at most so many clients at once, at least one; others wait to be accepted. Without this it is
-    /// [`CLIENTS_MAX`], or what the limit on open files leaves: too many beside a listener that opens files for its
-    /// own clients.
+    /// Serves at most so many clients at once, at least one; others wait to be accepted. Without this it is what the
+    /// limit on open files leaves: too many beside a listener that opens files for its own clients.
     #[must_use]
     pub fn with_clients_max(mut self, clients_max: usize) -> Self {
         self.clients_max = clients_max.max(1);
+        self
+    }
+
+    /// Takes at most so much memory for clients and their unfinished lines, in bytes; on top come [`BATCHES_BYTES_MAX`].
+    /// A quarter is for lines longer than usual, and each client takes [`CLIENT_BYTES`] of the rest: fewer clients are
+    /// served at once if not all fit. When it runs low, the connections with a long unfinished line are reset: whoever has
+    /// kept the server waiting for its end for the longest, first.
+    #[must_use]
+    pub fn with_memory_max(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
         self
     }
 
@@ -164,8 +180,11 @@ impl LineServer {
         drain: impl Future<Output = ()>,
         cut: impl Future<Output = ()>,
     ) -> Result<LineCounts, LinesError> {
-        let Self { listener, clients_max, shared, .. } = self;
-        let mut clients = Clients::new(Arc::clone(&shared), clients_max);
+        let Self { listener, clients_max, bytes_max, shared, .. } = self;
+        let own = OwnBytes { connection: CLIENT_BYTES, buffers: KEPT_BYTES };
+        let memory = Arc::new(Memory::new(bytes_max, own));
+        let places = clients_max.min(Memory::connections_max(bytes_max, own)).max(1);
+        let mut clients = Clients::new(Arc::clone(&shared), memory, places);
         let mut posting = pin!(post::run(Arc::clone(&shared)));
         tokio::select! {
             ended = &mut posting => return ended.map(|()| shared.counts()),
@@ -176,7 +195,7 @@ impl LineServer {
             tokio::select! {
                 () = clients.accept_waiting_and_end(listener) => {}
                 () = cut => {
-                    tracing::warn!("{} clients have not ended and are cut", clients.tasks.len());
+                    tracing::warn!("{} clients have not ended and are cut", clients.len());
                     shared.phase.send_replace(Phase::Cut);
                     clients.end().await;
                 }
@@ -214,120 +233,6 @@ impl Shared {
 
     fn counts(&self) -> LineCounts {
         lock(&self.gatherer).counts()
-    }
-}
-
-/// A place that a client takes while it is connected.
-struct Connected(Arc<Shared>);
-
-impl Connected {
-    fn new(shared: &Arc<Shared>) -> Self {
-        lock(&shared.gatherer).count_connected();
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        lock(&self.0.gatherer).count_disconnected();
-    }
-}
-
-/// The connections that are open. They are reset if this is dropped.
-struct Clients {
-    shared: Arc<Shared>,
-    /// Most at once.
-    places: usize,
-    tasks: JoinSet<()>,
-    told: Option<Instant>,
-}
-
-impl Clients {
-    fn new(shared: Arc<Shared>, places: usize) -> Self {
-        Self { shared, places, tasks: JoinSet::new(), told: None }
-    }
-
-    fn has_place(&self) -> bool {
-        self.tasks.len() < self.places
-    }
-
-    /// Accepts clients as they come, as many as there is room for.
-    async fn accept(&mut self, listener: &TcpListener) {
-        loop {
-            tokio::select! {
-                accepted = listener.accept(), if self.has_place() => match accepted {
-                    Ok((stream, _)) => self.start(stream),
-                    Err(error) => self.pause_after(&error).await,
-                },
-                Some(_) = self.tasks.join_next() => {}
-            }
-        }
-    }
-
-    /// Accepts those that the system has connected by now, closes the listener, and waits for the end of all.
-    async fn accept_waiting_and_end(&mut self, listener: TcpListener) {
-        // Directly from the system: the runtime may not have heard of all of them.
-        match listener.into_std() {
-            Ok(listener) => {
-                // From now on, the system lets in nobody while anybody waits.
-                if let Err(error) = rustix::net::listen(&listener, 0) {
-                    tracing::warn!("clients can still connect: {error}");
-                }
-                loop {
-                    match self.accept_waiting(&listener) {
-                        Ok(true) => break,
-                        Ok(false) => drop(self.tasks.join_next().await),
-                        Err(error) => self.pause_after(&error).await,
-                    }
-                }
-            }
-            Err(error) => tracing::error!("connections that wait to be accepted are reset: {error}"),
-        }
-        self.end().await;
-    }
-
-    /// Accepts as many as there is room for. Gives whether nobody waits any more.
-    fn accept_waiting(&mut self, listener: &std::net::TcpListener) -> io::Result<bool> {
-        while self.has_place() {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(true)?;
-                    self.start(TcpStream::from_std(stream)?);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
-    async fn end(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
-    }
-
-    fn start(&mut self, stream: TcpStream) {
-        self.tasks.spawn(client::run(Connected::new(&self.shared), stream));
-        if !self.has_place() && self.may_tell() {
-            tracing::warn!("all {} places are taken: other clients wait to be accepted", self.places);
-        }
-    }
-
-    /// Whether it was long ago that clients were said to wait.
-    fn may_tell(&mut self) -> bool {
-        let may = self.told.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
-        if may {
-            self.told = Some(Instant::now());
-        }
-        may
-    }
-
-    /// Waits a little, or until a client ends: too many files may be open.
-    async fn pause_after(&mut self, error: &io::Error) {
-        if self.may_tell() {
-            tracing::error!("cannot accept a connection: {error}");
-        }
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-        while self.tasks.try_join_next().is_some() {}
     }
 }
 

@@ -13,7 +13,7 @@ use inventory_core::{Actor, Answer, BulkEntries, Command, OrderKey, Reply, Unava
 use super::{LinesError, Phase, Shared, lock};
 
 /// Batches that may be under way at once.
-const POSTED_MAX: usize = 16;
+pub(super) const POSTED_MAX: usize = 16;
 /// How long to wait before batches that were not written are posted again: doubled each time, up to a second.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::line::{Discard, Entered, LINE_BYTES_MAX, read_line};
 
 /// An unfinished line gives its memory back when it is finished, if it took more than this many bytes.
-const KEPT_BYTES: usize = 4 << 10;
+pub(super) const KEPT_BYTES: usize = 2 << 10;
 
 /// Finds the lines in the bytes of one client. The same bytes give the same lines, however they are cut.
 ///
@@ -54,6 +54,11 @@ impl LineReader {
         self.is_too_long = false;
         self.unfinished.clear();
         self.unfinished.shrink_to(KEPT_BYTES);
+    }
+
+    /// What the unfinished line takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.unfinished.capacity()
     }
 
     fn is_within_a_line(&self) -> bool {

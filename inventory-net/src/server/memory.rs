@@ -12,15 +12,20 @@ use std::task::{Context, Waker};
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use crate::limits::BUFFER_BYTES_MIN;
-
-/// What a connection takes by being there, small buffers included, in bytes.
-pub(super) const CONNECTION_BYTES: usize = 16 << 10;
+/// What each connection takes without asking, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnBytes {
+    /// By being there, small buffers included.
+    pub(crate) connection: usize,
+    /// What its buffers come to while they are small.
+    pub(crate) buffers: usize,
+}
 
 /// The budget of all connections.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     bytes_max: usize,
+    own: OwnBytes,
     /// The ledger's, for a glance without the lock.
     taken: AtomicUsize,
     ledger: Mutex<Ledger>,
@@ -53,7 +58,7 @@ struct Notice {
 
 /// What one connection takes. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     memory: Arc<Memory>,
     id: u64,
     /// Beyond its own share.
@@ -62,21 +67,21 @@ pub(super) struct Share {
 }
 
 impl Memory {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, taken: AtomicUsize::new(0), ledger: Mutex::default() }
+    pub(crate) fn new(bytes_max: usize, own: OwnBytes) -> Self {
+        Self { bytes_max, own, taken: AtomicUsize::new(0), ledger: Mutex::default() }
     }
 
     /// How many connections fit, if a quarter is left for what they take beyond their own shares.
-    pub(super) const fn connections_max(bytes_max: usize) -> usize {
-        bytes_max / 4 * 3 / CONNECTION_BYTES
+    pub(crate) const fn connections_max(bytes_max: usize, own: OwnBytes) -> usize {
+        bytes_max / 4 * 3 / own.connection
     }
 
     /// A new connection's.
-    pub(super) fn share(self: &Arc<Self>) -> Share {
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
         let mut ledger = self.ledger();
         let id = ledger.next;
         ledger.next = id.wrapping_add(1);
-        self.take(&mut ledger, CONNECTION_BYTES);
+        self.take(&mut ledger, self.own.connection);
         Share { memory: Arc::clone(self), id, bytes: 0, notice: Arc::default() }
     }
 
@@ -132,8 +137,8 @@ impl Notice {
 
 impl Share {
     /// Says how much the connection's buffers take, and since when its peer has kept it waiting.
-    pub(super) fn set(&mut self, buffer_bytes: usize, waits_since: Option<Instant>) {
-        let bytes = buffer_bytes.saturating_sub(BUFFER_BYTES_MIN);
+    pub(crate) fn set(&mut self, buffer_bytes: usize, waits_since: Option<Instant>) {
+        let bytes = buffer_bytes.saturating_sub(self.memory.own.buffers);
         if bytes == 0 && self.bytes == 0 {
             return;
         }
@@ -153,16 +158,21 @@ impl Share {
     }
 
     /// Whether the connection must go; if not, it is woken when it must.
-    pub(super) fn must_go(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn must_go(&self, cx: &Context<'_>) -> bool {
         if self.bytes > 0 {
             self.notice.connection.register(cx.waker());
         }
         self.notice.is_given()
     }
 
+    /// Whether anything is left for anybody to take.
+    pub(crate) fn has_left(&self) -> bool {
+        self.memory.left() > 0
+    }
+
     /// Whether there is anything left to take; if not, the connection is woken when there may be.
     pub(super) fn may_grow(&self, cx: &Context<'_>) -> bool {
-        if self.memory.left() > 0 {
+        if self.has_left() {
             return true;
         }
         let mut ledger = self.memory.ledger();
@@ -179,7 +189,7 @@ impl Drop for Share {
         let mut ledger = self.memory.ledger();
         ledger.holders.remove(&self.id);
         ledger.waiting.remove(&self.id);
-        self.memory.give_back(&mut ledger, CONNECTION_BYTES.saturating_add(self.bytes));
+        self.memory.give_back(&mut ledger, self.memory.own.connection.saturating_add(self.bytes));
     }
 }
 
@@ -190,10 +200,11 @@ mod tests {
     use super::*;
 
     const LARGE: usize = 100 << 10;
+    const OWN: OwnBytes = OwnBytes { connection: 16 << 10, buffers: 8 << 10 };
 
     fn memory(connections: usize, large: usize) -> Arc<Memory> {
-        let quarters = 4 * (connections * CONNECTION_BYTES + large * LARGE);
-        Arc::new(Memory::new(quarters.div_ceil(3) + 16))
+        let quarters = 4 * (connections * OWN.connection + large * LARGE);
+        Arc::new(Memory::new(quarters.div_ceil(3) + 16, OWN))
     }
 
     fn must_go(share: &Share) -> bool {
@@ -201,7 +212,7 @@ mod tests {
     }
 
     fn take(share: &mut Share, waits_since: Option<Instant>) {
-        share.set(LARGE + BUFFER_BYTES_MIN, waits_since);
+        share.set(LARGE + OWN.buffers, waits_since);
     }
 
     #[test]
@@ -212,7 +223,7 @@ mod tests {
         share.set(LARGE, None);
         share.set(2 * LARGE, None);
         share.set(100, None);
-        assert_eq!(memory.left(), before - CONNECTION_BYTES);
+        assert_eq!(memory.left(), before - OWN.connection);
         share.set(LARGE, None);
         drop(share);
         assert_eq!(memory.left(), before);
@@ -239,7 +250,7 @@ mod tests {
         let memory = memory(1, 0);
         let mut shares: Vec<Share> = (0..100).map(|_| memory.share()).collect();
         for share in &mut shares {
-            share.set(BUFFER_BYTES_MIN, Some(Instant::now()));
+            share.set(OWN.buffers, Some(Instant::now()));
         }
         assert!(!shares.iter().any(must_go));
     }

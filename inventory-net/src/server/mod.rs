@@ -9,7 +9,7 @@ mod authentication;
 mod connection;
 mod guessing;
 mod lobby;
-mod memory;
+pub(crate) mod memory;
 mod options;
 mod requests;
 
@@ -100,7 +100,7 @@ impl Server {
             long_reads: Lobby::new(LONG_READ_TURN_MAX),
             entries_pages: Semaphore::new(1),
             busy: Semaphore::new(1),
-            memory: Arc::new(Memory::new(options.connections_bytes_max)),
+            memory: Arc::new(Memory::new(options.connections_bytes_max, options::OWN_BYTES)),
             began: Instant::now(),
             options,
             places: Arc::new(Semaphore::new(connections_max)),

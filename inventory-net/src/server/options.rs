@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::GuessingOptions;
-use super::memory::Memory;
+use super::memory::{Memory, OwnBytes};
 use crate::connection::ServerConfig;
+use crate::limits::BUFFER_BYTES_MIN;
 use crate::password::PasswordOptions;
 use crate::transport::BindOptions;
 
@@ -48,6 +49,9 @@ impl Default for ServerOptions {
 /// Files that the process needs beside its connections: the journal, listeners, the runtime.
 const OTHER_FILES: u64 = 64;
 
+/// What a connection takes of the memory for all.
+pub(super) const OWN_BYTES: OwnBytes = OwnBytes { connection: 16 << 10, buffers: BUFFER_BYTES_MIN };
+
 impl ServerOptions {
     /// The most connections that the settings and the limit on open files allow.
     pub(super) fn connections_allowed(&self) -> usize {
@@ -58,7 +62,7 @@ impl ServerOptions {
                 self.connections_max
             );
         }
-        let fit = Memory::connections_max(self.connections_bytes_max);
+        let fit = Memory::connections_max(self.connections_bytes_max, OWN_BYTES);
         if fit < self.connections_max {
             tracing::warn!(
                 "the memory for connections has room for {fit} of them instead of {}",
