@@ -112,6 +112,26 @@ impl Place {
         command
     }
 
+    /// A server with its data on a disk of 20 MiB, of which a ballast takes 13: room for one segment of 4 MiB. The disk is
+    /// the server's own, in a mount namespace. Needs `unshare` (util-linux), and root or user namespaces.
+    pub(crate) fn on_a_small_disk(&self, command_before_data: &str) -> Command {
+        let data = self.data();
+        fs::create_dir(&data).unwrap();
+        let data = data.display();
+        let script = format!(
+            "mount -t tmpfs -o size=20m,mode=700 tmpfs {data} && head -c 13631488 /dev/zero > {data}/ballast && \
+             exec {} {command_before_data} {data}",
+            env!("CARGO_BIN_EXE_inventory"),
+        );
+        let mut command = Command::new("unshare");
+        clean(&mut command, self.path());
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--mount", "sh", "-c", &script]);
+        command
+    }
+
     /// A client of the server on the socket.
     pub(crate) fn client(&self, name: &str) -> Client {
         Client { home: self.path().join(name), server: self.socket() }.made()
@@ -176,15 +196,17 @@ impl Server {
 
     /// Waits until it says this on standard error.
     pub(crate) fn wait_until_it_tells(&self, text: &str) {
-        loop {
-            // Not by reading on: the server writes at the same offset.
-            let mut bytes = vec![0; usize::try_from(self.err.metadata().unwrap().len()).unwrap()];
-            self.err.read_exact_at(&mut bytes, 0).unwrap();
-            if String::from_utf8_lossy(&bytes).contains(text) {
-                return;
-            }
+        while !self.has_told(text) {
             std::thread::yield_now();
         }
+    }
+
+    /// Whether it has said this on standard error.
+    pub(crate) fn has_told(&self, text: &str) -> bool {
+        // Not by reading on: the server writes at the same offset.
+        let mut bytes = vec![0; usize::try_from(self.err.metadata().unwrap().len()).unwrap()];
+        self.err.read_exact_at(&mut bytes, 0).unwrap();
+        String::from_utf8_lossy(&bytes).contains(text)
     }
 
     /// Waits for its end.

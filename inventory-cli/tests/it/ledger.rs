@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -259,7 +260,7 @@ fn a_crowd_of_long_lines_beside_a_shop_takes_its_share_of_memory_at_most() {
     // What all share.
     write_lines(port, "Marc credit 1\n".repeat(100_000));
     let before = memory_kib(&server, "VmHWM:");
-    let long = [b'x'; 60_000];
+    let long = vec![b'x'; 60_000];
     let mut crowd = Vec::new();
     for _ in 0..900 {
         let mut client = connect(port);
@@ -542,6 +543,83 @@ fn a_full_disk_keeps_the_log_from_before() {
     assert_eq!(names, ["log.txt"]);
     let log = fs::read_to_string(format!("/proc/self/fd/{}/log.txt", inside.as_raw_fd())).unwrap();
     assert_eq!(log, "before\n");
+}
+
+/// A file of lines of new accounts, which fills a journal.
+fn long_names(piece: u32) -> String {
+    (0..200).fold(String::new(), |mut lines, n| {
+        writeln!(lines, "{:0>1000} credit 1", piece * 200 + n).unwrap();
+        lines
+    })
+}
+
+#[test]
+fn a_full_disk_under_the_journal_loses_nothing_that_looked_kept() {
+    for command in [
+        "ledger serve 0 --drain-seconds 0.1 --data",
+        "serve --listen tcp://127.0.0.1:0 --ledger-lines tcp://127.0.0.1:0 --data",
+    ] {
+        let place = Place::new();
+        let server = Server::start(place.on_a_small_disk(command)).unwrap();
+        let port = lines_port(&server).unwrap_or_else(|| port(&server));
+        // The directory of the other namespace, which ends with the server: held from here.
+        let inside = format!("/proc/{}/root{}", server.pid(), place.data().display());
+        let inside = fs::File::open(inside).unwrap();
+        let mut kept = 0;
+        let mut unkept = loop {
+            assert!(kept < 100, "the disk does not fill");
+            let mut client = connect(port);
+            client.write_all(long_names(kept).as_bytes()).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            client.set_nonblocking(true).unwrap();
+            while client.read(&mut [0]).is_err() && !server.has_told("the journal cannot be written") {
+                std::thread::yield_now();
+            }
+            if server.has_told("the journal cannot be written") {
+                break client;
+            }
+            kept += 1;
+        };
+        assert!(kept > 0);
+        server.signal(Signal::INT);
+        let ran = server.ended().exits(4);
+        unkept.set_nonblocking(false).unwrap();
+        assert_eq!(unkept.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+
+        let copy = place.path().join("copy");
+        copy_files(format!("/proc/self/fd/{}", inside.as_raw_fd()).as_ref(), &copy);
+        interrupt(place.ledger(&["--data", "copy", "--log", "copy.txt"])).exits(0);
+        let log = fs::read_to_string(place.path().join("copy.txt")).unwrap();
+        if command.starts_with("ledger") {
+            assert!(place.log() == log);
+        }
+        // All that looked kept, and from the beginning on some of what did not.
+        let lines = (kept + 1) * 200;
+        let in_log = u32::try_from(log.lines().count()).unwrap();
+        assert!((kept * 200..lines).contains(&in_log), "{in_log} of {lines}");
+        let wanted = (0..in_log).fold(String::new(), |mut log, n| {
+            writeln!(log, "{n:0>1000} $1.00").unwrap();
+            log
+        });
+        assert!(log == wanted);
+        ran.tells(&format!("{} clients, {in_log} lines accepted", kept + 1)).tells(&format!(
+            "the journal cannot be written: the last {} lines are not in it",
+            lines - in_log
+        ));
+    }
+}
+
+/// All files of a server that has ended, but not what filled its disk.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy_files(&from, &to);
+        } else if from.is_file() && !from.ends_with("ballast") {
+            fs::copy(from, to).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -174,7 +173,8 @@ fn garbage_on_the_wire_leaves_the_server_alive() {
 #[test]
 fn a_full_disk_refuses_writes_and_loses_nothing() {
     let place = Place::new();
-    let server = Server::start(on_a_small_disk(&place)).unwrap();
+    let command = format!("serve --demo-data --listen {} --data", place.socket());
+    let server = Server::start(place.on_a_small_disk(&command)).unwrap();
     let (admin, alice) = (place.logged_in("admin"), place.logged_in("alice"));
     alice.run(&["buy", TISSUES, "1"]).exits(0);
 
@@ -202,26 +202,6 @@ fn a_full_disk_refuses_writes_and_loses_nothing() {
     admin.run(&import).exits(0).shows("items defined: 20000");
     assert_eq!((alice.available(TISSUES), alice.held(TISSUES)), (99 - bought, bought + 1));
     server.stop().exits(0);
-}
-
-/// A server with demo data on a disk of 20 MiB, of which a ballast takes 13: room for one segment of 4 MiB.
-/// Needs `unshare` (util-linux), and root or user namespaces.
-fn on_a_small_disk(place: &Place) -> Command {
-    let (data, socket) = (place.data(), place.socket());
-    fs::create_dir(&data).unwrap();
-    let data = data.display();
-    let script = format!(
-        "mount -t tmpfs -o size=20m,mode=700 tmpfs {data} && head -c 13631488 /dev/zero > {data}/ballast && \
-         exec {} serve --demo-data --data {data} --listen {socket}",
-        env!("CARGO_BIN_EXE_inventory"),
-    );
-    let mut command = Command::new("unshare");
-    crate::harness::clean(&mut command, place.path());
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--mount", "sh", "-c", &script]);
-    command
 }
 
 /// A file of items that fills a journal.
