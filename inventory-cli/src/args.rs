@@ -386,7 +386,7 @@ pub enum OnceCommand {
     },
     /// Show the local inventory: what this client has bought.
     Mine,
-    /// Show the receipt of an order or entry.
+    /// Show the receipt of an order or entry; of a batch, also the rows that were refused.
     Receipt {
         /// The order's key.
         #[arg(value_parser = parse::order_key)]

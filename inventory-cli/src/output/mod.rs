@@ -18,7 +18,9 @@ pub(crate) use rows::{
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use inventory_core::{BalanceRow as Balance, LevelRow as Level, PostingReceipt, Receipt, Upc, Version};
+use inventory_core::{
+    BalanceRow as Balance, LevelRow as Level, PostingReceipt, Receipt, RowCodes, Upc, Version,
+};
 use inventory_net::client::AnyReceipt;
 use serde::Serialize;
 
@@ -28,7 +30,7 @@ use crate::import::Imported;
 use crate::legible::{legible, legible_lines};
 use crate::shop::{BulkPosting, BulkPurchase};
 use accounts::{BalanceRow, BulkPostingRow, PostedRow, PostingRow};
-use rows::RefusalRow;
+use rows::{OutcomeRow, RefusalRow, WithOutcomes};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -85,11 +87,14 @@ impl Output {
         match receipt {
             AnyReceipt::Order(receipt) => self.receipt(receipt),
             AnyReceipt::Bulk(receipt) => {
-                self.one(&BulkReceiptRow::from(receipt), || table::bulk_receipt(receipt))
+                let (codes, rows) = (&receipt.outcome.codes, receipt.outcome.rows);
+                self.batch(&BulkReceiptRow::from(receipt), codes, rows, || table::bulk_receipt(receipt))
             }
             AnyReceipt::Posting(receipt) => self.posting(receipt),
             AnyReceipt::BulkPosting(receipt) => {
-                self.one(&BulkPostingRow::from(receipt), || accounts::bulk_posting_receipt(receipt))
+                let (codes, rows) = (&receipt.outcome.codes, receipt.outcome.rows);
+                let sentence = || accounts::bulk_posting_receipt(receipt);
+                self.batch(&BulkPostingRow::from(receipt), codes, rows, sentence)
             }
         }
     }
@@ -179,6 +184,23 @@ impl Output {
         };
         // A refusal that cannot be written still shows in the exit code.
         let _ = written;
+    }
+
+    /// The receipt of a batch, with what became of each row: in a table those that were refused, in CSV with what belongs
+    /// to the receipt in each row.
+    fn batch<R: Serialize>(
+        self,
+        receipt: &R,
+        codes: &RowCodes,
+        rows: u32,
+        sentence: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        let outcomes = OutcomeRow::of_batch(codes, rows);
+        match self.format {
+            Format::Table => text(&(table::refused_rows(outcomes) + &legible_lines(&sentence()))),
+            Format::Json => json(&WithOutcomes { receipt, outcomes: outcomes.collect() }),
+            Format::Csv => csv(outcomes.map(|row| (receipt, row))),
+        }
     }
 
     fn list<R: Serialize>(

@@ -1,6 +1,6 @@
 //! The rows of JSON and CSV. Their names are a contract: snapshot tests hold them.
 
-use inventory_core::{BulkOrder, BulkReceipt, LevelRow as Level, Receipt, Refusal, Shortage, Upc};
+use inventory_core::{BulkOrder, BulkReceipt, LevelRow as Level, Receipt, Refusal, RowCodes, Shortage, Upc};
 use serde::Serialize;
 
 use crate::holdings::Held;
@@ -135,6 +135,29 @@ impl BoughtRow {
             code: receipt.outcome.codes.get(row),
         })
     }
+}
+
+/// A row of a batch by its number, counted from 1, and what became of it.
+#[derive(Debug, Serialize)]
+pub(super) struct OutcomeRow {
+    pub(super) row: u32,
+    pub(super) outcome: &'static str,
+    pub(super) code: u8,
+}
+
+impl OutcomeRow {
+    /// All rows of a batch of so many.
+    pub(super) fn of_batch(codes: &RowCodes, rows: u32) -> impl Iterator<Item = Self> + '_ {
+        (0..).zip(1..=rows).map(|(at, row)| Self { row, outcome: codes.name(at), code: codes.get(at) })
+    }
+}
+
+/// The receipt of a batch as one object.
+#[derive(Debug, Serialize)]
+pub(super) struct WithOutcomes<R> {
+    #[serde(flatten)]
+    pub(super) receipt: R,
+    pub(super) outcomes: Vec<OutcomeRow>,
 }
 
 #[derive(Debug, Serialize)]

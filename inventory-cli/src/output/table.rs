@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt};
+use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt, RowCodes};
 
 use super::past::Moved;
-use super::rows::{BoughtRow, HoldingRow};
+use super::rows::{BoughtRow, HoldingRow, OutcomeRow};
 use crate::import::Imported;
 use crate::legible::{legible, legible_lines};
 use crate::shop::BulkPurchase;
@@ -119,6 +119,17 @@ pub(super) fn bulk_receipt(receipt: &BulkReceipt) -> String {
     format!(
         "{user} bought {units} units in {accepted_rows} of {rows} rows, order {key}\n{total}at {at} (version {version})\n"
     )
+}
+
+/// The rows of a batch that were refused, if any.
+pub(super) fn refused_rows(rows: impl Iterator<Item = OutcomeRow>) -> String {
+    let refused = rows.filter(|row| row.code != RowCodes::ACCEPTED);
+    let mut refused = refused.map(|row| vec![row.row.to_string(), row.outcome.replace('_', " ")]).peekable();
+    if refused.peek().is_none() {
+        String::new()
+    } else {
+        render(&[("row", RIGHT), ("refused", LEFT)], refused)
+    }
 }
 
 pub(super) fn imported(imported: &Imported) -> String {

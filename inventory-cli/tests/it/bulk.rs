@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Stdio;
 
+use serde_json::json;
+
 use crate::harness::{BANANAS, Client, Place, TISSUES};
 use crate::proxy::{Loses, Proxy};
 
@@ -64,7 +66,24 @@ fn a_batch_has_a_receipt_and_its_rows_are_movements() {
         (&receipt["rows"], &receipt["accepted"], &receipt["units"]),
         (&3.into(), &2.into(), &5.into())
     );
-    client.run(&["receipt", &key]).exits(0).shows("alice bought 5 units in 2 of 3 rows");
+    let refused = json!({ "row": 2, "outcome": "insufficient_stock", "code": 21 });
+    let accepted = |row: u32| json!({ "row": row, "outcome": "accepted", "code": 0 });
+    assert_eq!(receipt["outcomes"], json!([accepted(1), refused, accepted(3)]));
+    let shown = client.run(&["receipt", &key]).exits(0);
+    assert!(
+        shown.out.starts_with("row  refused\n  2  insufficient stock\nalice bought 5 units in 2 of 3 rows"),
+        "{}",
+        shown.out
+    );
+    let rows = client.run(&["receipt", &key, "--format", "csv"]).exits(0).out;
+    let rows: Vec<_> = rows.lines().collect();
+    assert_eq!(rows[0], "key,version,user,at,rows,accepted,units,total,row,outcome,code");
+    assert_eq!(rows.len(), 4);
+    assert!(
+        rows[2].starts_with(&key) && rows[2].ends_with(",3,2,5,1245,2,insufficient_stock,21"),
+        "{}",
+        rows[2]
+    );
     server.stop().exits(0);
     let data = place.data();
     let history = ["history", "--data", data.to_str().unwrap(), "--order", &key, "--format", "json"];

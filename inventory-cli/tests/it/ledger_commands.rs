@@ -135,7 +135,11 @@ fn the_rows_of_a_file_are_posted_each_for_itself() {
     );
     assert_eq!(admin.run(&from).exits(1).out, ran.out);
     assert_eq!((balance(&admin, "Marc"), balance(&admin, "Zoë")), (140, 300));
-    admin.run(&["receipt", &key]).exits(0).shows("admin posted 3 of 4 entries");
+    let shown = admin.run(&["receipt", &key]).exits(0).shows("row  refused\n  2  insufficient funds\n");
+    shown.shows("admin posted 3 of 4 entries");
+    let receipt = admin.run(&["receipt", &key, "--format", "json"]).exits(0).json();
+    assert_eq!(receipt["outcomes"].as_array().unwrap().len(), 4);
+    assert_eq!(receipt["outcomes"][1]["outcome"], "insufficient_funds");
     fs::write(admin.home.join("rows.csv"), "account,type,amount\nMarc,debit,1.41\n").unwrap();
     admin
         .run(&["ledger", "post", "--from", "rows.csv"])
