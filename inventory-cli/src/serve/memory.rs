@@ -23,11 +23,13 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Divides so many bytes. The process itself and the hashing of passwords come first; an eighth of the rest is left
-    /// over for what is copied, and for what the allocator cannot use. A server that takes lines has less for connections.
+    /// Divides so many bytes. The process itself and the hashing of passwords come first, then lines if it takes any; an
+    /// eighth of the rest is left over for what is copied, and for what the allocator cannot use.
     pub(crate) fn of(bytes: u64, passwords: &PasswordOptions, takes_lines: bool) -> Self {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let rest = bytes.saturating_sub(PROCESS_BYTES).saturating_sub(passwords.bytes_max());
+        let (lines_bytes_max, batches) = if takes_lines { (rest / 32, BATCHES_BYTES_MAX) } else { (0, 0) };
+        let rest = rest.saturating_sub(lines_bytes_max).saturating_sub(batches);
         let (eighth, usual) = (rest / 8, EngineConfig::default());
         let engine = EngineConfig {
             inbox_requests_max: usual.inbox_requests_max.min(eighth / REQUEST_BYTES),
@@ -35,9 +37,7 @@ impl Memory {
             waiting_bytes_max: usual.waiting_bytes_max.min(eighth),
             ..usual
         };
-        let (lines_bytes_max, batches) = if takes_lines { (eighth / 2, BATCHES_BYTES_MAX) } else { (0, 0) };
-        let connections_bytes_max = (rest / 2).saturating_sub(lines_bytes_max).saturating_sub(batches);
-        Self { connections_bytes_max, lines_bytes_max, engine }
+        Self { connections_bytes_max: rest / 2, lines_bytes_max, engine }
     }
 }
 
