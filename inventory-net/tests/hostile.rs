@@ -29,6 +29,7 @@ use inventory_net::message::{
 use inventory_net::server::Server;
 use inventory_net::transport::{Stream, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 async fn raw(server: &Running) -> Box<dyn Stream> {
     connect(&server.address).await.unwrap()
@@ -396,6 +397,34 @@ async fn define_long_names(server: &Running, items: u64) {
         let define = Command::DefineItem { upc: upc(code), name: "n".repeat(256).into(), price: None };
         done(&server.service, define).await;
     }
+}
+
+#[tokio::test]
+async fn few_pages_are_made_for_a_peer_that_never_reads_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let address = format!("unix://{}", path.display());
+    let server = serve(&address, Arc::new(MemoryJournal::new()), options()).await;
+    define_long_names(&server, 128).await;
+    let (honest, token) = alice(&server).await;
+    let mut never_reads = UnixStream::connect(&path).await.unwrap();
+    let page = RequestBody::Levels { after: None, limit: None };
+    let mut requests = request(1, &hello());
+    requests.unsplit(request(2, &token));
+    (3..100).for_each(|id| requests.unsplit(request(id, &page)));
+    never_reads.write_all(&requests).await.unwrap();
+    // Each has its turns behind those of the other: as many pages could have been made for both.
+    for _ in 0..8 {
+        assert_eq!(honest.levels(None, None).await.unwrap().levels.len(), 128);
+    }
+    let (mut sent, mut bytes) = (0, vec![0; 64 << 10]);
+    while let Ok(more) = never_reads.try_read(&mut bytes) {
+        sent += more;
+    }
+    // A page is 34 KiB.
+    assert!((34_000..110_000).contains(&sent), "{sent}");
+    drop(never_reads);
+    server.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
