@@ -26,6 +26,15 @@ pub(crate) struct Knowledge {
     pub(crate) rounds: [AtomicU64; Manner::ALL.len()],
 }
 
+impl Knowledge {
+    /// How often members of each manner came as far as they could since the last call, where any did.
+    pub(crate) fn take_rounds(&self) -> Vec<(Manner, u64)> {
+        let rounds =
+            Manner::ALL.map(|manner| (manner, self.rounds[manner as usize].swap(0, Ordering::Relaxed)));
+        rounds.into_iter().filter(|(_, rounds)| *rounds > 0).collect()
+    }
+}
+
 /// What a hostile client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {

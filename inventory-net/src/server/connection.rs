@@ -188,7 +188,7 @@ impl Connection {
         let mut read_bytes = 0_usize;
         for _ in 0..READS_IN_A_ROW {
             let now_us = self.now_us();
-            self.take_replies(cx, now_us);
+            self.take_replies(cx, now_us)?;
             self.start_requests(now_us);
             self.poll_write(cx, now_us)?;
             if self.wire.is_finished() {
@@ -212,20 +212,25 @@ impl Connection {
         Ok(Next::OthersFirst)
     }
 
-    fn take_replies(&mut self, cx: &Context<'_>, now_us: u64) {
+    /// Takes the replies that came, and sends long ones at once: what that takes is counted.
+    fn take_replies(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<()> {
         if self.outbox.poll_take(cx, &mut self.deliveries).is_pending() {
-            return;
+            return Ok(());
         }
+        let mut sent = Ok(());
         let mut deliveries = std::mem::take(&mut self.deliveries);
         for Delivery { id, op, outcome } in deliveries.drain(..) {
             let body = self.settle(op, outcome);
-            let long_since = is_long(&body).then(Instant::now);
+            let began = is_long(&body).then(Instant::now);
             self.wire.reply(id, &body, now_us);
-            if let Some(since) = long_since {
-                self.shared.long_reads.spend(since.elapsed());
+            if let Some(began) = began {
+                // What the stream does not take now is small beside it, or goes when the peer has read.
+                sent = sent.and_then(|()| self.poll_write(cx, now_us));
+                self.shared.long_reads.learn(began.elapsed());
             }
         }
         self.deliveries = deliveries;
+        sent
     }
 
     /// Follows what an outcome says about who is at the other end, and gives the reply.

@@ -16,11 +16,13 @@ use tokio::time::{Instant, sleep_until};
 const SHARE: u32 = 4;
 /// What they may take in one go: about what everybody else waits for them.
 const BURST: Duration = Duration::from_micros(250);
-/// The most that a stranger's turn counts: a thread that the system left waiting has not worked all that time. On a busy
+/// What a turn's later work is taken to cost until some was measured: that of a page of levels.
+const LATER_WORK: Duration = Duration::from_micros(50);
+/// How much of the mean of later work is kept when some was measured: all but one part in so many.
+const LATER_WORK_PARTS: u32 = 8;
+/// The most that a turn itself counts: a thread that the system left waiting has not worked all that time. On a busy
 /// machine thousands of strangers would else keep one with a password waiting for minutes.
-pub(super) const STRANGER_TURN_MAX: Duration = Duration::from_micros(100);
-/// The most that a long read's turn counts.
-pub(super) const LONG_READ_TURN_MAX: Duration = Duration::from_millis(1);
+const TURN_MAX: Duration = Duration::from_micros(100);
 
 /// Where they wait for their turn.
 #[derive(Debug)]
@@ -39,9 +41,18 @@ pub(super) struct Turn<'a> {
 }
 
 impl Lobby {
-    /// One in which a turn counts for so long at most.
-    pub(super) fn new(turn_max: Duration) -> Self {
-        Self { door: Semaphore::new(1), meter: Mutex::new(Meter::new(Instant::now(), turn_max)) }
+    /// One whose turns are all that is done for those who wait.
+    pub(super) fn new() -> Self {
+        Self::with_later_work(Duration::ZERO)
+    }
+
+    /// One whose turns only start something: each also counts what that has cost [on average](Self::learn).
+    pub(super) fn that_starts_work() -> Self {
+        Self::with_later_work(LATER_WORK)
+    }
+
+    fn with_later_work(later_work: Duration) -> Self {
+        Self { door: Semaphore::new(1), meter: Mutex::new(Meter::new(Instant::now(), later_work)) }
     }
 
     /// Waits in line, then for time to spend. Safe to cancel.
@@ -59,9 +70,14 @@ impl Lobby {
         Turn { lobby: self, began: Instant::now(), _door: None }
     }
 
-    /// Counts time that was spent on behalf of those who wait here, outside of a turn.
-    pub(super) fn spend(&self, time: Duration) {
-        self.meter().spend(Instant::now(), time);
+    /// Takes in what the work has cost that a turn started. Turns count the mean in advance: if the work itself were counted
+    /// when it is done, all who wait could have had their turns by then.
+    pub(super) fn learn(&self, later_work: Duration) {
+        let mut meter = self.meter();
+        // The same thread may have been left waiting here.
+        let later_work = later_work.min(meter.later_work.max(LATER_WORK).saturating_mul(2));
+        let kept = meter.later_work.saturating_mul(LATER_WORK_PARTS.saturating_sub(1));
+        meter.later_work = kept.saturating_add(later_work) / LATER_WORK_PARTS;
     }
 
     async fn rested(&self) {
@@ -80,7 +96,10 @@ impl Lobby {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.lobby.meter().spend(now, now.saturating_duration_since(self.began));
+        let time = now.saturating_duration_since(self.began).min(TURN_MAX);
+        let mut meter = self.lobby.meter();
+        let later_work = meter.later_work;
+        meter.spend(now, time.saturating_add(later_work));
     }
 }
 
@@ -89,16 +108,17 @@ impl Drop for Turn<'_> {
 struct Meter {
     owed: Duration,
     at: Instant,
-    turn_max: Duration,
+    /// What each turn counts beside its own time.
+    later_work: Duration,
 }
 
 impl Meter {
-    const fn new(now: Instant, turn_max: Duration) -> Self {
-        Self { owed: Duration::ZERO, at: now, turn_max }
+    const fn new(now: Instant, later_work: Duration) -> Self {
+        Self { owed: Duration::ZERO, at: now, later_work }
     }
 
     fn spend(&mut self, now: Instant, time: Duration) {
-        self.owed = self.owed(now).saturating_add(time.min(self.turn_max));
+        self.owed = self.owed(now).saturating_add(time);
         self.at = now;
     }
 
@@ -122,7 +142,7 @@ mod tests {
     #[test]
     fn strangers_get_their_share_of_the_time_and_no_more_however_many_there_are() {
         let began = Instant::now();
-        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
+        let mut meter = Meter::new(began, Duration::ZERO);
         let (mut now, mut turns) = (began, 0);
         while now < began + Duration::from_secs(1) {
             now = meter.opens_at(now).unwrap_or(now) + TURN;
@@ -136,33 +156,45 @@ mod tests {
     #[test]
     fn what_was_not_used_is_not_saved_up() {
         let began = Instant::now();
-        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
+        let mut meter = Meter::new(began, Duration::ZERO);
         let later = began + Duration::from_hours(1);
         let turns = std::iter::repeat_with(|| meter.spend(later, TURN));
         assert_eq!(turns.take(6).count(), 6);
         assert_eq!(meter.opens_at(later), Some(later + TURN * SHARE));
     }
 
-    #[test]
-    fn a_turn_that_the_system_kept_from_working_is_not_paid_for_in_full() {
-        let began = Instant::now();
-        let mut meter = Meter::new(began, STRANGER_TURN_MAX);
-        meter.spend(began, Duration::from_secs(5));
-        assert_eq!(meter.owed(began), STRANGER_TURN_MAX);
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_the_system_kept_from_working_is_not_paid_for_in_full() {
+        let lobby = Lobby::new();
+        let turn = lobby.turn().await;
+        tokio::time::advance(Duration::from_secs(5)).await;
+        drop(turn);
+        assert_eq!(lobby.meter().owed, TURN_MAX);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_spent_outside_of_a_turn_is_waited_for_too() {
-        let lobby = Lobby::new(LONG_READ_TURN_MAX);
-        lobby.spend(BURST + TURN);
+    async fn what_a_turn_starts_is_waited_for_before_it_is_done() {
+        let lobby = Lobby::that_starts_work();
+        for _ in 0..100 {
+            lobby.learn(10 * BURST);
+        }
+        drop(lobby.turn().await);
         let began = Instant::now();
         drop(lobby.turn().await);
-        assert!(began.elapsed() >= TURN * SHARE, "{:?}", began.elapsed());
+        let waited = began.elapsed();
+        assert!(waited > 8 * BURST * SHARE, "{waited:?}");
+    }
+
+    #[test]
+    fn one_page_that_the_system_kept_waiting_makes_the_others_hardly_dearer() {
+        let lobby = Lobby::that_starts_work();
+        lobby.learn(Duration::from_secs(5));
+        assert!(lobby.meter().later_work < LATER_WORK * 5 / 4, "{lobby:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_in_the_order_of_coming() {
-        let lobby = std::sync::Arc::new(Lobby::new(STRANGER_TURN_MAX));
+        let lobby = std::sync::Arc::new(Lobby::new());
         let first = lobby.turn().await;
         let served = std::sync::Arc::new(Mutex::new(Vec::new()));
         let waiting: Vec<_> = (0..5)

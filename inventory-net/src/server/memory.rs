@@ -71,7 +71,8 @@ impl Memory {
         Self { bytes_max, own, taken: AtomicUsize::new(0), ledger: Mutex::default() }
     }
 
-    /// How many connections fit, if a quarter is left for what they take beyond their own shares.
+    /// How many connections fit, if a quarter is left for what they take beyond their own shares. It runs low when half of that
+    /// quarter is taken: however many connections there are, somebody may read slowly.
     pub(crate) const fn connections_max(bytes_max: usize, own: OwnBytes) -> usize {
         bytes_max / 4 * 3 / own.connection
     }
@@ -105,7 +106,7 @@ impl Memory {
     /// Gives notice to those whose peers have kept them waiting for the longest, until what is left once they are gone is no
     /// longer low.
     fn send_away(&self, ledger: &mut Ledger) {
-        let enough = self.bytes_max / 4 * 3;
+        let enough = self.bytes_max / 8 * 7;
         let Some(mut excess) = ledger.taken.checked_sub(enough).filter(|excess| *excess > 0) else { return };
         let leaving = ledger.holders.values().filter(|holder| holder.notice.is_given());
         excess = excess.saturating_sub(leaving.map(|holder| holder.bytes).sum());

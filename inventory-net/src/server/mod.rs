@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use guessing::Guessing;
-use lobby::{LONG_READ_TURN_MAX, Lobby, STRANGER_TURN_MAX};
+use lobby::Lobby;
 use memory::Memory;
 
 use crate::password::{PasswordError, Passwords};
@@ -96,8 +96,8 @@ impl Server {
             service,
             passwords: Passwords::new(options.passwords)?,
             guessing: Guessing::new(options.guessing),
-            lobby: Lobby::new(STRANGER_TURN_MAX),
-            long_reads: Lobby::new(LONG_READ_TURN_MAX),
+            lobby: Lobby::new(),
+            long_reads: Lobby::that_starts_work(),
             entries_pages: Semaphore::new(1),
             busy: Semaphore::new(1),
             memory: Arc::new(Memory::new(options.connections_bytes_max, options::OWN_BYTES)),

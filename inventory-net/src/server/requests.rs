@@ -81,7 +81,7 @@ impl Shared {
                         // among those who ask the journal. Nobody closes the semaphore.
                         let _page = shared.entries_pages.acquire().await.ok();
                         if limit > SHORT_READ_ROWS && !asker.is_closed() {
-                            // For putting it into bytes: the connection adds what that took.
+                            // For putting it into bytes: the connection says what that takes.
                             drop(shared.long_reads.turn().await);
                         }
                         if asker.is_closed() {
@@ -123,7 +123,7 @@ impl Shared {
     fn read_in_turn(self: &Arc<Self>, actor: Actor, query: Action, outbox: &Arc<Outbox>, reply_to: ReplyTo) {
         let (shared, outbox) = (Arc::clone(self), Arc::clone(outbox));
         tokio::spawn(async move {
-            // The engine looks at once; the connection adds what putting it into bytes took.
+            // The engine looks at once; the connection says what putting it into bytes takes.
             let _turn = shared.long_reads.turn().await;
             if outbox.is_closed() {
                 return;
