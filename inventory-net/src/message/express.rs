@@ -184,14 +184,18 @@ impl<'a> Reader<'a> {
     }
 
     fn name(&mut self, name: &str) -> Option<()> {
-        (self.text()? == name).then_some(())
+        (self.text_bytes()? == name.as_bytes()).then_some(())
     }
 
     fn text(&mut self) -> Option<&'a str> {
+        core::str::from_utf8(self.text_bytes()?).ok()
+    }
+
+    fn text_bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.argument(major::TEXT)?).ok()?;
         let (text, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        core::str::from_utf8(text).ok()
+        Some(text)
     }
 
     fn unsigned(&mut self) -> Option<u64> {
