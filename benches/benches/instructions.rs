@@ -13,20 +13,29 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
+use inventory_benches::server::{fill, runtime, session};
 use inventory_benches::{AnyError, BUYER, NOW, engine, ledger_lines, order, receipt_of, settle, upc};
-use inventory_core::journal::GroupBuilder;
+use inventory_core::journal::{GroupBuilder, MemoryJournal};
 use inventory_core::machine::{Decision, apply, decide};
 use inventory_core::{
     Actor, AppendId, BulkEntries, Command as Wanted, Hash, NameColumn, OrderKey, Record, Time, Version,
 };
+use inventory_load::shop::{Buying, Purchases, connect};
+use inventory_load::workload::Skew;
+use inventory_load::{Exchange as _, Lane};
 use inventory_net::frame;
 use inventory_net::ledger_lines::LineReader;
-use inventory_net::limits::FRAME_BYTES_MAX;
+use inventory_net::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
 use inventory_net::message::{
     Done, Op, ReplyBody, RequestBody, RequestId, decode_reply, decode_request, encode_reply, encode_request,
 };
+use inventory_net::server::{Server, ServerOptions};
+use inventory_net::service::{Service, ServiceOptions};
+use inventory_net::transport::Address;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Purchases that each case makes; rows that a case of entries posts are counted in the same number.
 const PURCHASES: u64 = 1_024;
@@ -43,7 +52,7 @@ const TOLERANCE: f64 = 1.05;
 /// What a case is called and what it does once for each purchase.
 type Case = (&'static str, fn() -> Result<(), AnyError>);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     ("decide_and_apply", decide_and_apply),
     ("post_rows", post_rows),
     ("engine", through_the_engine),
@@ -53,6 +62,8 @@ const CASES: [Case; 9] = [
     ("encode_receipt", encode_a_receipt),
     ("decode_receipt", decode_a_receipt),
     ("read_line", read_lines),
+    ("served_one", || serve(64, 1)),
+    ("served_in_flight", || serve(8, 64)),
 ];
 
 fn main() -> ExitCode {
@@ -322,4 +333,73 @@ fn read_lines() -> Result<(), AnyError> {
         LineReader::default().push(black_box(text.as_bytes()), add);
     });
     if sum == 0 { Err("lines that cannot be read".into()) } else { Ok(()) }
+}
+
+/// The way through the whole server, from bytes to bytes: so many connections in memory, each with so many purchases in
+/// flight, a journal in memory, all on one thread. What the client does to write and find the answers is in it.
+fn serve(connections: usize, in_flight: u32) -> Result<(), AnyError> {
+    let rounds = PURCHASES / connections as u64 / u64::from(in_flight);
+    let runtime = runtime()?;
+    let mut lanes = runtime.block_on(async {
+        let service = Service::open(Arc::new(MemoryJournal::new()), ServiceOptions::default()).await?;
+        fill(&service, ITEMS).await?;
+        let mut server = Server::new(service, ServerOptions::default())?;
+        let address: Address = "memory://instructions".parse()?;
+        server.bind(&address).await?;
+        tokio::spawn(server.run(std::future::pending()));
+        let buying = Buying { in_flight, items: ITEMS, skew: Skew::Uniform, batch: 1, reads_percent: 0 };
+        let session = session(&address).await?;
+        let lanes = connect(&address, &session, connections, &buying).await?;
+        Ok::<_, AnyError>(lanes)
+    })?;
+    // A round before those that count: what is made once is there then.
+    let mut requests = requests(&mut lanes, in_flight, rounds + 1)?.into_iter();
+    let first = requests.next().ok_or("no round")?;
+    runtime.block_on(exchange(&mut lanes, &first, in_flight))?;
+    counted(|| {
+        runtime.block_on(async {
+            for round in requests {
+                exchange(&mut lanes, &round, in_flight).await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// What each lane sends in each round.
+fn requests(
+    lanes: &mut [Lane<Purchases>],
+    in_flight: u32,
+    rounds: u64,
+) -> Result<Vec<Vec<BytesMut>>, AnyError> {
+    let mut of_lane = |lane: &mut Lane<Purchases>| {
+        let mut bytes = BytesMut::new();
+        (0..in_flight).try_for_each(|slot| lane.exchange.ask(slot, &mut bytes))?;
+        Ok(bytes)
+    };
+    (0..rounds).map(|_| lanes.iter_mut().map(&mut of_lane).collect()).collect()
+}
+
+/// One round: all lanes ask, then each takes its answers.
+async fn exchange(
+    lanes: &mut [Lane<Purchases>],
+    requests: &[BytesMut],
+    in_flight: u32,
+) -> Result<(), AnyError> {
+    for (lane, request) in lanes.iter_mut().zip(requests) {
+        lane.stream.write_all(request).await?;
+    }
+    let mut input = BytesMut::with_capacity(16 << 10);
+    for lane in lanes {
+        for _ in 0..in_flight {
+            let frame_bytes = loop {
+                match frame::first_payload(&input, FRAME_BYTES_MAX)? {
+                    Some(payload) => break FRAME_HEADER_BYTES + payload.len(),
+                    None => lane.stream.read_buf(&mut input).await?,
+                };
+            };
+            input.advance(frame_bytes);
+        }
+    }
+    Ok(())
 }

@@ -2,10 +2,9 @@
 //! once, the connection wakes once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use futures_util::task::AtomicWaker;
 use inventory_core::{Identity, Reply, SessionId};
 
 use crate::message::{Op, ReplyBody, RequestId, Token};
@@ -34,9 +33,15 @@ pub(crate) enum Outcome {
 /// Where replies wait for their connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    waiting: Mutex<Vec<Delivery>>,
-    connection: AtomicWaker,
+    inside: Mutex<Inside>,
     is_closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    waiting: Vec<Delivery>,
+    /// The connection's: it has looked once.
+    connection: Option<Waker>,
 }
 
 impl Outbox {
@@ -51,24 +56,30 @@ impl Outbox {
     }
 
     pub(crate) fn put(&self, delivery: Delivery) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = waiting.is_empty();
-        waiting.push(delivery);
-        drop(waiting);
-        if first {
-            self.connection.wake();
+        let mut inside = self.inside();
+        let first = inside.waiting.is_empty();
+        inside.waiting.push(delivery);
+        if first && let Some(connection) = &inside.connection {
+            connection.wake_by_ref();
         }
     }
 
     /// Moves what waits into `taken`, which is empty; pending, and to be woken, if nothing does.
     pub(crate) fn poll_take(&self, cx: &Context<'_>, taken: &mut Vec<Delivery>) -> Poll<()> {
-        self.connection.register(cx.waker());
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
+        let mut inside = self.inside();
+        match &mut inside.connection {
+            Some(connection) => connection.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        if inside.waiting.is_empty() {
             return Poll::Pending;
         }
         // The two lists change places: neither grows anew with every batch.
-        std::mem::swap(&mut *waiting, taken);
+        std::mem::swap(&mut inside.waiting, taken);
         Poll::Ready(())
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

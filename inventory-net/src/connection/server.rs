@@ -200,6 +200,10 @@ impl ServerConnection {
 
     /// The next request that has arrived.
     pub fn poll_request(&mut self, now_us: u64) -> Option<Request> {
+        if self.read.is_empty() {
+            self.frame_began_us = None;
+            return None;
+        }
         while self.takes_requests() && !self.turn_is_over() {
             let payload = match frame::first_payload(&self.read, self.frame_bytes_max()) {
                 Ok(Some(payload)) => payload,
@@ -351,7 +355,6 @@ impl ServerConnection {
     fn wait_for_frame(&mut self, now_us: u64) {
         if self.read.is_empty() {
             self.frame_began_us = None;
-            buffer::let_go(&mut self.read);
         } else {
             self.frame_began_us.get_or_insert(now_us);
         }
@@ -364,6 +367,7 @@ impl ServerConnection {
             frame.zeroize();
         }
         self.read.advance(frame_bytes.min(self.read.len()));
+        buffer::let_go(&mut self.read);
     }
 
     /// Takes a request in; none if it was answered already.

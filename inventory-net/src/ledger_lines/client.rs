@@ -58,7 +58,7 @@ async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
             return Ok(newest);
         }
         drop(buffer);
-        place.memory.set(lines.bytes(), None);
+        place.memory.set(lines.bytes(), || None);
         if lines.bytes() > KEPT_BYTES && !place.memory.has_left() {
             return Err(sent_away(place));
         }
@@ -70,13 +70,13 @@ async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
 async fn readable(place: &mut Place, stream: &TcpStream, unfinished_bytes: usize) -> io::Result<()> {
     let now = Instant::now();
     place.set_silent_since(Some(now));
-    place.memory.set(unfinished_bytes, Some(now));
+    place.memory.set(unfinished_bytes, || Some(now));
     let must_go = poll_fn(|cx| if place.memory.must_go(cx) { Poll::Ready(()) } else { Poll::Pending });
     tokio::select! {
         readable = stream.readable() => readable?,
         () = must_go => return Err(sent_away(place)),
     }
-    place.memory.set(unfinished_bytes, None);
+    place.memory.set(unfinished_bytes, || None);
     place.set_silent_since(None);
     Ok(())
 }

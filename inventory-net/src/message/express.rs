@@ -14,6 +14,14 @@ use crate::message::reply::Status;
 use crate::message::request::{Request, RequestBody};
 use crate::message::{Op, RequestId};
 
+/// The names of the fields, as they stand in a map.
+const AT: &[u8] = b"\x62at";
+const KEY: &[u8] = b"\x63key";
+const USER: &[u8] = b"\x64user";
+const LINES: &[u8] = b"\x65lines";
+const TOTAL: &[u8] = b"\x65total";
+const VERSION: &[u8] = b"\x67version";
+
 /// Bytes that a message of one line takes at most, beside the user's name.
 const ONE_LINE_BYTES: usize = 128;
 /// Bytes that one more line takes at most.
@@ -36,20 +44,21 @@ pub(super) fn write_receipt(to: &mut BytesMut, id: u32, receipt: &Receipt) {
     let lines_bytes = lines.len().saturating_mul(LINE_BYTES);
     to.reserve(ONE_LINE_BYTES.saturating_add(user.len()).saturating_add(lines_bytes));
     write_envelope(to, id, Status::Done.code(), if total.is_some() { 6 } else { 5 });
-    write_name(to, "at");
+    to.put_slice(AT);
     write_head(to, major::UNSIGNED, at.as_micros());
     write_key(to, *key);
-    write_name(to, "user");
-    write_name(to, user);
+    to.put_slice(USER);
+    write_head(to, major::TEXT, u64::try_from(user.len()).unwrap_or(u64::MAX));
+    to.put_slice(user.as_bytes());
     write_lines(to, lines);
     if let Some(total) = total {
-        write_name(to, "total");
+        to.put_slice(TOTAL);
         match u64::try_from(total.minor()) {
             Ok(minor) => write_head(to, major::UNSIGNED, minor),
             Err(_) => write_head(to, major::NEGATIVE, !total.minor().cast_unsigned()),
         }
     }
-    write_name(to, "version");
+    to.put_slice(VERSION);
     write_head(to, major::UNSIGNED, version.0);
 }
 
@@ -61,18 +70,13 @@ fn write_envelope(to: &mut BytesMut, id: u32, kind: u32, fields: u64) {
 }
 
 fn write_key(to: &mut BytesMut, key: OrderKey) {
-    write_name(to, "key");
+    to.put_slice(KEY);
     write_head(to, major::BYTES, 16);
     to.put_slice(&key.to_bytes());
 }
 
-fn write_name(to: &mut BytesMut, name: &str) {
-    write_head(to, major::TEXT, u64::try_from(name.len()).unwrap_or(u64::MAX));
-    to.put_slice(name.as_bytes());
-}
-
 fn write_lines(to: &mut BytesMut, lines: &[OrderLine]) {
-    write_name(to, "lines");
+    to.put_slice(LINES);
     write_head(to, major::ARRAY, u64::try_from(lines.len()).unwrap_or(u64::MAX));
     for OrderLine { upc, location, units } in lines {
         let elsewhere = *location != LocationId::MAIN;
@@ -118,14 +122,14 @@ pub(super) fn read_purchase(payload: &[u8]) -> Option<Request> {
 pub(super) fn read_receipt(payload: &[u8]) -> Option<(RequestId, Receipt)> {
     let mut from = Reader { rest: payload };
     let (id, fields) = from.envelope(Status::Done.code(), &[5, 6])?;
-    from.name("at")?;
+    from.name(AT)?;
     let at = Time::from_micros(from.unsigned()?);
     let key = from.key()?;
-    from.name("user")?;
+    from.name(USER)?;
     let user = from.text()?;
     let lines = from.lines()?;
     let total = if fields == 6 { Some(from.total()?) } else { None };
-    from.name("version")?;
+    from.name(VERSION)?;
     let version = Version(from.unsigned()?);
     from.end()?;
     Some((id, Receipt { key, version, user: user.into(), at, lines, total, charged: None }))
@@ -146,7 +150,7 @@ impl<'a> Reader<'a> {
     }
 
     fn key(&mut self) -> Option<OrderKey> {
-        self.name("key")?;
+        self.name(KEY)?;
         self.expect(major::BYTES, 16)?;
         let (key, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
@@ -154,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     fn lines(&mut self) -> Option<OneOrMany<OrderLine>> {
-        self.name("lines")?;
+        self.name(LINES)?;
         let count = usize::try_from(self.argument(major::ARRAY)?).ok()?;
         if count == 1 {
             return self.line().map(OneOrMany::One);
@@ -179,12 +183,13 @@ impl<'a> Reader<'a> {
     }
 
     fn total(&mut self) -> Option<Money> {
-        self.name("total")?;
+        self.name(TOTAL)?;
         i64::try_from(self.unsigned()?).ok().map(Money::from_minor)
     }
 
-    fn name(&mut self, name: &str) -> Option<()> {
-        (self.text()? == name).then_some(())
+    fn name(&mut self, name: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(name)?;
+        Some(())
     }
 
     fn text(&mut self) -> Option<&'a str> {
@@ -341,7 +346,7 @@ mod tests {
         let mut bytes = BytesMut::new();
         write_envelope(&mut bytes, 1, Op::Purchase.code(), 2);
         write_key(&mut bytes, OrderKey::from_parts(Time::ZERO, 0));
-        write_name(&mut bytes, "lines");
+        bytes.put_slice(LINES);
         write_head(&mut bytes, major::ARRAY, u64::MAX >> 1);
         assert_eq!(read_purchase(&bytes), None);
     }

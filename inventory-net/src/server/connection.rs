@@ -6,9 +6,10 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -43,19 +44,19 @@ const READ_BYTES_IN_A_ROW: usize = 64 << 10;
 /// Serves one connection until it ends.
 pub(super) async fn run(shared: Arc<Shared>, incoming: Incoming) {
     let Incoming { stream, peer, origin } = incoming;
-    let mut phase = shared.phase.subscribe();
+    let phase = shared.phase.subscribe();
     let mut connection = Connection::new(Arc::clone(&shared), stream, origin.into());
     let mut ended = tokio::select! {
         biased;
         ended = connection.serve() => Some(ended),
-        () = wait_for(&mut phase, Phase::Draining) => None,
+        () = wait_for(&phase, Phase::Draining) => None,
     };
     if ended.is_none() {
         connection.wire.stop_reading();
         ended = tokio::select! {
             biased;
             ended = connection.serve() => Some(ended),
-            () = wait_for(&mut phase, Phase::Cut) => None,
+            () = wait_for(&phase, Phase::Cut) => None,
         };
     }
     match ended {
@@ -65,9 +66,22 @@ pub(super) async fn run(shared: Arc<Shared>, incoming: Incoming) {
     }
 }
 
-async fn wait_for(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
-    // The sender lives in what all connections share: it cannot be gone.
-    drop(phase.wait_for(|phase| *phase >= wanted).await);
+/// Waits until the server has come so far. `phase` has seen no change, and sees none here.
+async fn wait_for(phase: &watch::Receiver<Phase>, wanted: Phase) {
+    let mut changes = phase.clone();
+    let mut reached = pin!(changes.wait_for(|phase| *phase >= wanted));
+    let mut to_wake: Option<Waker> = None;
+    poll_fn(|cx| {
+        // It is looked at after every turn of the connection, and changes twice in the server's life.
+        let waits = to_wake.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if waits && phase.has_changed().is_ok_and(|changed| !changed) {
+            return Poll::Pending;
+        }
+        to_wake = Some(cx.waker().clone());
+        // The sender lives in what all connections share: it cannot be gone.
+        reached.as_mut().poll(cx).map(drop)
+    })
+    .await;
 }
 
 struct Connection {
@@ -113,7 +127,7 @@ fn is_long(body: &ReplyBody) -> bool {
 /// Waits until the task is woken, by whatever it was that asked for it.
 async fn woken() {
     let mut asleep = false;
-    poll_fn(|_| if std::mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|_| if mem::replace(&mut asleep, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 impl Drop for Connection {
@@ -174,9 +188,9 @@ impl Connection {
         // Small replies go on also when there is nothing left.
         self.wire.set_reply_bytes_max(self.shared.memory.left().max(BUFFER_BYTES_MIN));
         let next = self.poll_serve_in_turn(cx);
-        let waits_since =
-            self.wire.waits_since_us().map(|since_us| self.began + Duration::from_micros(since_us));
-        self.memory.set(self.wire.memory_bytes(), waits_since);
+        let Self { wire, memory, began, .. } = self;
+        let waits_since = || wire.waits_since_us().map(|since_us| *began + Duration::from_micros(since_us));
+        memory.set(wire.memory_bytes(), waits_since);
         if self.memory.must_go(cx) {
             return Err(io::Error::other("memory runs low, and it was kept waiting for the longest"));
         }
@@ -185,12 +199,13 @@ impl Connection {
 
     fn poll_serve_in_turn(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
         self.wire.begin_turn();
+        // One look at the clock and one at the replies for a turn: it is short, and whatever comes meanwhile wakes the task.
+        let now_us = self.now_us();
+        let mut has_sent = self.take_replies(cx, now_us)?;
         let mut read_bytes = 0_usize;
         for _ in 0..READS_IN_A_ROW {
-            let now_us = self.now_us();
-            self.take_replies(cx, now_us)?;
             self.start_requests(now_us);
-            self.poll_write(cx, now_us)?;
+            has_sent |= self.poll_write(cx, now_us)?;
             if self.wire.is_finished() {
                 return Ok(Next::Over);
             }
@@ -200,7 +215,8 @@ impl Connection {
             // Sending may have made room for requests that were read before. Some are answered at once: only who writes
             // is woken when there is room for that.
             let unsent = self.wire.output().len();
-            if self.start_requests(now_us) || self.wire.output().len() > unsent {
+            if mem::take(&mut has_sent) && (self.start_requests(now_us) || self.wire.output().len() > unsent)
+            {
                 continue;
             }
             match self.poll_read(cx)? {
@@ -212,25 +228,25 @@ impl Connection {
         Ok(Next::OthersFirst)
     }
 
-    /// Takes the replies that came, and sends long ones at once: what that takes is counted.
-    fn take_replies(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<()> {
+    /// Takes the replies that came, and sends long ones at once: what that takes is counted. Says whether anything was sent.
+    fn take_replies(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<bool> {
         if self.outbox.poll_take(cx, &mut self.deliveries).is_pending() {
-            return Ok(());
+            return Ok(false);
         }
-        let mut sent = Ok(());
-        let mut deliveries = std::mem::take(&mut self.deliveries);
+        let mut has_sent = Ok(false);
+        let mut deliveries = mem::take(&mut self.deliveries);
         for Delivery { id, op, outcome } in deliveries.drain(..) {
             let body = self.settle(op, outcome);
             let began = is_long(&body).then(Instant::now);
             self.wire.reply(id, &body, now_us);
             if let Some(began) = began {
                 // What the stream does not take now is small beside it, or goes when the peer has read.
-                sent = sent.and_then(|()| self.poll_write(cx, now_us));
+                has_sent = has_sent.and_then(|before| Ok(self.poll_write(cx, now_us)? || before));
                 self.shared.long_reads.learn(began.elapsed());
             }
         }
         self.deliveries = deliveries;
-        sent
+        has_sent
     }
 
     /// Follows what an outcome says about who is at the other end, and gives the reply.
@@ -274,16 +290,20 @@ impl Connection {
         came.is_some()
     }
 
-    /// Writes as much as the stream takes.
-    fn poll_write(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<()> {
+    /// Writes as much as the stream takes; says whether that was anything.
+    fn poll_write(&mut self, cx: &mut Context<'_>, now_us: u64) -> io::Result<bool> {
+        let mut has_sent = false;
         while !self.wire.output().is_empty() {
             match Pin::new(&mut *self.stream).poll_write(cx, self.wire.output())? {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(bytes) => self.wire.sent(bytes, now_us),
-                Poll::Pending => return Ok(()),
+                Poll::Ready(bytes) => {
+                    self.wire.sent(bytes, now_us);
+                    has_sent = true;
+                }
+                Poll::Pending => break,
             }
         }
-        Ok(())
+        Ok(has_sent)
     }
 
     /// Reads once, if there is room for what may come; gives how many bytes came.

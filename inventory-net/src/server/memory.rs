@@ -137,8 +137,9 @@ impl Notice {
 }
 
 impl Share {
-    /// Says how much the connection's buffers take, and since when its peer has kept it waiting.
-    pub(crate) fn set(&mut self, buffer_bytes: usize, waits_since: Option<Instant>) {
+    /// Says how much the connection's buffers take, and since when its peer has kept it waiting, which is not asked of one that
+    /// takes no more than its own share.
+    pub(crate) fn set(&mut self, buffer_bytes: usize, waits_since: impl FnOnce() -> Option<Instant>) {
         let bytes = buffer_bytes.saturating_sub(self.memory.own.buffers);
         if bytes == 0 && self.bytes == 0 {
             return;
@@ -148,7 +149,7 @@ impl Share {
             ledger.holders.remove(&self.id);
         } else {
             let notice = Arc::clone(&self.notice);
-            ledger.holders.insert(self.id, Holder { bytes, waits_since, notice });
+            ledger.holders.insert(self.id, Holder { bytes, waits_since: waits_since(), notice });
         }
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes > before {
@@ -213,7 +214,7 @@ mod tests {
     }
 
     fn take(share: &mut Share, waits_since: Option<Instant>) {
-        share.set(LARGE + OWN.buffers, waits_since);
+        share.set(LARGE + OWN.buffers, || waits_since);
     }
 
     #[test]
@@ -221,11 +222,11 @@ mod tests {
         let memory = memory(10, 3);
         let before = memory.left();
         let mut share = memory.share();
-        share.set(LARGE, None);
-        share.set(2 * LARGE, None);
-        share.set(100, None);
+        share.set(LARGE, || None);
+        share.set(2 * LARGE, || None);
+        share.set(100, || None);
         assert_eq!(memory.left(), before - OWN.connection);
-        share.set(LARGE, None);
+        share.set(LARGE, || None);
         drop(share);
         assert_eq!(memory.left(), before);
     }
@@ -251,7 +252,7 @@ mod tests {
         let memory = memory(1, 0);
         let mut shares: Vec<Share> = (0..100).map(|_| memory.share()).collect();
         for share in &mut shares {
-            share.set(OWN.buffers, Some(Instant::now()));
+            share.set(OWN.buffers, || Some(Instant::now()));
         }
         assert!(!shares.iter().any(must_go));
     }
@@ -262,9 +263,9 @@ mod tests {
         let (mut first, second) = (memory.share(), memory.share());
         let may_grow = || second.may_grow(&Context::from_waker(Waker::noop()));
         assert!(may_grow());
-        first.set(10 * LARGE, None);
+        first.set(10 * LARGE, || None);
         assert!(!may_grow());
-        first.set(0, None);
+        first.set(0, || None);
         assert!(may_grow());
     }
 }
