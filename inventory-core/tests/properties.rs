@@ -296,6 +296,7 @@ proptest! {
                     outcome.err()
                 }
                 Command::SetFloor { account, floor } => model.set_floor(&account, floor).err(),
+                Command::Return(wanted) => panic!("{wanted:?} is not among what is asked here"),
                 Command::Post(_) => people.user(actor).map_or(Some(Refusal::NotLoggedIn), |_| Some(Refusal::NotPermitted)),
             };
             prop_assert_eq!(refusal(&reply), expected);

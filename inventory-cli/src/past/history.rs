@@ -90,8 +90,8 @@ impl Found {
                 && args.user.as_ref().is_none_or(|user| movement.user.as_deref() == Some(user))
         };
         let charged = match &record.event {
-            Event::PurchaseCharged { account, .. } => {
-                state.accounts().account(*account).map(|account| Arc::clone(account.name()))
+            Event::PurchaseCharged { charge, .. } => {
+                state.accounts().account(charge.account).map(|account| Arc::clone(account.name()))
             }
             _ => None,
         };

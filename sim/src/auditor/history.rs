@@ -151,8 +151,8 @@ impl Auditor {
                 let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
-            Event::PurchaseCharged { key, user, digest, lines, account, total } => {
-                let sale = Sold { lines, total: Some(*total), account: Some(*account) };
+            Event::PurchaseCharged { key, user, digest, lines, charge } => {
+                let sale = Sold { lines, total: Some(charge.total), account: Some(charge.account) };
                 let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
@@ -189,6 +189,9 @@ impl Auditor {
                 let accounts = &mut Rc::make_mut(&mut shop).accounts;
                 let reply = self.batch_posted(accounts, at, (*key, *user, *digest), rows)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::Returned { key, .. } | Event::ReturnRefused { key, .. } => {
+                return Err(Violation(format!("nobody returns anything here, and {key} did")));
             }
             Event::FloorSet { by, account, floor } => {
                 self.set_floor(&mut Rc::make_mut(&mut shop).accounts, *by, *account, *floor)?;

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod ledger;
+mod returns;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -20,6 +21,7 @@ use super::replay::{follows, step};
 use super::{Group, GroupError, ReplayError, Snapshot, Tip};
 use crate::event::{Event, Record};
 use crate::id::{AccountId, ItemId, LocationId, OrderKey, Version};
+use crate::returns::Returned;
 use crate::state::{Account, Level, Lookup, State};
 
 /// Follows a journal group by group and names the first version at which something is wrong.
@@ -117,9 +119,16 @@ impl Auditor {
                 rows.accepted().try_for_each(|(item, _)| self.compare_level(item, *location))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PurchaseCharged { key, lines, account, .. } => {
+            Event::PurchaseCharged { key, lines, charge, .. } => {
                 lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
-                self.compare_balance(*account)?;
+                self.compare_balance(charge.account)?;
+                self.compare_outcome(record, *key)
+            }
+            Event::Returned { key, returned, .. } => {
+                let Returned { order, lines, refund, .. } = &**returned;
+                lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
+                self.ledger.returns().compare(*order, self.state.returns().of(*order))?;
+                refund.map_or(Ok(()), |refund| self.compare_balance(refund.account))?;
                 self.compare_outcome(record, *key)
             }
             Event::Posted { key, posted, .. } => {
@@ -131,9 +140,9 @@ impl Auditor {
                 rows.accepted().try_for_each(|(_, account, _)| self.compare_balance(account))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PostRefused { key, .. } | Event::PurchaseRefused { key, .. } => {
-                self.compare_outcome(record, *key)
-            }
+            Event::PostRefused { key, .. }
+            | Event::ReturnRefused { key, .. }
+            | Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
             Event::ItemDefined { .. }
             | Event::UserAdded { .. }
             | Event::LoggedIn { .. }

@@ -158,7 +158,7 @@ impl ReplyBody {
                 Answer::BulkPostingReceipt(receipt) => Done::BulkPostingReceipt(receipt),
                 Answer::Balance(row) => Done::Balance(row),
                 Answer::Balances(page) => Done::Balances(page),
-                Answer::Credential(_) => return None,
+                Answer::ReturnReceipt(_) | Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
             inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),
