@@ -3,7 +3,8 @@
 
 use bytes::BytesMut;
 use inventory_core::{
-    BulkOrder, BulkOrderError, LocationId, Money, Order, OrderKey, Refusal, Return, Role, Units, Upc,
+    BulkOrder, BulkOrderError, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Refusal, Return,
+    Role, Units, Upc,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
@@ -319,14 +320,15 @@ struct ReturnIn {
 impl ReturnIn {
     fn check(self) -> Result<RequestBody, Refusal> {
         let (key, order) = (self.key.or_refuse("key")?, self.order.or_refuse("order")?);
-        let lines = match self.lines {
+        let lines: Box<[OrderLine]> = match self.lines {
             None => Box::default(),
             Some(Lines { invalid: Some(field), .. }) => return Err(Refusal::InvalidValue { field }),
             // Everything is asked for by saying nothing: a client whose list came out empty does not mean that.
             Some(Lines { lines, .. }) if lines.is_empty() => {
                 return Err(Refusal::InvalidValue { field: "lines" });
             }
-            Some(Lines { lines, .. }) => lines.iter().copied().collect(),
+            Some(Lines { lines: OneOrMany::One(line), .. }) => Box::new([line]),
+            Some(Lines { lines: OneOrMany::Many(lines), .. }) => lines,
         };
         Ok(RequestBody::Return(Return { key, order, lines, evidence: None }))
     }
