@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt};
+use inventory_core::{
+    BulkOutcome, BulkReceipt, LevelRow as Level, OrderLine, Receipt, Refund, ReturnReceipt,
+};
 
 use super::past::Moved;
 use super::rows::{BoughtRow, HoldingRow};
@@ -87,12 +89,16 @@ pub(super) fn movements(movements: &[Moved]) -> String {
     render(&columns, rows)
 }
 
-pub(super) fn receipt(receipt: &Receipt) -> String {
+/// The lines of a receipt.
+fn lines(lines: &[OrderLine]) -> String {
     let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
-    let rows = receipt.lines.iter();
-    let rows = rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]);
+    let rows = lines.iter();
+    render(&columns, rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]))
+}
+
+pub(super) fn receipt(receipt: &Receipt) -> String {
     let mut text =
-        format!("{} bought, order {}\n{}", legible(&receipt.user), receipt.key, render(&columns, rows));
+        format!("{} bought, order {}\n{}", legible(&receipt.user), receipt.key, lines(&receipt.lines));
     // Writing to a string cannot fail.
     if let Some(total) = receipt.total {
         let _ = write!(text, "total {total}, ");
@@ -101,6 +107,18 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         let _ = write!(text, "charged to {}, ", legible(account));
     }
     let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
+    text
+}
+
+pub(super) fn return_receipt(receipt: &ReturnReceipt) -> String {
+    let ReturnReceipt { key, version, user, at, order, lines: returned, refund } = receipt;
+    let mut text =
+        format!("{} returned units of order {order}, return {key}\n{}", legible(user), lines(returned));
+    // Writing to a string cannot fail.
+    if let Some(Refund { account, amount }) = refund {
+        let _ = write!(text, "refunded {amount} to {}, ", legible(account));
+    }
+    let _ = writeln!(text, "at {at} (version {version})");
     text
 }
 
