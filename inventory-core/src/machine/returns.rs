@@ -192,3 +192,44 @@ pub(super) fn refund(charge: Option<&Charge>, bought: &[Line], lines: &[Line]) -
     })?;
     Some(Some(Refund { account: charge.account, amount }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Command, Order, Role};
+    use crate::event::Record;
+    use crate::id::{OrderKey, Upc};
+    use crate::machine::{apply, decide};
+
+    #[test]
+    fn a_full_table_of_returned_orders_is_a_refusal_under_the_key_and_takes_more_of_what_it_holds() {
+        let mut state = State::new(1);
+        state.returns.hold_at_most(1);
+        let (upc, location) = (Upc::new(1).unwrap(), LocationId::MAIN);
+        let key = |random: u128| OrderKey::from_parts(Time::ZERO, random << 8);
+        let lines = || OrderLine::new(upc, Units::new(2).unwrap());
+        let buy = |number| Command::Purchase(Order { key: key(number), lines: lines().into(), charge: None });
+        let one = || Box::new([OrderLine::new(upc, Units::new(1).unwrap())]);
+        let give_back = |number, order| {
+            Command::Return(Return { key: key(number), order: key(order), lines: one(), evidence: None })
+        };
+        let alice = Actor::User(UserId(1));
+        let mut run = |actor, command: Command| {
+            let Decision::Happens(event) = decide(&state, Time::ZERO, actor, &command) else {
+                panic!("{command:?}")
+            };
+            apply(&mut state, &Record { at: Time::ZERO, event: event.clone() });
+            event
+        };
+        run(Actor::System, Command::DefineItem { upc, name: "soup".into(), price: None });
+        run(Actor::System, Command::SetInitialLevel { upc, location, units: Units::new(9).unwrap() });
+        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
+        run(Actor::System, add);
+        run(alice, buy(1));
+        run(alice, buy(2));
+        assert!(matches!(run(alice, give_back(3, 1)), Event::Returned { .. }));
+        let full = run(alice, give_back(4, 2));
+        assert!(matches!(full, Event::ReturnRefused { refusal: Refusal::TableFull, .. }), "{full:?}");
+        assert!(matches!(run(alice, give_back(5, 1)), Event::Returned { .. }));
+    }
+}

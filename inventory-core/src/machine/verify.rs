@@ -9,7 +9,7 @@ use super::returns::{are_left, fits_level, refund};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::entry::{EntryRows, PostedEntry, account_name};
 use crate::event::{Charge, Event, Line, Record};
-use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::money::Money;
 use crate::returns::{Found, Refund, Returned};
@@ -284,7 +284,7 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
     let found = match state.orders.look_up(*order, record.at) {
         Lookup::Decided(row) => row.found(),
         Lookup::Undecided => Found::NeverDecided,
-        Lookup::TooOld if *purchased <= state.version && state.returns.has_room_for(*order) => return Ok(()),
+        Lookup::TooOld if is_before(state, *purchased) && state.returns.has_room_for(*order) => return Ok(()),
         Lookup::TooOld => return Err(Impossible::Returned(*order)),
     };
     let Found::Bought { version, user: owner, lines: bought, charge } = found else {
@@ -302,6 +302,11 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
     } else {
         Err(Impossible::Refund(*order))
     }
+}
+
+/// Whether this version was made by an event before the next one.
+fn is_before(state: &State, version: Version) -> bool {
+    version > Version::ZERO && version <= state.version
 }
 
 fn can_take_all(state: &State, lines: &[Line]) -> Result<(), Impossible> {

@@ -6,12 +6,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::accounts::Books;
+use super::claims::Claims;
 use super::returns::ReturnBooks;
 use super::{Breach, compare_level};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::command::Role;
 use crate::event::{Charge, Event, Line, Record};
-use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::money::Money;
 use crate::refusal::{Refusal, Shortage};
@@ -57,8 +58,8 @@ impl Ledger {
         self.levels.get(&(item, location)).copied().unwrap_or_default()
     }
 
-    /// Enters an event.
-    pub(super) fn enter(&mut self, record: &Record) -> Result<(), Breach> {
+    /// Enters the event that made this version.
+    pub(super) fn enter(&mut self, version: Version, record: &Record) -> Result<(), Breach> {
         match &record.event {
             Event::ItemDefined { by, upc, name: _, price } => {
                 self.check_administrator(*by)?;
@@ -106,10 +107,11 @@ impl Ledger {
                 }
                 self.accounts.enter(*account, total.minor().saturating_neg())?;
             }
-            Event::Returned { key, returned, .. } => {
+            Event::Returned { key, user, returned, .. } => {
                 self.decide(*key, record.at)?;
                 returned.lines.iter().for_each(|line| self.bring(line));
-                self.returns.enter(returned);
+                let owner = self.check_administrator(*user).is_err().then_some(*user);
+                self.returns.enter(version, *key, owner, returned);
                 if let Some(Refund { account, amount }) = returned.refund {
                     self.accounts.enter(account, amount.minor())?;
                 }
@@ -305,6 +307,10 @@ impl Ledger {
 
     fn user(&self, user: UserId) -> Option<&(Role, Box<str>)> {
         self.users.get(row(user.0.checked_sub(1)?))
+    }
+
+    pub(super) fn into_claims(self) -> Claims {
+        self.returns.into_claims()
     }
 
     pub(super) const fn returns(&self) -> &ReturnBooks {

@@ -1,10 +1,11 @@
-//! The books of the returns: what came back of each order, kept the plain way.
+//! The books of the returns: what came back of each order, kept the plain way, and what each return claims of its purchase.
 
 use alloc::collections::BTreeMap;
 
 use super::Breach;
+use super::claims::{Claim, ClaimedLine, Claims};
 use crate::event::Line;
-use crate::id::{ItemId, LocationId, OrderKey};
+use crate::id::{ItemId, LocationId, OrderKey, UserId, Version};
 use crate::limits::RETURNED_ORDERS_MAX;
 use crate::returns::Returned;
 use crate::state::State;
@@ -12,6 +13,7 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(super) struct ReturnBooks {
     came_back: BTreeMap<OrderKey, BTreeMap<(ItemId, LocationId), u64>>,
+    claims: Claims,
 }
 
 impl ReturnBooks {
@@ -20,16 +22,34 @@ impl ReturnBooks {
         let units = |lines: &[Line]| {
             lines.iter().map(|line| ((line.item, line.location), line.units.get())).collect()
         };
-        Self { came_back: state.returns().iter().map(|(order, lines)| (order, units(lines))).collect() }
+        let came_back = state.returns().iter().map(|(order, lines)| (order, units(lines))).collect();
+        Self { came_back, claims: Claims::default() }
     }
 
-    /// Enters what came back.
-    pub(super) fn enter(&mut self, returned: &Returned) {
-        let so_far = self.came_back.entry(returned.order).or_default();
-        for line in returned.lines.iter() {
+    /// Enters what came back by the return with this key, which made this version. `owner` is whose order it must be, if not
+    /// anybody's.
+    pub(super) fn enter(
+        &mut self,
+        version: Version,
+        key: OrderKey,
+        owner: Option<UserId>,
+        returned: &Returned,
+    ) {
+        let Returned { order, purchased, lines, refund } = returned;
+        let so_far = self.came_back.entry(*order).or_default();
+        let mut add = |line: &Line| {
             let units = so_far.entry((line.item, line.location)).or_default();
             *units = units.saturating_add(line.units.get());
-        }
+            ClaimedLine { line: *line, so_far: *units }
+        };
+        let lines = lines.iter().map(&mut add).collect();
+        let claim = Claim { version, key, order: *order, owner, lines, refund: *refund };
+        self.claims.add(*purchased, claim);
+    }
+
+    /// What the returns claim of their purchases.
+    pub(super) fn into_claims(self) -> Claims {
+        self.claims
     }
 
     /// Whether there was no room for one more order.
