@@ -378,9 +378,9 @@ pub enum OnceCommand {
         #[arg(long, value_name = "ACCOUNT", conflicts_with = "from", value_parser = parse::account)]
         charge: Option<String>,
     },
-    /// Give units of an order back, once: all that are asked for or none. If an account paid for them, what it paid comes back to it.
+    /// Give units of an order back, once: all that are asked for or none.
     ///
-    /// A buyer may return the orders of the buyer's own, an administrator anybody's, of any age.
+    /// If an account paid for them, what it paid comes back to it. A buyer may return the orders of the buyer's own, an administrator anybody's, of any age.
     Return {
         /// The order's key. Receipts show it.
         #[arg(value_name = "ORDER", value_parser = parse::order_key)]

@@ -189,16 +189,24 @@ fn evidence_is_looked_for_only_where_it_is_needed_and_believed_only_of_its_own_o
     let now = days(2);
     let needed = |wanted: &Return| {
         let action = Command::Return(wanted.clone()).into();
-        PastOrder::returned_by(&state, now, &action).map(|order| order.key())
+        PastOrder::returned_by(&state, now, Actor::User(ALICE), &action).map(|order| order.key())
     };
     let wanted = back(now, 3, bought.key, &[]);
     assert_eq!(needed(&wanted), Some(bought.key));
     assert_eq!(needed(&back(now, 3, key(now, 9), &[])), None, "the window tells");
     assert_eq!(needed(&back(NOW, 3, bought.key, &[])), None, "the return is too old itself");
-    assert_eq!(PastOrder::returned_by(&state, now, &Query::WhoAmI.into()).map(|order| order.key()), None);
+    assert_eq!(
+        PastOrder::returned_by(&state, now, Actor::User(ALICE), &Query::WhoAmI.into())
+            .map(|order| order.key()),
+        None
+    );
 
     let mut action: Action = Command::Return(back(now, 3, another.key, &[])).into();
-    let search = PastOrder::returned_by(&state, now, &action).unwrap();
+    assert!(
+        PastOrder::returned_by(&state, now, Actor::Anonymous, &action).is_none(),
+        "a stranger gets nothing"
+    );
+    let search = PastOrder::returned_by(&state, now, Actor::User(ALICE), &action).unwrap();
     let found = block_on(search.look_up(&journal)).unwrap();
     assert!(matches!(found, PastOutcome::Decided(_)));
     search.testify(&found, &mut action);

@@ -47,7 +47,7 @@ pub(super) fn levels(levels: &[Level]) -> String {
 
 pub(super) fn holdings(rows: &[HoldingRow]) -> String {
     if rows.is_empty() {
-        return "nothing bought yet\n".to_owned();
+        return "nothing held\n".to_owned();
     }
     let columns = [("upc", LEFT), ("name", LEFT), ("units", RIGHT)];
     render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
@@ -112,8 +112,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
 
 pub(super) fn return_receipt(receipt: &ReturnReceipt) -> String {
     let ReturnReceipt { key, version, user, at, order, lines: returned, refund } = receipt;
-    let mut text =
-        format!("{} returned units of order {order}, return {key}\n{}", legible(user), lines(returned));
+    let mut text = format!("{} returned, return {key}\n{}of order {order}, ", legible(user), lines(returned));
     // Writing to a string cannot fail.
     if let Some(Refund { account, amount }) = refund {
         let _ = write!(text, "refunded {amount} to {}, ", legible(account));

@@ -31,7 +31,7 @@ pub(super) const MENU: &str = "  1  log in                  login USER
   5  log out                 logout
   6  quit                    quit
      buy on an account       buy UPC QTY [UPC QTY]... charge ACCOUNT
-     return                  return ORDER [UPC QTY]...
+     return an order         return ORDER [UPC QTY]...
      view a balance          balance [ACCOUNT]
      show a receipt          receipt KEY
      show this menu          menu

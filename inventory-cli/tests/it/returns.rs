@@ -35,7 +35,7 @@ fn key_of_now() -> String {
 fn units_come_back_until_none_is_left() {
     let (_place, _server, alice, order) = shop();
     let some = alice.run(&["return", &order, TISSUES, "2"]).exits(0);
-    let some = some.shows(&format!("alice returned units of order {order}, return "));
+    let some = some.shows("alice returned, return ").shows(&format!("\nof order {order}, at "));
     assert!(!some.out.contains("refunded"), "nobody had paid: {some:#?}");
     assert_eq!(tissues(&alice), (3, 97));
     alice.run(&["return", &order, TISSUES, "4", BANANAS, "2"]).exits(1).tells(&format!(
@@ -47,7 +47,7 @@ fn units_come_back_until_none_is_left() {
     assert_eq!(rows[1][4..], [&*order, TISSUES, "main", "3", "", ""]);
     assert_eq!(rows[2][4..], [&*order, BANANAS, "main", "2", "", ""]);
     assert_eq!((alice.held(TISSUES), alice.held(BANANAS), alice.available(TISSUES)), (0, 0, 100));
-    alice.run(&["mine"]).exits(0).shows("nothing bought yet");
+    alice.run(&["mine"]).exits(0).shows("nothing held");
 
     let nothing = alice.run(&["return", &order, "--format", "json"]).exits(1);
     let told: Value = serde_json::from_str(&nothing.err).unwrap();
@@ -64,7 +64,7 @@ fn what_an_account_paid_comes_back_to_it_at_the_price_of_then() {
     let order = buy(&alice, &[TISSUES, "2", BANANAS, "3", "--charge", "alice"]);
     admin.run(&["item", "define", TISSUES, "Tissues", "--price", "99.00"]).exits(0);
     let back = ["return", &order, TISSUES, "1", BANANAS, "2"];
-    let shown = alice.run(&back).exits(0).shows("refunded 4.07 to alice, at ");
+    let shown = alice.run(&back).exits(0).shows(&format!("\nof order {order}, refunded 4.07 to alice, at "));
     let key = shown.out.split("return ").nth(1).unwrap().lines().next().unwrap().to_owned();
     let told = alice.run(&["receipt", &key, "--format", "json"]).exits(0).json();
     assert_eq!(
@@ -153,8 +153,8 @@ fn the_shell_returns_too() {
     piped(alice.command(&["shell"]), &lines)
         .exits(0)
         .shows("return ORDER [UPC QTY]...")
-        .shows("alice returned units of order")
-        .shows("nothing bought yet");
+        .shows("alice returned, return ")
+        .shows("nothing held");
     assert_eq!(tissues(&alice), (0, 100));
 }
 
