@@ -112,10 +112,14 @@ fn an_order_of_any_age_comes_back_and_so_does_what_was_paid() {
     drop(shop);
     let groups = block_on(journal.read(Version::ZERO, usize::MAX)).unwrap();
     let mut auditor = Auditor::new(1);
-    groups.iter().for_each(|group| auditor.follow(group).unwrap());
+    for group in &groups {
+        auditor.follow(group).unwrap();
+    }
     auditor.check_books().unwrap();
     let mut claims = auditor.into_claims();
-    groups.iter().for_each(|group| claims.follow(group).unwrap());
+    for group in &groups {
+        claims.follow(group).unwrap();
+    }
     assert_eq!(claims.settled(), Settled { checked: 2, not_kept: 0 });
 }
 
