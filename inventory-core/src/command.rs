@@ -10,6 +10,7 @@ use crate::id::{LocationId, OrderKey, SessionId, Upc, UserId};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
+use crate::returns::Return;
 
 /// On whose behalf a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,8 @@ pub enum Command {
     Purchase(Order),
     /// Buys a batch of independent rows.
     PurchaseBulk(BulkOrder),
+    /// Gives units of an earlier purchase back.
+    Return(Return),
     /// Posts an entry. Administrators only. An account is made by its first entry.
     Post(Posting),
     /// Posts a batch of independent entries. Administrators only.
@@ -166,9 +169,9 @@ pub enum Query {
     },
     /// Who the actor is.
     WhoAmI,
-    /// The outcome of one order or posting of the actor's own; of anybody's for an administrator.
+    /// The outcome of one order, return or posting of the actor's own; of anybody's for an administrator.
     Receipt {
-        /// The order's or posting's key.
+        /// The order's, return's or posting's key.
         key: OrderKey,
     },
     /// One account's balance: the one that has the actor's own name; any for an administrator.

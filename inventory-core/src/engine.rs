@@ -92,7 +92,7 @@ impl<T> Waiting<T> {
             Action::Command(Command::PurchaseBulk(order)) => {
                 order.upcs().len().saturating_mul(size_of::<(Upc, u32)>())
             }
-            Action::Command(command) => entry_bytes(command),
+            Action::Command(command) => other_bytes(command),
             Action::Query(_) => 0,
         };
         let reply_bytes = match &self.reply {
@@ -109,19 +109,27 @@ impl<T> Waiting<T> {
             Reply::Answered(Answer::Balances(page)) => {
                 page.balances.len().saturating_mul(size_of::<BalanceRow>())
             }
-            Reply::Refused(Refusal::InsufficientStock { shortages }) => {
-                shortages.len().saturating_mul(size_of::<Shortage>())
+            Reply::Answered(Answer::ReturnReceipt(receipt)) => {
+                receipt.lines.len().saturating_mul(size_of::<OrderLine>())
             }
+            Reply::Refused(
+                Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages },
+            ) => shortages.len().saturating_mul(size_of::<Shortage>()),
             _ => 0,
         };
         action_bytes.saturating_add(reply_bytes)
     }
 }
 
-/// About how much memory the names and columns of entries take. Apart, so that a purchase costs no more for them.
+/// About how much memory the lines of returns and the names and columns of entries take. Apart, so that a purchase costs no
+/// more for them.
 #[inline(never)]
-fn entry_bytes(command: &Command) -> usize {
+fn other_bytes(command: &Command) -> usize {
     match command {
+        Command::Return(wanted) => {
+            let evidence_bytes = wanted.evidence.as_ref().map_or(0, |evidence| evidence.bytes());
+            wanted.lines.len().saturating_mul(size_of::<OrderLine>()).saturating_add(evidence_bytes)
+        }
         Command::Post(Posting { entry, .. }) => {
             let counterpart_bytes = entry.counterpart().map_or(0, |name| name.len());
             entry.account().len().saturating_add(counterpart_bytes)
@@ -381,10 +389,13 @@ fn reply_to(state: &State, version: Version, record: &Record) -> Reply {
             let receipt = query::build_receipt(state, decided(*key, *user), lines, *total, None);
             Reply::Answered(Answer::Receipt(receipt))
         }
-        Event::PurchaseCharged { key, user, lines, account, total, .. } => {
-            let receipt =
-                query::build_receipt(state, decided(*key, *user), lines, Some(*total), Some(*account));
+        Event::PurchaseCharged { key, user, lines, charge, .. } => {
+            let (total, account) = (Some(charge.total), Some(charge.account));
+            let receipt = query::build_receipt(state, decided(*key, *user), lines, total, account);
             Reply::Answered(Answer::Receipt(receipt))
+        }
+        Event::Returned { key, user, returned, .. } => {
+            query::return_reply(state, decided(*key, *user), returned)
         }
         Event::BulkPurchased { key, user, total, rows, .. } => {
             let outcome = BulkOutcome::of(rows, *total);
@@ -397,8 +408,8 @@ fn reply_to(state: &State, version: Version, record: &Record) -> Reply {
             let receipt = query::build_bulk_posting_receipt(state, decided(*key, *user), outcome);
             Reply::Answered(Answer::BulkPostingReceipt(receipt))
         }
-        Event::PurchaseRefused { refusal, .. } | Event::PostRefused { refusal, .. } => {
-            Reply::Refused(Refusal::clone(refusal))
-        }
+        Event::PurchaseRefused { refusal, .. }
+        | Event::ReturnRefused { refusal, .. }
+        | Event::PostRefused { refusal, .. } => Reply::Refused(Refusal::clone(refusal)),
     }
 }

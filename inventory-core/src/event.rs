@@ -12,6 +12,7 @@ use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
+use crate::returns::Returned;
 use crate::time::Time;
 
 /// Units taken from one item's level.
@@ -25,7 +26,29 @@ pub struct Line {
     pub units: Units,
 }
 
-/// XXH3-64 of an order or posting as it was sent: tells a retry from another one under the same key.
+/// What an account paid for a purchase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The account.
+    pub account: AccountId,
+    /// The price of it all, which the account's balance fell by.
+    pub total: Money,
+    /// What each line cost, if there are several: the price of a unit at that time, times the units. Empty for one line, which cost
+    /// the total; and for several of a purchase that was written before format 4, which did not say.
+    pub amounts: Box<[Money]>,
+}
+
+impl Charge {
+    /// What one unit of the line at this place cost; none if the purchase does not say.
+    pub(crate) fn unit_price(&self, lines: &[Line], place: usize) -> Option<Money> {
+        let amount = if lines.len() == 1 { Some(&self.total) } else { self.amounts.get(place) };
+        let (amount, units) = (amount?.minor(), i64::try_from(lines.get(place)?.units.get()).ok()?);
+        let is_whole = amount.checked_rem(units)? == 0;
+        is_whole.then_some(Money::from_minor(amount.checked_div(units)?))
+    }
+}
+
+/// XXH3-64 of an order, return or posting as it was sent: tells a retry from another one under the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderDigest(pub u64);
 
@@ -128,10 +151,30 @@ pub enum Event {
         digest: OrderDigest,
         /// What was taken, each item and location once.
         lines: OneOrMany<Line>,
-        /// The account that paid.
-        account: AccountId,
-        /// The price of it all, which the account's balance fell by.
-        total: Money,
+        /// The account that paid, and what.
+        charge: Box<Charge>,
+    },
+    /// Units of an earlier purchase came back, and what an account paid for them with them.
+    Returned {
+        /// The return's key.
+        key: OrderKey,
+        /// Who gave them back.
+        user: UserId,
+        /// Digest of the return.
+        digest: OrderDigest,
+        /// What came back.
+        returned: Box<Returned>,
+    },
+    /// A return was refused: the outcome of its key.
+    ReturnRefused {
+        /// The return's key.
+        key: OrderKey,
+        /// Who asked.
+        user: UserId,
+        /// Digest of the return.
+        digest: OrderDigest,
+        /// Why.
+        refusal: Refusal,
     },
     /// An entry was posted.
     Posted {
@@ -180,12 +223,14 @@ pub enum Event {
 }
 
 impl Event {
-    /// The key of the order or posting whose outcome this is; none if it is neither's.
+    /// The key of the order, return or posting whose outcome this is; none if it is nobody's.
     pub const fn order_key(&self) -> Option<OrderKey> {
         match self {
             Self::Purchased { key, .. }
             | Self::BulkPurchased { key, .. }
             | Self::PurchaseCharged { key, .. }
+            | Self::Returned { key, .. }
+            | Self::ReturnRefused { key, .. }
             | Self::Posted { key, .. }
             | Self::BulkPosted { key, .. }
             | Self::PostRefused { key, .. }

@@ -1,7 +1,7 @@
 //! The embedding API: the engine and its journal in one, for a program that wants no server.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::bulk::BulkOrder;
@@ -15,8 +15,9 @@ use crate::quantity::Units;
 use crate::refusal::Refusal;
 use crate::reply::{
     Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, LevelRow, LevelsPage, PostingReceipt,
-    Receipt, Reply,
+    Receipt, Reply, ReturnReceipt, Unavailable,
 };
+use crate::returns::Return;
 use crate::time::Time;
 
 /// Why a call of [`Inventory`] did not do what was asked.
@@ -112,7 +113,39 @@ impl<J: Journal> Inventory<J> {
         actor: Actor,
         action: impl Into<Action> + Send,
     ) -> Result<Answer, InventoryError> {
-        let action = action.into();
+        let mut action = action.into();
+        self.gather_evidence(now, actor, &mut action).await?;
+        let again = matches!(action, Action::Command(Command::Return(_))).then(|| action.clone());
+        let (mut reply, mut failure) = self.execute_once(now, actor, action).await?;
+        // The order left the window while the return waited.
+        if let (Reply::Unavailable(Unavailable::OrderNotAtHand), Some(mut action)) = (&reply, again) {
+            self.gather_evidence(now, actor, &mut action).await?;
+            (reply, failure) = self.execute_once(now, actor, action).await?;
+        }
+        self.result(reply, failure)
+    }
+
+    /// Lets a return know what the journal says about its order, if that has left the window.
+    async fn gather_evidence(
+        &self,
+        now: Time,
+        actor: Actor,
+        action: &mut Action,
+    ) -> Result<(), InventoryError> {
+        if let Some(order) = PastOrder::returned_by(self.engine.state(), now, actor, action) {
+            let found = order.look_up(&self.journal).await.map_err(ReplayError::from)?;
+            order.testify(&found, action);
+        }
+        Ok(())
+    }
+
+    /// The reply, and why the journal did not take the write if it did not.
+    async fn execute_once(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        action: Action,
+    ) -> Result<(Reply, String), InventoryError> {
         let past_order = PastOrder::should_it_be_past(self.engine.state(), actor, &action);
         self.ticket = self.ticket.wrapping_add(1);
         let ticket = self.ticket;
@@ -123,10 +156,9 @@ impl<J: Journal> Inventory<J> {
                 match past_order {
                     _ if answered != ticket => {}
                     Some(order) if reply == Reply::Refused(Refusal::KeyTooOld) => {
-                        let reply = self.look_up(order).await?;
-                        return self.result(reply, failure);
+                        return Ok((self.look_up(order).await?, failure));
                     }
-                    _ => return self.result(reply, failure),
+                    _ => return Ok((reply, failure)),
                 }
             }
             failure = self.commit_next(now).await?;
@@ -177,6 +209,9 @@ impl<J: Journal> Inventory<J> {
             Reply::Answered(answer) => Ok(answer),
             Reply::Refused(refusal) => Err(InventoryError::Refused(refusal)),
             Reply::Unavailable(_) if self.engine.is_poisoned() => Err(InventoryError::Poisoned(failure)),
+            Reply::Unavailable(why @ Unavailable::OrderNotAtHand) => {
+                Err(InventoryError::NotWritten(why.to_string()))
+            }
             Reply::Unavailable(_) => Err(InventoryError::NotWritten(failure)),
         }
     }
@@ -247,6 +282,21 @@ impl<J: Journal> Inventory<J> {
         order: BulkOrder,
     ) -> Result<BulkReceipt, InventoryError> {
         expect_bulk_receipt(self.execute(now, Actor::User(user), Command::PurchaseBulk(order)).await?)
+    }
+
+    /// Gives units of one of the user's orders back, of an administrator's return of anybody's; if an account paid for the order,
+    /// what it paid for them comes back to it. The order may be of any age: one that left the outcome window is looked for in
+    /// the journal. All that [`purchase`](Self::purchase) says of an order and its key holds for the return and its own key.
+    pub async fn return_units(
+        &mut self,
+        now: Time,
+        user: UserId,
+        wanted: Return,
+    ) -> Result<ReturnReceipt, InventoryError> {
+        match self.execute(now, Actor::User(user), Command::Return(wanted)).await? {
+            Answer::ReturnReceipt(receipt) => Ok(*receipt),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Posts an entry, as the system. An account is made by its first entry. All that [`purchase`](Self::purchase) says of an order
@@ -352,9 +402,10 @@ impl<J: Journal> Inventory<J> {
 fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
     match answer {
         Answer::Receipt(receipt) => Ok(receipt),
-        Answer::BulkReceipt(_) | Answer::PostingReceipt(_) | Answer::BulkPostingReceipt(_) => {
-            Err(InventoryError::Refused(Refusal::KeyReused))
-        }
+        Answer::BulkReceipt(_)
+        | Answer::ReturnReceipt(_)
+        | Answer::PostingReceipt(_)
+        | Answer::BulkPostingReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
         other => Err(unexpected(&other)),
     }
 }
@@ -362,9 +413,10 @@ fn expect_receipt(answer: Answer) -> Result<Receipt, InventoryError> {
 fn expect_bulk_receipt(answer: Answer) -> Result<BulkReceipt, InventoryError> {
     match answer {
         Answer::BulkReceipt(receipt) => Ok(receipt),
-        Answer::Receipt(_) | Answer::PostingReceipt(_) | Answer::BulkPostingReceipt(_) => {
-            Err(InventoryError::Refused(Refusal::KeyReused))
-        }
+        Answer::Receipt(_)
+        | Answer::ReturnReceipt(_)
+        | Answer::PostingReceipt(_)
+        | Answer::BulkPostingReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
         other => Err(unexpected(&other)),
     }
 }

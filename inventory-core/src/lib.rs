@@ -36,6 +36,7 @@ mod one_or_many;
 mod quantity;
 mod refusal;
 mod reply;
+mod returns;
 mod time;
 
 pub use bulk::{BulkOrder, BulkOrderError, BulkOutcome, BulkRows, RowCodes};
@@ -46,7 +47,7 @@ pub use entry::{
     BulkEntries, BulkEntriesError, EntriesOutcome, Entry, EntryRows, NameColumn, PostedEntry, Posting,
     account_name,
 };
-pub use event::{Event, Line, OrderDigest, Record};
+pub use event::{Charge, Event, Line, OrderDigest, Record};
 pub use id::{
     AccountId, AppendId, Hash, ItemId, LocationId, OrderKey, OrderKeyError, SessionId, Upc, UpcError, UserId,
     Version,
@@ -59,6 +60,7 @@ pub use quantity::{Units, UnitsError};
 pub use refusal::{Refusal, Shortage};
 pub use reply::{
     Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Credential, Identity, LevelRow,
-    LevelsPage, PostingReceipt, Receipt, Reply, Unavailable,
+    LevelsPage, PostingReceipt, Receipt, Reply, ReturnReceipt, Unavailable,
 };
+pub use returns::{Evidence, Refund, Return, Returned};
 pub use time::{Time, TimeError};

@@ -35,6 +35,8 @@ pub const BALANCES_PAGE_MAX: usize = 1_000;
 pub const BALANCES_PAGE_NAME_BYTES_TARGET: usize = 256 << 10;
 /// Most items a page of levels may hold.
 pub const LEVELS_PAGE_MAX: usize = 1_000;
+/// Most orders of which something came back.
+pub const RETURNED_ORDERS_MAX: usize = 16 << 20;
 /// Most items the catalogue may hold.
 pub const ITEMS_MAX: usize = 100_000_000;
 /// Most users.
@@ -114,4 +116,5 @@ const _: () = {
     assert!(ITEMS_MAX < ROWS_MAX);
     assert!(USERS_MAX < ROWS_MAX);
     assert!(ACCOUNTS_MAX + ENTRIES_BATCH_MAX < ROWS_MAX);
+    assert!(RETURNED_ORDERS_MAX < ROWS_MAX);
 };

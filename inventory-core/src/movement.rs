@@ -18,14 +18,17 @@ pub enum Reason {
     InitialLevel,
     /// They were bought.
     Purchase,
+    /// They came back.
+    Return,
 }
 
 impl Reason {
-    /// The permanent name: `initial_level` or `purchase`.
+    /// The permanent name: `initial_level`, `purchase` or `return`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InitialLevel => "initial_level",
             Self::Purchase => "purchase",
+            Self::Return => "return",
         }
     }
 }
@@ -49,7 +52,7 @@ pub struct Movement {
     pub on_hand: Units,
     /// Who; none if it was the system itself.
     pub user: Option<Arc<str>>,
-    /// The order it belongs to.
+    /// The order it belongs to; for what came back, the one that it was bought with.
     pub order: Option<OrderKey>,
 }
 
@@ -82,6 +85,15 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
                 movement(Reason::Purchase, *user, item, location, change, on_hand, Some(*key))
             })
             .collect(),
+        Event::Returned { user, returned, .. } => returned
+            .lines
+            .iter()
+            .filter_map(|line| {
+                let Line { item, location, units } = *line;
+                let (change, on_hand) = (signed(units), on_hand(item, location));
+                movement(Reason::Return, *user, item, location, change, on_hand, Some(returned.order))
+            })
+            .collect(),
         Event::BulkPurchased { key, user, location, rows, .. } => {
             // From the last row to the first, for the levels are those after all of them.
             let mut levels: BTreeMap<ItemId, Units> = BTreeMap::new();
@@ -103,6 +115,7 @@ pub fn movements(state: &State, record: &Record) -> Vec<Movement> {
         | Event::LoggedIn { .. }
         | Event::LoggedOut { .. }
         | Event::PurchaseRefused { .. }
+        | Event::ReturnRefused { .. }
         | Event::Posted { .. }
         | Event::BulkPosted { .. }
         | Event::PostRefused { .. }

@@ -1,5 +1,6 @@
 //! Pure reads.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,9 +15,10 @@ use crate::one_or_many::OneOrMany;
 use crate::refusal::Refusal;
 use crate::reply::{
     Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Credential, Identity, LevelRow,
-    LevelsPage, PostingReceipt, Receipt, Reply,
+    LevelsPage, PostingReceipt, Receipt, Reply, ReturnReceipt,
 };
-use crate::state::{Account, Charged, Item, Lookup, Outcome, OutcomeRow, State};
+use crate::returns::{Refund, Returned};
+use crate::state::{Account, Item, Lookup, Outcome, OutcomeRow, State};
 use crate::time::Time;
 
 /// Answers a query from this state.
@@ -142,10 +144,10 @@ pub fn outcome(state: &State, row: &OutcomeRow) -> Reply {
         Outcome::Accepted { lines, total } => {
             Answer::Receipt(build_receipt(state, decided, lines, *total, None))
         }
-        Outcome::Charged(charged) => {
-            let Charged { lines, account, total } = &**charged;
-            Answer::Receipt(build_receipt(state, decided, lines, Some(*total), Some(*account)))
+        Outcome::Charged { lines, charge } => {
+            Answer::Receipt(build_receipt(state, decided, lines, Some(charge.total), Some(charge.account)))
         }
+        Outcome::Returned(returned) => return return_reply(state, decided, returned),
         Outcome::Bulk(outcome) => {
             Answer::BulkReceipt(build_bulk_receipt(state, decided, BulkOutcome::clone(outcome)))
         }
@@ -176,13 +178,33 @@ pub(crate) fn build_receipt(
     total: Option<Money>,
     charged: Option<AccountId>,
 ) -> Receipt {
+    let lines = order_lines(state, lines);
+    let charged = charged.and_then(|account| account_name(state, account));
+    Receipt { key, version, user: name_of(state, user), at, lines, total, charged }
+}
+
+/// The reply that a return is: its receipt.
+#[inline(never)]
+pub(crate) fn return_reply(
+    state: &State,
+    Decided { key, version, at, user }: Decided,
+    Returned { order, purchased: _, lines, refund }: &Returned,
+) -> Reply {
+    let refund = refund.and_then(|Refund { account, amount }| {
+        Some(Refund { account: account_name(state, account)?, amount })
+    });
+    let (user, lines) = (name_of(state, user), order_lines(state, lines));
+    let receipt = ReturnReceipt { key, version, user, at, order: *order, lines, refund };
+    Reply::Answered(Answer::ReturnReceipt(Box::new(receipt)))
+}
+
+#[inline]
+fn order_lines(state: &State, lines: &[Line]) -> OneOrMany<OrderLine> {
     let order_line = |line: &Line| {
         let upc = state.catalogue.upc(line.item)?;
         Some(OrderLine { upc, location: line.location, units: line.units })
     };
-    let lines = lines.iter().filter_map(order_line).collect();
-    let charged = charged.and_then(|account| account_name(state, account));
-    Receipt { key, version, user: name_of(state, user), at, lines, total, charged }
+    lines.iter().filter_map(order_line).collect()
 }
 
 /// The receipt of a bulk purchase.

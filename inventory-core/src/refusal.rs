@@ -1,7 +1,8 @@
 //! Why a valid request was not carried out. A refusal is a normal answer, not an error.
 //!
 //! Codes are permanent: a code is never given another meaning. Those of 20 to 29 are outcomes of an order or
-//! posting and are recorded under its key; all others leave no trace.
+//! posting and are recorded under its key. A return records what is found about its order too: `UnknownOrder`,
+//! `OutcomeNotKept`, `ExceedsPurchase`, `NotReturnable` and `TableFull`. All others leave no trace.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -11,16 +12,16 @@ use crate::limits;
 use crate::money::Money;
 use crate::quantity::Units;
 
-/// One short line of an order: what was asked and what there was.
+/// One short line of an order or return: what was asked and what there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// The item.
     pub upc: Upc,
     /// The location it was asked from.
     pub location: LocationId,
-    /// Units the order asked for, over all its lines for this item and location.
+    /// Units the order or return asked for, over all its lines for this item and location.
     pub requested: Units,
-    /// Units that were available.
+    /// Units that were available: for a return, that were bought and have not come back.
     pub available: Units,
 }
 
@@ -52,7 +53,7 @@ pub enum Refusal {
         /// The line's item.
         upc: Upc,
     },
-    /// The lines of one item, or the order's total price, add up to more than fits.
+    /// The lines of one item, or the order's total price, add up to more than fits; or a level with what a return brings.
     Overflow {
         /// The item at which it no longer fits.
         upc: Upc,
@@ -101,6 +102,15 @@ pub enum Refusal {
     /// The key is older than the outcome window: the order is not carried out now or later. Whether it was before can no
     /// longer be said: a part of the journal that could tell was discarded, and nothing else of it tells.
     OutcomeNotKept,
+    /// More would come back than was bought and has not come back yet. Every such line is listed; if nothing was named and
+    /// nothing is left, every line of the order.
+    ExceedsPurchase {
+        /// The lines, in the order of the return's.
+        shortages: Box<[Shortage]>,
+    },
+    /// The key is not that of an accepted order whose lines can come back: it is of a batch, a return, a posting or a refused
+    /// order, or of several lines charged to an account before their prices were recorded one by one.
+    NotReturnable,
 
     /// A user of this name exists.
     UserExists,
@@ -110,7 +120,7 @@ pub enum Refusal {
     InvalidName,
     /// The price is negative.
     InvalidPrice,
-    /// The catalogue, the user table or the account table is full.
+    /// The catalogue, the user table, the account table or the table of returned orders is full.
     TableFull,
     /// The floor is above the account's present balance.
     FloorAboveBalance {
@@ -149,6 +159,8 @@ impl Refusal {
             Self::KeyFromFuture => 32,
             Self::UnknownOrder => 33,
             Self::OutcomeNotKept => 34,
+            Self::ExceedsPurchase { .. } => 35,
+            Self::NotReturnable => 36,
             Self::UserExists => 40,
             Self::LevelAlreadySet => 41,
             Self::InvalidName => 42,
@@ -182,6 +194,8 @@ impl Refusal {
             Self::KeyFromFuture => "key_from_future",
             Self::UnknownOrder => "unknown_order",
             Self::OutcomeNotKept => "outcome_not_kept",
+            Self::ExceedsPurchase { .. } => "exceeds_purchase",
+            Self::NotReturnable => "not_returnable",
             Self::UserExists => "user_exists",
             Self::LevelAlreadySet => "level_already_set",
             Self::InvalidName => "invalid_name",
@@ -211,12 +225,7 @@ impl fmt::Display for Refusal {
             }
             Self::InsufficientStock { shortages } => {
                 f.write_str("not enough stock")?;
-                for (at, short) in shortages.iter().enumerate() {
-                    let Shortage { upc, location, requested, available } = short;
-                    let separator = if at == 0 { ":" } else { ";" };
-                    write!(f, "{separator} {upc} at {location}: {requested} asked, {available} available")?;
-                }
-                Ok(())
+                write_shortages(f, shortages, "available")
             }
             Self::ZeroQuantity { upc } => write!(f, "zero units of {upc} asked: ask for at least one"),
             Self::Overflow { upc } => {
@@ -254,6 +263,14 @@ impl fmt::Display for Refusal {
                 "the order key is too old: the order is not carried out now or later; whether it was before can no longer be \
                  said, because that part of the journal is no longer kept: ask whoever has a backup of it",
             ),
+            Self::ExceedsPurchase { shortages } => {
+                f.write_str("more than was bought and has not come back yet")?;
+                write_shortages(f, shortages, "left")
+            }
+            Self::NotReturnable => f.write_str(
+                "nothing of this order can come back: it was refused, or it is a batch, a return or a posting, or its \
+                 lines were charged together before prices were recorded line by line",
+            ),
             Self::UserExists => f.write_str("a user of this name exists"),
             Self::LevelAlreadySet => f.write_str("the level of this item at this location was set before"),
             Self::InvalidName => write!(
@@ -273,4 +290,13 @@ impl fmt::Display for Refusal {
             Self::InvalidValue { field } => write!(f, "the value of {field} is out of range"),
         }
     }
+}
+
+fn write_shortages(f: &mut fmt::Formatter<'_>, shortages: &[Shortage], there_are: &str) -> fmt::Result {
+    for (at, short) in shortages.iter().enumerate() {
+        let Shortage { upc, location, requested, available } = short;
+        let separator = if at == 0 { ":" } else { ";" };
+        write!(f, "{separator} {upc} at {location}: {requested} asked, {available} {there_are}")?;
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
 use crate::refusal::Refusal;
+use crate::returns::Refund;
 use crate::time::Time;
 
 /// The durable proof of an accepted order.
@@ -32,6 +33,25 @@ pub struct Receipt {
     pub total: Option<Money>,
     /// The account that paid it, if one did.
     pub charged: Option<Arc<str>>,
+}
+
+/// The durable proof that units came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnReceipt {
+    /// The return's key.
+    pub key: OrderKey,
+    /// The version the return made.
+    pub version: Version,
+    /// Who gave them back.
+    pub user: Arc<str>,
+    /// When.
+    pub at: Time,
+    /// The order that they were bought with.
+    pub order: OrderKey,
+    /// What came back, each item and location once.
+    pub lines: OneOrMany<OrderLine>,
+    /// What came back to the account that paid for the order, if one did.
+    pub refund: Option<Refund<Arc<str>>>,
 }
 
 /// The durable proof of what became of a batch. It does not repeat the batch's rows: the journal holds them.
@@ -167,6 +187,8 @@ pub enum Answer {
     Receipt(Receipt),
     /// To a bulk purchase and to [`Query::Receipt`](crate::Query::Receipt) for one.
     BulkReceipt(BulkReceipt),
+    /// To a return and to [`Query::Receipt`](crate::Query::Receipt) for one.
+    ReturnReceipt(Box<ReturnReceipt>),
     /// To [`Query::Levels`](crate::Query::Levels) and [`Query::Item`](crate::Query::Item).
     Levels(LevelsPage),
     /// To a posting and to [`Query::Receipt`](crate::Query::Receipt) for one.
@@ -193,6 +215,10 @@ pub enum Unavailable {
     /// The journal cannot tell whether a write happened. The engine acknowledges nothing more until it is
     /// restarted; a retry of the same order key after that gives the outcome.
     Poisoned,
+    /// The order that a return names has left the outcome window, and the return came without what the journal says about it.
+    /// The request was not executed: whoever drives the engine looks the order up
+    /// ([`PastOrder::returned_by`](crate::journal::PastOrder::returned_by)) and submits the return again.
+    OrderNotAtHand,
 }
 
 impl fmt::Display for Unavailable {
@@ -205,6 +231,9 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => {
                 "a write to the journal failed in an unclear way and the server has stopped acknowledging: \
                  restart it, then repeat the request with the same order key"
+            }
+            Self::OrderNotAtHand => {
+                "the order must be looked up in the journal first: nothing was done, try again"
             }
         })
     }

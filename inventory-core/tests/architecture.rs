@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The rooms of the core in the order in which they may look at each other: each only at those before it.
 const ROOMS: [&[&str]; 6] = [
     &["defect", "limits", "id", "quantity", "money", "time", "one_or_many", "column"],
-    &["bulk", "command", "entry", "event", "refusal", "reply"],
+    &["bulk", "command", "entry", "event", "refusal", "reply", "returns"],
     &["state"],
     &["query", "movement", "entries"],
     &["machine"],

@@ -5,8 +5,9 @@
 use inventory_core::journal::{GROUP_FORMAT, Group, GroupBuilder, GroupError, Malformed};
 use inventory_core::limits::{BULK_ROWS_MAX, GROUP_BYTES_MAX, ORDER_LINES_MAX, UNITS_MAX, UPC_MAX};
 use inventory_core::{
-    AppendId, BulkRows, Event, Hash, ItemId, Line, LocationId, Money, OrderDigest, OrderKey, Record, Refusal,
-    Role, RowCodes, SessionId, Shortage, Time, Units, Upc, UserId, Version,
+    AccountId, AppendId, BulkRows, Charge, Event, Hash, ItemId, Line, LocationId, Money, OrderDigest,
+    OrderKey, Record, Refund, Refusal, Returned, Role, RowCodes, SessionId, Shortage, Time, Units, Upc,
+    UserId, Version,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -56,6 +57,31 @@ fn purchase(lines: usize) -> Event {
     Event::Purchased { key, user, digest, lines: vec![line; lines].into(), total: None }
 }
 
+/// A purchase whose lines cost these amounts; of one line, if none are said.
+fn charged(amounts: &[i64]) -> Event {
+    let line = Line { item: ItemId(1), location: LocationId(2), units: units(3) };
+    let (key, user, digest) = (OrderKey::from_parts(NOW, 4), UserId(5), OrderDigest(6));
+    let total = Money::from_minor(amounts.iter().sum());
+    let amounts: Box<[Money]> = amounts.iter().map(|amount| Money::from_minor(*amount)).collect();
+    let lines = vec![line; amounts.len().max(1)].into();
+    let charge = Box::new(Charge { account: AccountId(7), total, amounts });
+    Event::PurchaseCharged { key, user, digest, lines, charge }
+}
+
+fn returned(lines: usize, refund: Option<i64>) -> Event {
+    let line = Line { item: ItemId(1), location: LocationId(2), units: units(3) };
+    let (key, user, digest) = (OrderKey::from_parts(NOW, 4), UserId(5), OrderDigest(6));
+    let refund = refund.map(|amount| Refund { account: AccountId(7), amount: Money::from_minor(amount) });
+    let (order, purchased, lines) = (OrderKey::from_parts(NOW, 8), Version(3), vec![line; lines].into());
+    let returned = Box::new(Returned { order, purchased, lines, refund });
+    Event::Returned { key, user, digest, returned }
+}
+
+fn refuse_return(refusal: Refusal) -> Event {
+    let (key, user, digest) = (OrderKey::from_parts(NOW, 4), UserId(5), OrderDigest(6));
+    Event::ReturnRefused { key, user, digest, refusal }
+}
+
 fn refuse(refusal: Refusal) -> Event {
     let (key, user, digest) = (OrderKey::from_parts(NOW, 4), UserId(5), OrderDigest(6));
     Event::PurchaseRefused { key, user, digest, refusal }
@@ -91,7 +117,8 @@ fn why(event: &Event, at: usize, bytes: &[u8]) -> Option<Malformed> {
 #[test]
 fn every_kind_of_event_is_read_back_as_written() {
     let (upc, location, requested, available) = (upc(), LocationId(3), units(UNITS_MAX), Units::ZERO);
-    let shortages = [Shortage { upc, location, requested, available }].into();
+    let left = Shortage { upc, location, requested, available };
+    let shortages = [left].into();
     let events = [
         define(None),
         define(Some(0)),
@@ -113,6 +140,16 @@ fn every_kind_of_event_is_read_back_as_written() {
         refuse(Refusal::Overflow { upc }),
         refuse(Refusal::TooManyLines { lines: 70_000 }),
         refuse(Refusal::EmptyOrder),
+        charged(&[]),
+        charged(&[9, 0]),
+        charged(&vec![i64::MAX / 4_096; ORDER_LINES_MAX]),
+        returned(1, None),
+        returned(ORDER_LINES_MAX, Some(0)),
+        refuse_return(Refusal::UnknownOrder),
+        refuse_return(Refusal::OutcomeNotKept),
+        refuse_return(Refusal::ExceedsPurchase { shortages: [left].into() }),
+        refuse_return(Refusal::NotReturnable),
+        refuse_return(Refusal::TableFull),
     ];
     let read_back = Group::from_bytes(group(&events).bytes().clone()).unwrap();
     let read_back: Vec<(Version, Record)> = read_back.records().map(Result::unwrap).collect();
@@ -145,6 +182,14 @@ fn a_value_out_of_its_range_is_named() {
         (strange_batch(), FIELDS + 53, &[0], "row"),
         (strange_batch(), FIELDS + 61, &(UPC_MAX + 1).to_le_bytes(), "UPC"),
         (refuse(Refusal::EmptyOrder), FIELDS + 28, &[30], "refusal code"),
+        (refuse_return(Refusal::UnknownOrder), FIELDS + 28, &[32], "refusal code"),
+        (charged(&[9, 0]), FIELDS + 28, &[1], "number of lines"),
+        (charged(&[9, 0]), FIELDS + 30 + 2 * 14 + 4, &(-1i64).to_le_bytes(), "amount"),
+        (charged(&[9, 0]), FIELDS + 30 + 2 * 14 + 12, &(-1i64).to_le_bytes(), "amount"),
+        (returned(1, Some(5)), FIELDS + 28 + 6, &[0x40], "key"),
+        (returned(1, Some(5)), FIELDS + 28 + 24, &lines, "number of lines"),
+        (returned(1, Some(5)), FIELDS + 28 + 26 + 14, &[2], "flag"),
+        (returned(1, Some(5)), FIELDS + 28 + 26 + 15 + 4, &(-1i64).to_le_bytes(), "amount"),
     ] {
         assert_eq!(why(&event, at, bytes), Some(Malformed::OutOfRange(what)), "{event:?}");
     }

@@ -8,7 +8,7 @@ use inventory_core::journal::{Auditor, Breach, GroupBuilder, GroupError, Malform
 use inventory_core::machine::{Impossible, apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
-    AccountId, AppendId, Entry, EntryRows, Event, Hash, ItemId, Line, LocationId, Money, NameColumn,
+    AccountId, AppendId, Charge, Entry, EntryRows, Event, Hash, ItemId, Line, LocationId, Money, NameColumn,
     OrderDigest, OrderKey, PostedEntry, Record, Refusal, Role, RowCodes, Time, Units, Upc, UserId, Version,
 };
 
@@ -57,8 +57,8 @@ fn bulk(accounts: &[AccountId], amounts: &[i64], codes: &[u8], added: &[&str]) -
 
 fn charged(user: UserId, account: AccountId, units: u64, total: i64) -> Event {
     let line = Line { item: ItemId(0), location: LocationId::MAIN, units: Units::new(units).unwrap() };
-    let (key, digest, total) = (key(9), OrderDigest(0), money(total));
-    Event::PurchaseCharged { key, user, digest, lines: vec![line].into(), account, total }
+    let charge = Box::new(Charge { account, total: money(total), amounts: Box::default() });
+    Event::PurchaseCharged { key: key(9), user, digest: OrderDigest(0), lines: vec![line].into(), charge }
 }
 
 fn floor(by: UserId, account: AccountId, minor: i64) -> Event {

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Append, Auditor, Group, Journal, MemoryJournal, Snapshot, Tip, replay};
-use inventory_core::state::State;
+use inventory_core::state::{Outcome, State};
 use inventory_core::testing::Model;
 use inventory_core::{
     Actor, Answer, AppendId, BulkEntries, BulkOrder, Command, Engine, EngineConfig, Entry, Hash, LocationId,
-    Money, NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Role, RowCodes, SessionId, Time,
-    Units, Upc, UserId, Version,
+    Money, NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Return, Role, RowCodes,
+    SessionId, Time, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 use proptest::prelude::*;
@@ -106,6 +106,19 @@ fn bulk_order() -> impl Strategy<Value = BulkOrder> {
     })
 }
 
+/// Of an order with one of the keys there are; mostly of a few units, now and then of all that is left.
+fn give_back() -> impl Strategy<Value = Return> {
+    let units = (0..4u64).prop_map(|number| Units::new(number).unwrap());
+    let line =
+        (upc(), location(), units).prop_map(|(upc, location, units)| OrderLine { upc, location, units });
+    (posting_key(), posting_key(), prop::collection::vec(line, 0..3)).prop_map(|(key, order, lines)| Return {
+        key,
+        order,
+        lines: lines.into(),
+        evidence: None,
+    })
+}
+
 fn session() -> impl Strategy<Value = SessionId> {
     (0..4u8).prop_map(|byte| SessionId([byte; 32]))
 }
@@ -136,6 +149,8 @@ fn request() -> impl Strategy<Value = (Actor, Command)> {
         6 => (user.clone(), order()).prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
         4 => (user.clone(), charged_order())
             .prop_map(|(user, order)| (Actor::User(user), Command::Purchase(order))),
+        5 => (user.clone(), give_back())
+            .prop_map(|(user, wanted)| (Actor::User(user), Command::Return(wanted))),
         4 => posting().prop_map(move |posting| system(Command::Post(posting))),
         4 => bulk_entries().prop_map(move |batch| system(Command::PostBulk(batch))),
         2 => (account(), floor()).prop_map(move |(account, floor)| system(Command::SetFloor { account, floor })),
@@ -205,6 +220,9 @@ impl Bench {
                 let (key, location) = (moved(order.key()), order.location());
                 let moved = BulkOrder::new(key, location, order.upcs(), order.units());
                 Command::PurchaseBulk(moved.unwrap())
+            }
+            Command::Return(Return { key, order, lines, evidence }) => {
+                Command::Return(Return { key: moved(key), order: moved(order), lines, evidence })
             }
             other => other,
         };
@@ -296,6 +314,16 @@ proptest! {
                     outcome.err()
                 }
                 Command::SetFloor { account, floor } => model.set_floor(&account, floor).err(),
+                Command::Return(wanted) => {
+                    let outcome = people.user(actor).ok_or(Refusal::NotLoggedIn);
+                    let outcome = outcome.and_then(|user| model.give_back(user, false, &wanted));
+                    if let (Ok((lines, refund)), Reply::Answered(Answer::ReturnReceipt(receipt))) = (&outcome, &reply) {
+                        prop_assert_eq!(&*receipt.lines, &lines[..]);
+                        let told = receipt.refund.as_ref().map(|told| ((*told.account).into(), told.amount.minor()));
+                        prop_assert_eq!(&told, refund);
+                    }
+                    outcome.err()
+                }
                 Command::Post(_) => people.user(actor).map_or(Some(Refusal::NotLoggedIn), |_| Some(Refusal::NotPermitted)),
             };
             prop_assert_eq!(refusal(&reply), expected);
@@ -370,6 +398,12 @@ proptest! {
         }
         prop_assert_eq!(auditor.tip(), bench.engine.durable());
         prop_assert_eq!(auditor.state().digest(), bench.engine.state().digest());
+        let returns = auditor.state().orders().iter().filter(|row| matches!(row.outcome, Outcome::Returned(_))).count();
+        let mut claims = auditor.into_claims();
+        for group in block_on(bench.journal.read(Version::ZERO, usize::MAX)).unwrap() {
+            prop_assert_eq!(claims.follow(&group), Ok(()));
+        }
+        prop_assert!(claims.is_settled() && claims.settled().checked >= u64::try_from(returns).unwrap());
     }
 
     #[test]

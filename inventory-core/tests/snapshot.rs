@@ -161,12 +161,46 @@ fn rows_that_contradict_each_other_are_named() {
         })
     };
     assert_eq!(accounts(vec![account(b"Marc", 5, 5)], &[]), None);
-    assert_eq!(accounts(vec![account(b"Marc", 5, 5)], &[0]), Some(Malformed::TrailingBytes));
+    assert_eq!(accounts(vec![account(b"Marc", 5, 5)], &[0]), Some(Malformed::Truncated));
+    let none = accounts(vec![account(b"Marc", 5, 5)], &[0; 4]);
+    assert_eq!(none, named("number of returned orders"));
     assert_eq!(accounts(vec![account(b"Marc", 5, 6)], &[]), named("account"), "a floor above the balance");
     assert_eq!(accounts(vec![account(b"Marc", 5, i64::MIN)], &[]), named("floor"));
     assert_eq!(accounts(vec![account(b"no name", 5, 5)], &[]), named("account"));
     assert_eq!(accounts(vec![account(b"Marc", 5, 5); 2], &[]), named("account"), "two of one name");
     assert_eq!(refused(&state, |bytes| bytes.truncate(bytes.len() - 1)), Some(Malformed::Truncated));
+}
+
+#[test]
+fn rows_of_what_came_back_are_restored_and_those_that_cannot_be_are_named() {
+    let state = shop(0);
+    let order = OrderKey::from_parts(NOW, 1);
+    let line = |item: u32, location: u16, units: u64| {
+        [&item.to_le_bytes()[..], &location.to_le_bytes(), &units.to_le_bytes()].concat()
+    };
+    let row = |lines: &[Vec<u8>]| {
+        let count = u16::try_from(lines.len()).unwrap().to_le_bytes();
+        [&order.to_bytes()[..], &count, &lines.concat()].concat()
+    };
+    // Without accounts their number is zero where returns follow.
+    let returns = |rows: Vec<Vec<u8>>, rest: &'static [u8]| {
+        refused(&state, move |bytes| {
+            bytes.extend([0; 4]);
+            bytes.extend(u32::try_from(rows.len()).unwrap().to_le_bytes());
+            bytes.extend(rows.concat());
+            bytes.extend(rest);
+        })
+    };
+    let named = Some(Malformed::OutOfRange("returned order"));
+    let (first, second) = (line(0, 0, 1), line(0, 3, 2));
+    assert_eq!(returns(vec![row(&[first.clone(), second.clone()])], &[]), None);
+    assert_eq!(returns(vec![row(core::slice::from_ref(&first))], &[0]), Some(Malformed::TrailingBytes));
+    assert_eq!(returns(vec![row(&[second, first.clone()])], &[]), named, "not in their order");
+    assert_eq!(returns(vec![row(&[first.clone(), first.clone()])], &[]), named, "one place twice");
+    assert_eq!(returns(vec![row(&[])], &[]), named, "nothing");
+    assert_eq!(returns(vec![row(&[line(0, 0, 0)])], &[]), named, "no units");
+    assert_eq!(returns(vec![row(&[line(2, 0, 1)])], &[]), named, "of no item");
+    assert_eq!(returns(vec![row(core::slice::from_ref(&first)); 2], &[]), named, "one order twice");
 }
 
 #[test]

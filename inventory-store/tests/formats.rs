@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 use inventory_core::journal::{Auditor, Journal, replay};
 use inventory_core::{
     Actor, BulkEntries, BulkOrder, Command, Entry, Inventory, LocationId, Money, NameColumn, Order, OrderKey,
-    OrderLine, Posting, Role, SessionId, Time, Units, Upc, UserId, Version,
+    OrderLine, Posting, Return, Role, SessionId, Time, Units, Upc, UserId, Version,
 };
 use inventory_store::{FileJournal, FileJournalOptions, Retain, View};
 use pollster::block_on;
 
 /// The format that is written now.
-const NEWEST: &str = "3";
+const NEWEST: &str = "4";
 /// Segments that were compressed later. Their bytes depend on the version of the compressor, so they are read and not compared.
-const COMPRESSED: &str = "3-compressed";
+const COMPRESSED: &str = "4-compressed";
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
 fn formats() -> PathBuf {
@@ -293,4 +293,39 @@ fn write_sample(dir: &Path) {
         post_bulk(51, &[("Marc", 200), ("Marc", -100)]),
         post_bulk(52, &[("Marc", 1), ("Anna", -7), ("no name", 1), ("alice", -703), ("Marc", i64::MAX)]),
     ]);
+    do_all(returns(soup, bread, nothing));
+}
+
+/// Orders charged by line, and returns of them and of others, whole, in part and refused.
+fn returns(soup: Upc, bread: Upc, nothing: Upc) -> Vec<(Actor, Command)> {
+    let key_of = |number: u128| OrderKey::from_parts(NOW, number << 8);
+    let line = |upc, number| OrderLine::new(upc, Units::new(number).unwrap());
+    let elsewhere = |number| OrderLine { location: LocationId(3), ..line(soup, number) };
+    let give_back = |key: u128, order: u128, lines: Vec<OrderLine>| {
+        let (key, order) = (key_of(key), key_of(order));
+        let wanted = Return { key, order, lines: lines.into(), evidence: None };
+        (Actor::User(UserId(1)), Command::Return(wanted))
+    };
+    let (location, units) = (LocationId(3), Units::new(10).unwrap());
+    let entry = Entry::Credit { account: "alice".into(), amount: Money::from_minor(2_000) };
+    let lines = vec![line(soup, 3), elsewhere(2)].into();
+    let order = Order { key: key_of(54), lines, charge: Some("alice".into()) };
+    let mut steps = vec![
+        (Actor::System, Command::SetInitialLevel { upc: soup, location, units }),
+        (Actor::System, Command::Post(Posting { key: key_of(53), entry })),
+        (Actor::User(UserId(1)), Command::Purchase(order)),
+        give_back(55, 54, vec![elsewhere(1), line(soup, 2)]),
+        give_back(56, 54, vec![]),
+        give_back(57, 46, vec![]),
+        give_back(58, 2, vec![line(bread, 1)]),
+        give_back(59, 1, vec![line(soup, 3), line(nothing, 1)]),
+        give_back(60, 56, vec![]),
+        give_back(61, 62, vec![]),
+        give_back(62, 1, vec![line(soup, 0)]),
+        give_back(63, 1, vec![line(soup, 1); 1_025]),
+        give_back(64, 1, vec![line(soup, u64::MAX / 4), line(soup, 1)]),
+    ];
+    // Many orders of which something came back.
+    steps.extend((9..24).map(|order| give_back(order + 56, order, vec![])));
+    steps
 }

@@ -57,6 +57,10 @@ pub(crate) struct VerifiedRow {
     pub(crate) accounts: Option<usize>,
     /// What their balances add up to, in minor units.
     pub(crate) balances: Option<i128>,
+    /// How many returns are of what their orders bought and paid; none if the state could not be built to the end.
+    pub(crate) returns_checked: Option<u64>,
+    /// How many are of orders that are no longer kept.
+    pub(crate) returns_not_kept: Option<u64>,
     /// The version before the first group that is kept.
     pub(crate) start: u64,
     pub(crate) segments: usize,
@@ -138,6 +142,18 @@ pub(super) fn verified(row: &VerifiedRow) -> String {
             minor / 100,
             minor % 100
         );
+    }
+    match row.returns_checked.zip(row.returns_not_kept) {
+        None | Some((0, 0)) => {}
+        Some((checked, 0)) => {
+            let _ = writeln!(text, "returns       {checked}, as their orders were bought and paid");
+        }
+        Some((checked, not_kept)) => {
+            let _ = writeln!(
+                text,
+                "returns       {checked}, as their orders were bought and paid; {not_kept} more of orders that are no longer kept"
+            );
+        }
     }
     let from: Vec<String> = row.replayed_from.iter().map(ToString::to_string).collect();
     let _ = writeln!(

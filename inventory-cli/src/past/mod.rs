@@ -124,7 +124,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use inventory_core::{Inventory, Role};
+    use inventory_core::journal::{Append, GroupBuilder, Journal as _};
+    use inventory_core::{
+        AppendId, Inventory, Order, OrderKey, OrderLine, Record, Return, Role, Units, Upc, UserId,
+    };
     use inventory_store::{FileJournal, FileJournalOptions, Retain};
     use pollster::block_on;
 
@@ -160,6 +163,32 @@ mod tests {
                 block_on(self.inventory.add_user(NOW, &name, "", Role::Buyer)).unwrap();
             }
             self.journal.take_snapshot().unwrap().unwrap();
+        }
+
+        /// The first user buys two units and gives one back. The item is the first one, the purchase the version given.
+        pub(super) fn buy_and_give_back(&mut self) -> u64 {
+            let upc = Upc::new(1).unwrap();
+            let [order, key] = [1, 2].map(|random| OrderKey::from_parts(NOW, random << 8));
+            let line = |number| OrderLine::new(upc, Units::new(number).unwrap());
+            let shop = &mut self.inventory;
+            block_on(async {
+                shop.define_item(NOW, upc, "soup", None).await.unwrap();
+                shop.set_initial_level(NOW, upc, Units::new(9).unwrap()).await.unwrap();
+                let bought = Order { key: order, lines: line(2).into(), charge: None };
+                let receipt = shop.purchase(NOW, UserId(1), bought).await.unwrap();
+                let wanted = Return { key, order, lines: [line(1)].into(), evidence: None };
+                shop.return_units(NOW, UserId(1), wanted).await.unwrap();
+                receipt.version.0
+            })
+        }
+
+        /// Writes a group of one event, whatever it says.
+        pub(super) fn write(&self, record: &Record) {
+            let tip = block_on(self.journal.tip()).unwrap();
+            let mut group = GroupBuilder::new(tip.version);
+            group.push(record);
+            let group = group.seal(AppendId(1), tip.hash).unwrap();
+            assert_eq!(block_on(self.journal.append(group)), Append::Done);
         }
 
         /// Discards all but what the two newest snapshots need; none of the earlier ones is left.

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use inventory_core::journal::{Auditor, Breach, Group, Snapshot, Violation};
+use inventory_core::journal::{Auditor, Breach, Group, Settled, Snapshot, Violation};
 use inventory_core::{Hash, Time, Version};
 use inventory_store::{Damage, Report, View, ViewedSnapshots};
 
-use super::{HASH_SEED, discarded, steadily, view};
+use super::{HASH_SEED, discarded, steadily, undamaged, view};
 use crate::args::VerifyArgs;
 use crate::exit::Exit;
 use crate::output::{Format, Output, VerifiedRow, ViolationRow};
@@ -49,6 +49,8 @@ struct Verified {
     end: Option<(Hash, Time)>,
     /// The accounts after the last event, and the sum of their balances in minor units.
     accounts: Option<(usize, i128)>,
+    /// The returns that were held against their purchases.
+    returns: Option<Settled>,
 }
 
 /// Checks what this view shows, from the beginning and from each of these snapshots, which were read before.
@@ -69,6 +71,7 @@ fn verify_after(view: &View, snapshots: ViewedSnapshots) -> anyhow::Result<(Veri
             // Newer snapshots have taken the place of these: nothing was checked.
             return Err(discarded(&report).into());
         }
+        verified.settle(view)?;
     }
     Ok((verified, report))
 }
@@ -128,6 +131,22 @@ impl Verified {
         Ok(())
     }
 
+    /// Holds what the returns claim against the purchases that they are of, if there are any.
+    fn settle(&mut self, view: &View) -> anyhow::Result<()> {
+        // The first audit has followed every group that there is.
+        let Some(audit) = std::mem::take(&mut self.audits).into_iter().next() else { return Ok(()) };
+        let mut claims = audit.into_claims();
+        if let Some(start) = claims.start().filter(|_| self.violation.is_none()) {
+            undamaged(view.read(start, |group| {
+                self.violation = claims.follow(group).err();
+                let is_over = self.violation.is_some() || claims.is_settled();
+                if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?)?;
+        }
+        self.returns = Some(claims.settled());
+        Ok(())
+    }
+
     fn row(self, report: &Report, took: Duration) -> VerifiedRow {
         let mut violations = Vec::new();
         if let Some(violation) = &self.violation {
@@ -155,6 +174,8 @@ impl Verified {
             state_digest: self.end.map(|(digest, _)| digest.to_string()),
             accounts: self.accounts.map(|(count, _)| count),
             balances: self.accounts.map(|(_, sum)| sum),
+            returns_checked: self.returns.map(|returns| returns.checked),
+            returns_not_kept: self.returns.map(|returns| returns.not_kept),
             start: report.start.0,
             segments: report.segments.len(),
             groups: self.groups,
@@ -176,7 +197,41 @@ fn per_second(count: u64, took: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::past::tests::Kept;
+    use inventory_core::limits::ORDER_WINDOW_AGE_US;
+    use inventory_core::{
+        Event, ItemId, Line, LocationId, OrderDigest, OrderKey, Record, Returned, Units, UserId,
+    };
     use inventory_store::OpenError;
+
+    const NOW: Time = Time::from_micros(1_795_219_200_000_000);
+
+    #[test]
+    fn returns_are_held_against_their_purchases_as_long_as_those_are_kept() {
+        let mut kept = Kept::new();
+        assert_eq!(check(&kept.view()).unwrap().returns_checked, Some(0));
+        kept.buy_and_give_back();
+        let row = check(&kept.view()).unwrap();
+        assert_eq!((row.returns_checked, row.returns_not_kept), (Some(1), Some(0)));
+        kept.discard();
+        let row = check(&kept.view()).unwrap();
+        assert_eq!((row.returns_checked, row.returns_not_kept), (Some(0), Some(0)), "neither is kept");
+    }
+
+    #[test]
+    fn a_return_of_more_than_was_bought_is_found_also_where_the_window_no_longer_knows() {
+        let mut kept = Kept::new();
+        let purchased = Version(kept.buy_and_give_back());
+        let at = NOW.plus_micros(ORDER_WINDOW_AGE_US + 2_000_000);
+        let (key, order) = (OrderKey::from_parts(at, 3 << 8), OrderKey::from_parts(NOW, 1 << 8));
+        let line = Line { item: ItemId(0), location: LocationId::MAIN, units: Units::new(2).unwrap() };
+        let returned = Box::new(Returned { order, purchased, lines: line.into(), refund: None });
+        let event = Event::Returned { key, user: UserId(1), digest: OrderDigest(0), returned };
+        kept.write(&Record { at, event });
+        let row = check(&kept.view()).unwrap();
+        let [violation] = &row.violations[..] else { panic!("{row:?}") };
+        assert_eq!(violation.version, Some(row.version));
+        assert_eq!(violation.message, Breach::FalseReturn(key).to_string());
+    }
 
     #[test]
     fn a_journal_whose_snapshots_were_replaced_meanwhile_does_not_pass_unchecked() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use inventory_core::journal::Journal as _;
-use inventory_core::{AccountId, Event, Hash, Line, LocationId, OrderKey, Units, Upc, Version};
+use inventory_core::{AccountId, Charge, Event, Hash, Line, LocationId, OrderKey, Units, Upc, Version};
 use inventory_store::{FileJournal, FileJournalOptions};
 
 /// How an order ended, as the journal has it.
@@ -71,7 +71,8 @@ impl Ledger {
                 let bought = self.take_all(version, &lines);
                 self.decide(key, version, user.0, Some(bought), None);
             }
-            Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+            Event::PurchaseCharged { key, user, lines, charge, .. } => {
+                let Charge { account, total, .. } = *charge;
                 let bought = self.take_all(version, &lines);
                 let name = self.accounts[account.0 as usize].clone();
                 self.change(&name, -total.minor());
@@ -89,6 +90,9 @@ impl Ledger {
                 self.post(key, version, rows.accepted().map(|(_, account, minor)| (account, minor)));
             }
             Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
+            Event::Returned { key, .. } | Event::ReturnRefused { key, .. } => {
+                panic!("nobody sent the return {key}")
+            }
             Event::PostRefused { key, .. } => panic!("there is no floor, and {key} was refused"),
             Event::FloorSet { account, .. } => panic!("nobody set a floor of {account:?}"),
             Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None, None),

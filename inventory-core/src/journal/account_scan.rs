@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Group, Journal, JournalError};
-use crate::entries::EntryReason;
-use crate::event::{Event, Record};
+use crate::entries::{Cause, EntryReason, balance_changes};
 use crate::id::{AccountId, OrderKey, UserId, Version};
 use crate::money::Money;
 use crate::time::Time;
@@ -35,7 +34,7 @@ pub struct ScannedEntry {
     pub change: Money,
     /// Who.
     pub user: UserId,
-    /// The posting or order that it belongs to.
+    /// The posting or order that it belongs to; for a refund, the order that was paid for.
     pub key: OrderKey,
 }
 
@@ -114,8 +113,11 @@ impl AccountScan {
         let (mut skip, mut given) = (self.place.skip, self.place.skip);
         for record in group.records() {
             let (version, record) = record?;
-            let Some((reason, user, key)) = cause(&record.event) else { continue };
-            for change in changes(&record, self.account) {
+            let Some((Cause { reason, user, key }, changes)) = balance_changes(&record.event) else {
+                continue;
+            };
+            for (_, change) in changes.filter(|(account, _)| *account == self.account) {
+                let change = Money::from_minor(change);
                 if skip > 0 {
                     skip = skip.saturating_sub(1);
                 } else if self.is_full() {
@@ -129,46 +131,5 @@ impl AccountScan {
         }
         self.place = ScanPlace { after: group.last(), skip };
         Ok(())
-    }
-}
-
-/// Why, through whom and under which key an event changes balances, if it does.
-const fn cause(event: &Event) -> Option<(EntryReason, UserId, OrderKey)> {
-    match event {
-        Event::PurchaseCharged { user, key, .. } => Some((EntryReason::Purchase, *user, *key)),
-        Event::Posted { user, key, .. } | Event::BulkPosted { user, key, .. } => {
-            Some((EntryReason::Posting, *user, *key))
-        }
-        Event::ItemDefined { .. }
-        | Event::InitialLevelSet { .. }
-        | Event::UserAdded { .. }
-        | Event::LoggedIn { .. }
-        | Event::LoggedOut { .. }
-        | Event::Purchased { .. }
-        | Event::BulkPurchased { .. }
-        | Event::PurchaseRefused { .. }
-        | Event::PostRefused { .. }
-        | Event::FloorSet { .. } => None,
-    }
-}
-
-/// What an event does to one account's balance, change by change.
-fn changes(record: &Record, wanted: AccountId) -> Vec<Money> {
-    match &record.event {
-        Event::PurchaseCharged { account, total, .. } if *account == wanted => {
-            alloc::vec![Money::from_minor(total.minor().saturating_neg())]
-        }
-        Event::Posted { posted, .. } if *posted.entry.account() == wanted => {
-            alloc::vec![posted.entry.change()]
-        }
-        Event::Posted { posted, .. } if posted.entry.counterpart() == Some(&wanted) => {
-            alloc::vec![posted.entry.amount()]
-        }
-        Event::BulkPosted { rows, .. } => rows
-            .accepted()
-            .filter(|(_, account, _)| *account == wanted)
-            .map(|(.., amount)| Money::from_minor(amount))
-            .collect(),
-        _ => Vec::new(),
     }
 }

@@ -15,13 +15,14 @@ use crate::bulk::{BulkOutcome, BulkRows, RowCodes};
 use crate::column;
 use crate::command::Role;
 use crate::entry::{EntriesOutcome, Entry, EntryRows, NameColumn, PostedEntry};
-use crate::event::{Event, Line, OrderDigest, Record};
-use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, Upc, UserId};
+use crate::event::{Charge, Event, Line, OrderDigest, Record};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, Upc, UserId, Version};
 use crate::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX};
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
+use crate::returns::{Refund, Returned};
 use crate::time::Time;
 
 /// Why bytes cannot be read back.
@@ -62,6 +63,10 @@ mod kind {
     pub(super) const BULK_POSTED: u8 = 11;
     pub(super) const POST_REFUSED: u8 = 12;
     pub(super) const FLOOR_SET: u8 = 13;
+    /// A purchase of several lines that says what each cost; of one line, and of several before format 4, it is the other kind.
+    pub(super) const LINES_CHARGED: u8 = 14;
+    pub(super) const RETURNED: u8 = 15;
+    pub(super) const RETURN_REFUSED: u8 = 16;
 }
 
 pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
@@ -118,10 +123,21 @@ pub(super) fn encode_record(to: &mut Vec<u8>, record: &Record) {
             put_order(to, *key, *user, *digest);
             put_refusal(to, refusal);
         }
-        Event::PurchaseCharged { key, user, digest, lines, account, total } => {
-            begin(kind::PURCHASE_CHARGED);
+        Event::PurchaseCharged { key, user, digest, lines, charge } => {
+            let is_by_line = !charge.amounts.is_empty();
+            begin(if is_by_line { kind::LINES_CHARGED } else { kind::PURCHASE_CHARGED });
             put_order(to, *key, *user, *digest);
-            put_charge(to, lines, *account, *total);
+            put_charge(to, lines, charge);
+        }
+        Event::Returned { key, user, digest, returned } => {
+            begin(kind::RETURNED);
+            put_order(to, *key, *user, *digest);
+            put_returned(to, returned);
+        }
+        Event::ReturnRefused { key, user, digest, refusal } => {
+            begin(kind::RETURN_REFUSED);
+            put_order(to, *key, *user, *digest);
+            put_refusal(to, refusal);
         }
         Event::Posted { key, user, digest, posted, added } => {
             begin(kind::POSTED);
@@ -199,10 +215,18 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
 #[inline(never)]
 fn decode_account_event(kind: u8, from: &mut &[u8]) -> Result<Event, Malformed> {
     Ok(match kind {
-        kind::PURCHASE_CHARGED => {
+        kind::PURCHASE_CHARGED | kind::LINES_CHARGED => {
             let (key, user, digest) = get_order(from)?;
-            let (lines, account, total) = get_charge(from)?;
-            Event::PurchaseCharged { key, user, digest, lines, account, total }
+            let (lines, charge) = get_charge(from, kind == kind::LINES_CHARGED)?;
+            Event::PurchaseCharged { key, user, digest, lines, charge: Box::new(charge) }
+        }
+        kind::RETURNED => {
+            let (key, user, digest) = get_order(from)?;
+            Event::Returned { key, user, digest, returned: Box::new(get_returned(from)?) }
+        }
+        kind::RETURN_REFUSED => {
+            let (key, user, digest) = get_order(from)?;
+            Event::ReturnRefused { key, user, digest, refusal: get_refusal(from)? }
         }
         kind::POSTED => {
             let (key, user, digest) = get_order(from)?;
@@ -302,9 +326,14 @@ pub(super) fn put_order(to: &mut Vec<u8>, key: OrderKey, user: UserId, digest: O
     to.put_u64_le(digest.0);
 }
 
+#[inline]
 pub(super) fn get_order(from: &mut &[u8]) -> Result<(OrderKey, UserId, OrderDigest), Malformed> {
-    let key = OrderKey::from_bytes(get_array(from)?).map_err(|_| Malformed::OutOfRange("key"))?;
-    Ok((key, UserId(from.try_get_u32_le()?), OrderDigest(from.try_get_u64_le()?)))
+    Ok((get_key(from)?, UserId(from.try_get_u32_le()?), OrderDigest(from.try_get_u64_le()?)))
+}
+
+#[inline]
+pub(super) fn get_key(from: &mut &[u8]) -> Result<OrderKey, Malformed> {
+    OrderKey::from_bytes(get_array(from)?).map_err(|_| Malformed::OutOfRange("key"))
 }
 
 fn put_line(to: &mut Vec<u8>, line: &Line) {
@@ -313,6 +342,7 @@ fn put_line(to: &mut Vec<u8>, line: &Line) {
     to.put_u64_le(line.units.get());
 }
 
+#[inline]
 fn get_line(from: &mut &[u8]) -> Result<Line, Malformed> {
     let (item, location) = (ItemId(from.try_get_u32_le()?), LocationId(from.try_get_u16_le()?));
     Ok(Line { item, location, units: get_units(from)? })
@@ -325,19 +355,63 @@ pub(super) fn put_lines(to: &mut Vec<u8>, lines: &[Line]) {
     }
 }
 
+/// In place for one line, which most purchases have.
+#[inline]
 pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> {
-    let count = get_count(from)?;
+    match get_count(from)? {
+        1 => get_line(from).map(OneOrMany::One),
+        count => get_many_lines(from, count),
+    }
+}
+
+#[inline(never)]
+fn get_many_lines(from: &mut &[u8], count: usize) -> Result<OneOrMany<Line>, Malformed> {
     (0..count).map(|_| get_line(from)).collect()
 }
 
-pub(super) fn put_charge(to: &mut Vec<u8>, lines: &[Line], account: AccountId, total: Money) {
+/// Lines, account and total, and what each line cost if that is said.
+pub(super) fn put_charge(to: &mut Vec<u8>, lines: &[Line], charge: &Charge) {
     put_lines(to, lines);
-    to.put_u32_le(account.0);
-    to.put_i64_le(total.minor());
+    to.put_u32_le(charge.account.0);
+    to.put_i64_le(charge.total.minor());
+    charge.amounts.iter().for_each(|amount| to.put_i64_le(amount.minor()));
 }
 
-pub(super) fn get_charge(from: &mut &[u8]) -> Result<(OneOrMany<Line>, AccountId, Money), Malformed> {
-    Ok((get_lines(from)?, AccountId(from.try_get_u32_le()?), get_amount(from)?))
+/// `is_by_line` says that the amount of each line follows: there are several. Apart, so that the lines of a purchase are read in
+/// place.
+#[inline(never)]
+pub(super) fn get_charge(from: &mut &[u8], is_by_line: bool) -> Result<(OneOrMany<Line>, Charge), Malformed> {
+    let (lines, account, total) = (get_lines(from)?, AccountId(from.try_get_u32_le()?), get_amount(from)?);
+    if is_by_line && lines.len() < 2 {
+        return Err(Malformed::OutOfRange("number of lines"));
+    }
+    let count = if is_by_line { lines.len() } else { 0 };
+    let amounts = (0..count).map(|_| get_amount(from)).collect::<Result<_, _>>()?;
+    Ok((lines, Charge { account, total, amounts }))
+}
+
+/// The order's key, the version of its purchase, the lines, a flag, and the account and amount of the refund if there is one.
+pub(super) fn put_returned(to: &mut Vec<u8>, returned: &Returned) {
+    let Returned { order, purchased, lines, refund } = returned;
+    to.put_slice(&order.to_bytes());
+    to.put_u64_le(purchased.0);
+    put_lines(to, lines);
+    to.put_u8(u8::from(refund.is_some()));
+    if let Some(Refund { account, amount }) = refund {
+        to.put_u32_le(account.0);
+        to.put_i64_le(amount.minor());
+    }
+}
+
+#[inline(never)]
+pub(super) fn get_returned(from: &mut &[u8]) -> Result<Returned, Malformed> {
+    let (order, purchased, lines) = (get_key(from)?, Version(from.try_get_u64_le()?), get_lines(from)?);
+    let refund = if get_flag(from)? {
+        Some(Refund { account: AccountId(from.try_get_u32_le()?), amount: get_amount(from)? })
+    } else {
+        None
+    };
+    Ok(Returned { order, purchased, lines, refund })
 }
 
 /// The entry's kind, its account or accounts and its amount, then the balance of each account.
@@ -548,7 +622,8 @@ fn get_count(from: &mut &[u8]) -> Result<usize, Malformed> {
     if count > ORDER_LINES_MAX { Err(Malformed::OutOfRange("number of lines")) } else { Ok(count) }
 }
 
-/// Only refusals that are outcomes of an order or posting are ever recorded: codes 20 to 29.
+/// Only refusals that are outcomes of an order, return or posting are ever recorded: codes 20 to 29 and, of a return, those that
+/// are about its order.
 pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
     to.put_u16_le(refusal.code());
     match refusal {
@@ -562,7 +637,7 @@ pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
         }
         Refusal::BalanceOutOfRange { account } | Refusal::UnknownAccount { account } => put_text(to, account),
         Refusal::TooManyLines { lines } => to.put_u32_le(*lines),
-        Refusal::InsufficientStock { shortages } => {
+        Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages } => {
             put_count(to, shortages.len());
             for short in shortages {
                 to.put_u64_le(short.upc.get());
@@ -571,18 +646,19 @@ pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
                 to.put_u64_le(short.available.get());
             }
         }
-        other => debug_assert!(*other == Refusal::EmptyOrder, "{other:?} is no outcome of an order"),
+        Refusal::EmptyOrder
+        | Refusal::UnknownOrder
+        | Refusal::OutcomeNotKept
+        | Refusal::NotReturnable
+        | Refusal::TableFull => {}
+        other => debug_assert!(false, "{other:?} is no outcome of an order"),
     }
 }
 
 pub(super) fn get_refusal(from: &mut &[u8]) -> Result<Refusal, Malformed> {
     match from.try_get_u16_le()? {
         20 => Ok(Refusal::UnknownItem { upc: get_upc(from)? }),
-        21 => {
-            let count = get_count(from)?;
-            let shortages = (0..count).map(|_| get_shortage(from)).collect::<Result<_, _>>()?;
-            Ok(Refusal::InsufficientStock { shortages })
-        }
+        21 => Ok(Refusal::InsufficientStock { shortages: get_shortages(from)? }),
         22 => Ok(Refusal::ZeroQuantity { upc: get_upc(from)? }),
         23 => Ok(Refusal::Overflow { upc: get_upc(from)? }),
         24 => Ok(Refusal::TooManyLines { lines: from.try_get_u32_le()? }),
@@ -591,8 +667,18 @@ pub(super) fn get_refusal(from: &mut &[u8]) -> Result<Refusal, Malformed> {
         27 => Ok(Refusal::BalanceOutOfRange { account: get_text(from)? }),
         28 => Ok(Refusal::Unpriced { upc: get_upc(from)? }),
         29 => Ok(Refusal::UnknownAccount { account: get_text(from)? }),
+        33 => Ok(Refusal::UnknownOrder),
+        34 => Ok(Refusal::OutcomeNotKept),
+        35 => Ok(Refusal::ExceedsPurchase { shortages: get_shortages(from)? }),
+        36 => Ok(Refusal::NotReturnable),
+        44 => Ok(Refusal::TableFull),
         _ => Err(Malformed::OutOfRange("refusal code")),
     }
+}
+
+fn get_shortages(from: &mut &[u8]) -> Result<Box<[Shortage]>, Malformed> {
+    let count = get_count(from)?;
+    (0..count).map(|_| get_shortage(from)).collect()
 }
 
 fn get_shortage(from: &mut &[u8]) -> Result<Shortage, Malformed> {

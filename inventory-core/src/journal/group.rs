@@ -2,7 +2,7 @@
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 2 | format: 3; 2 had no accounts, 1 no bulk purchases |
+//! | 0 | 2 | format: 4; 3 had no returns, 2 no accounts, 1 no bulk purchases |
 //! | 2 | 2 | zero |
 //! | 4 | 4 | number of events, at least 1 |
 //! | 8 | 8 | base: the version before the first event |
@@ -24,7 +24,7 @@ use crate::limits::GROUP_BYTES_MAX;
 use crate::time::Time;
 
 /// The format that [`GroupBuilder`] writes; those before it are read too.
-pub const GROUP_FORMAT: u16 = 3;
+pub const GROUP_FORMAT: u16 = 4;
 
 const HEADER_BYTES: usize = 64;
 const APPEND_ID_OFFSET: usize = 16;

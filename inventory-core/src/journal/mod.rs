@@ -14,7 +14,7 @@ mod snapshot;
 mod volatile;
 
 pub use account_scan::{AccountScan, ScanPlace, ScannedEntry};
-pub use audit::{Auditor, Breach, Violation};
+pub use audit::{Auditor, Breach, Claims, Settled, Violation};
 pub use bytes::Malformed;
 pub use commit::{Commit, commit, commit_again};
 pub use group::{GROUP_FORMAT, Group, GroupBuilder, GroupError};

@@ -1,14 +1,17 @@
 //! Orders that have left the outcome window, found in the journal: the key's own time says where to look.
 
+use alloc::boxed::Box;
+
 use super::{Group, Journal, JournalError};
 use crate::command::{Action, Actor, Command, Query};
 use crate::event::OrderDigest;
 use crate::id::{OrderKey, UserId, Version};
-use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
+use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US};
 use crate::query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::state::{OutcomeRow, State};
+use crate::returns::{Evidence, Found};
+use crate::state::{Lookup, OutcomeRow, State};
 use crate::time::Time;
 
 /// How many bytes of groups one step reads.
@@ -53,6 +56,7 @@ impl PastOrder {
         let digest = match action {
             Action::Command(Command::Purchase(order)) => Some(OrderDigest::of_order(order)),
             Action::Command(Command::PurchaseBulk(order)) => Some(OrderDigest::of_bulk(order)),
+            Action::Command(Command::Return(wanted)) => Some(OrderDigest::of_return(wanted)),
             Action::Command(Command::Post(posting)) => Some(OrderDigest::of_entry(&posting.entry)),
             Action::Command(Command::PostBulk(batch)) => Some(OrderDigest::of_entries(batch)),
             _ => None,
@@ -61,6 +65,33 @@ impl PastOrder {
         // Whoever asks for a receipt as an administrator asks for anybody's; whoever buys, buys for himself.
         let user = (digest.is_some() || !state.is_administrator(asks)).then_some(asks);
         Some(Self { key, user, digest })
+    }
+
+    /// The order whose units this command is to return, if that is older than the window of this state at `now` and the return
+    /// comes without what the journal says about it. The engine answers such a return
+    /// [`OrderNotAtHand`](crate::Unavailable::OrderNotAtHand): look the order up, [`testify`](Self::testify) and submit the
+    /// return then. None also if the return itself has an outcome or is too old to get one, or is refused whatever its order is:
+    /// to nobody, and for too many lines.
+    pub fn returned_by(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Self> {
+        let Action::Command(Command::Return(wanted)) = action else { return None };
+        let now = now.max(state.now());
+        let is_needed = wanted.evidence.is_none()
+            && state.user_of(actor).is_ok()
+            && wanted.lines.len() <= ORDER_LINES_MAX
+            && wanted.order.time() < state.orders().start(now)
+            && state.orders().look_up(wanted.key, now) == Lookup::Undecided;
+        is_needed.then_some(Self { key: wanted.order, user: None, digest: None })
+    }
+
+    /// Gives a return of this order what was found about it.
+    pub fn testify(&self, found: &PastOutcome, action: &mut Action) {
+        let Action::Command(Command::Return(wanted)) = action else { return };
+        let found = match found {
+            PastOutcome::Decided(row) => row.found(),
+            PastOutcome::NeverDecided => Found::NeverDecided,
+            PastOutcome::NotKept => Found::NotKept,
+        };
+        wanted.evidence = Some(Box::new(Evidence::new(self.key, found)));
     }
 
     /// The order's key.
@@ -99,6 +130,7 @@ fn key_in(action: &Action) -> Option<OrderKey> {
     match action {
         Action::Command(Command::Purchase(order)) => Some(order.key),
         Action::Command(Command::PurchaseBulk(order)) => Some(order.key()),
+        Action::Command(Command::Return(wanted)) => Some(wanted.key),
         Action::Command(Command::Post(posting)) => Some(posting.key),
         Action::Command(Command::PostBulk(batch)) => Some(batch.key()),
         Action::Query(Query::Receipt { key }) => Some(*key),

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `INVSNAP` and a zero |
-//! | 2 | format: 3; 2 had no accounts, 1 no bulk outcomes |
+//! | 2 | format: 4; 3 had no returns, 2 no accounts, 1 no bulk outcomes |
 //! | 8 | version |
 //! | 32 | hash of the group that made this version |
 //! | 8 | time of the last event |
@@ -11,11 +11,12 @@
 //! | 8, then each | levels: item 4, location 2, on hand 8, reserved 8 |
 //! | 4, then each | users: name, password hash, role 1, number of sessions 1, the sessions 32 each |
 //! | 8 | first second of keys in the outcome window |
-//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome, or 3, lines, account 4, total 8, or 4, entry and balances, or 5, rows 4, codes |
-//! | 4, then each | if there are any: accounts in the order of their rows: name, balance 8, floor |
+//! | 8, then each | outcomes: key 16, user 4, digest 8, version 8, time 8, then 0, lines, total, or 1, refusal, or 2, bulk outcome, or 3, lines, account 4, total 8, or 4, entry and balances, or 5, rows 4, codes, or 6, lines, account 4, total 8, what each line cost 8, or 7, order 16, version 8, lines, refund |
+//! | 4, then each | if there are any, or something follows: accounts in the order of their rows: name, balance 8, floor |
+//! | 4, then each | if there are any: orders of which something came back, by key: key 16, lines |
 //! | 32 | BLAKE3 hash of everything above |
 //!
-//! Integers, texts, amounts, floors, lines, entries, codes and refusals are written as in a group.
+//! Integers, texts, amounts, floors, lines, entries, refunds, codes and refusals are written as in a group.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,23 +25,26 @@ use ::bytes::{Buf, BufMut, Bytes};
 
 use super::Tip;
 use super::bytes::{
-    Malformed, get_array, get_balance, get_bulk_outcome, get_charge, get_entries_outcome, get_floor,
-    get_lines, get_money, get_order, get_posted, get_refusal, get_role, get_session, get_str, get_text,
-    get_units, get_upc, put_bulk_outcome, put_charge, put_entries_outcome, put_floor, put_lines, put_money,
-    put_order, put_posted, put_refusal, put_role, put_text,
+    Malformed, get_array, get_balance, get_bulk_outcome, get_charge, get_entries_outcome, get_floor, get_key,
+    get_lines, get_money, get_order, get_posted, get_refusal, get_returned, get_role, get_session, get_str,
+    get_text, get_units, get_upc, put_bulk_outcome, put_charge, put_entries_outcome, put_floor, put_lines,
+    put_money, put_order, put_posted, put_refusal, put_returned, put_role, put_text,
 };
 use crate::defect::{self, Defect};
 use crate::entry::account_name;
 use crate::id::{AccountId, Hash, ItemId, LocationId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
-use crate::state::{Accounts, Charged, Level, Lookup, Outcome, OutcomeRow, State};
+use crate::returns::Refund;
+use crate::state::{Accounts, Level, Lookup, Outcome, OutcomeRow, Returns, State};
 use crate::time::Time;
 
 /// The format that [`Snapshot::of`] writes; those before it are read too.
-pub const SNAPSHOT_FORMAT: u16 = 3;
+pub const SNAPSHOT_FORMAT: u16 = 4;
 
 /// The first format with accounts.
 const ACCOUNTS_FORMAT: u16 = 3;
+/// The first format with returns.
+const RETURNS_FORMAT: u16 = 4;
 
 const MAGIC: [u8; 8] = *b"INVSNAP\0";
 const HASH_BYTES: usize = 32;
@@ -131,10 +135,10 @@ impl Snapshot {
     pub fn restore(&self, hash_seed: u64) -> Result<State, SnapshotError> {
         let end = self.bytes.len().saturating_sub(HASH_BYTES);
         let mut format = self.bytes.get(MAGIC.len()..).unwrap_or_default();
-        let has_accounts = format.try_get_u16_le().is_ok_and(|format| format >= ACCOUNTS_FORMAT);
+        let format = format.try_get_u16_le().map_err(Malformed::from)?;
         let mut from = self.bytes.get(TIP_END..end).ok_or(SnapshotError::NotASnapshot)?;
         let mut state = State::new(hash_seed);
-        get_state(&mut from, &mut state, has_accounts)?;
+        get_state(&mut from, &mut state, format)?;
         state.version = self.tip.version;
         if from.is_empty() { Ok(state) } else { Err(Malformed::TrailingBytes.into()) }
     }
@@ -193,9 +197,13 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
                 to.put_u8(2);
                 put_bulk_outcome(to, bulk);
             }
-            Outcome::Charged(charged) => {
-                to.put_u8(3);
-                put_charge(to, &charged.lines, charged.account, charged.total);
+            Outcome::Charged { lines, charge } => {
+                to.put_u8(if charge.amounts.is_empty() { 3 } else { 6 });
+                put_charge(to, lines, charge);
+            }
+            Outcome::Returned(returned) => {
+                to.put_u8(7);
+                put_returned(to, returned);
             }
             Outcome::Posted(posted) => {
                 to.put_u8(4);
@@ -207,9 +215,20 @@ fn put_state(to: &mut Vec<u8>, state: &State) {
             }
         }
     }
-    // So a state without accounts has the bytes, and the digest, that it had before there were any.
-    if !state.accounts.is_empty() {
+    // So a state without accounts or returns has the bytes, and the digest, that it had before there were any.
+    if !state.accounts.is_empty() || !state.returns.is_empty() {
         put_accounts(to, &state.accounts);
+    }
+    if !state.returns.is_empty() {
+        put_returns(to, &state.returns);
+    }
+}
+
+fn put_returns(to: &mut Vec<u8>, returns: &Returns) {
+    put_length_u32(to, returns.len());
+    for (order, lines) in returns.iter() {
+        to.put_slice(&order.to_bytes());
+        put_lines(to, lines);
     }
 }
 
@@ -222,7 +241,7 @@ fn put_accounts(to: &mut Vec<u8>, accounts: &Accounts) {
     }
 }
 
-fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<(), Malformed> {
+fn get_state(from: &mut &[u8], state: &mut State, format: u16) -> Result<(), Malformed> {
     state.now = Time::from_micros(from.try_get_u64_le()?);
     get_items(from, state)?;
     for _ in 0..from.try_get_u64_le()? {
@@ -243,8 +262,16 @@ fn get_state(from: &mut &[u8], state: &mut State, has_accounts: bool) -> Result<
         }
         state.orders.record(row);
     }
-    if has_accounts && !from.is_empty() {
+    if format >= ACCOUNTS_FORMAT && !from.is_empty() {
         get_accounts(from, state)?;
+        let has_returns = format >= RETURNS_FORMAT && !from.is_empty();
+        // No accounts are only written where something follows.
+        if state.accounts.is_empty() && !has_returns {
+            return Err(Malformed::OutOfRange("number of accounts"));
+        }
+        if has_returns {
+            get_returns(from, state)?;
+        }
     }
     if state.orders.iter().all(|row| names_accounts(state, &row.outcome)) {
         Ok(())
@@ -305,11 +332,7 @@ fn get_user(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
 }
 
 fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
-    let count = from.try_get_u32_le()?;
-    if count == 0 {
-        return Err(Malformed::OutOfRange("number of accounts"));
-    }
-    for _ in 0..count {
+    for _ in 0..from.try_get_u32_le()? {
         let (name, balance, floor) = (get_str(from)?, get_balance(from)?, get_floor(from)?);
         let fits = account_name(name.as_bytes()).is_some()
             && state.accounts.has_room(1, name.len())
@@ -327,11 +350,34 @@ fn get_accounts(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
     Ok(())
 }
 
+fn get_returns(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
+    let count = from.try_get_u32_le()?;
+    if count == 0 {
+        return Err(Malformed::OutOfRange("number of returned orders"));
+    }
+    for _ in 0..count {
+        let (order, lines) = (get_key(from)?, get_lines(from)?);
+        let fits = !lines.is_empty()
+            && lines.iter().all(|line| !line.units.is_zero() && state.catalogue.upc(line.item).is_some())
+            && lines.is_sorted_by(|a, b| (a.item, a.location) < (b.item, b.location))
+            && state.returns.of(order).is_empty()
+            && state.returns.has_room_for(order);
+        if !fits {
+            return Err(Malformed::OutOfRange("returned order"));
+        }
+        state.returns.add(order, &lines);
+    }
+    Ok(())
+}
+
 /// Whether the accounts that an outcome names are there.
 fn names_accounts(state: &State, outcome: &Outcome) -> bool {
     let is_there = |account: &AccountId| state.accounts.account(*account).is_some();
     match outcome {
-        Outcome::Charged(charged) => is_there(&charged.account),
+        Outcome::Charged { charge, .. } => is_there(&charge.account),
+        Outcome::Returned(returned) => {
+            returned.refund.is_none_or(|Refund { account, .. }| is_there(&account))
+        }
         Outcome::Posted(posted) => {
             is_there(posted.entry.account()) && posted.entry.counterpart().is_none_or(is_there)
         }
@@ -346,10 +392,11 @@ fn get_outcome(from: &mut &[u8]) -> Result<OutcomeRow, Malformed> {
         0 => Outcome::Accepted { lines: get_lines(from)?, total: get_money(from)? },
         1 => Outcome::Refused(Box::new(get_refusal(from)?)),
         2 => Outcome::Bulk(Box::new(get_bulk_outcome(from)?)),
-        3 => {
-            let (lines, account, total) = get_charge(from)?;
-            Outcome::Charged(Box::new(Charged { lines, account, total }))
+        kind @ (3 | 6) => {
+            let (lines, charge) = get_charge(from, kind == 6)?;
+            Outcome::Charged { lines, charge: Box::new(charge) }
         }
+        7 => Outcome::Returned(Box::new(get_returned(from)?)),
         4 => Outcome::Posted(Box::new(get_posted(from)?)),
         5 => Outcome::Entries(Box::new(get_entries_outcome(from)?)),
         _ => return Err(Malformed::OutOfRange("kind of outcome")),

@@ -8,6 +8,7 @@ use crate::defect::{self, Defect};
 use crate::event::{Event, Line, Record};
 use crate::id::{AccountId, Version};
 use crate::money::Money;
+use crate::returns::{Refund, Returned};
 use crate::state::{Change, Level, OutcomeRow, State};
 
 /// Changes the state by one event and gives the version it made.
@@ -60,7 +61,8 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
         | Event::Posted { .. }
         | Event::BulkPosted { .. }
         | Event::FloorSet { .. } => apply_to_accounts(state, &record.event),
-        Event::PurchaseRefused { .. } | Event::PostRefused { .. } => {}
+        Event::Returned { returned, .. } => give_back(state, returned),
+        Event::PurchaseRefused { .. } | Event::ReturnRefused { .. } | Event::PostRefused { .. } => {}
     }
     if let Some(row) = OutcomeRow::of(state.version, record) {
         record_outcome(state, row);
@@ -72,11 +74,11 @@ pub fn apply(state: &mut State, record: &Record) -> Version {
 #[inline(never)]
 fn apply_to_accounts(state: &mut State, event: &Event) {
     match event {
-        Event::PurchaseCharged { lines, account, total, .. } => {
+        Event::PurchaseCharged { lines, charge, .. } => {
             lines.iter().for_each(|line| take(state, line));
             // A total is not negative: it has an opposite.
             if !defect::is(Defect::ChargeTakesNoMoney) {
-                post(state, *account, Money::from_minor(total.minor().saturating_neg()));
+                post(state, charge.account, Money::from_minor(charge.total.minor().saturating_neg()));
             }
         }
         Event::Posted { posted, added, .. } => {
@@ -111,6 +113,23 @@ fn take(state: &mut State, line: &Line) {
     level.on_hand = level.on_hand.saturating_sub(units);
     let before = state.stock.set(item, location, level);
     state.undo.push(Change::Level { item, location, before });
+}
+
+#[inline(never)]
+fn give_back(state: &mut State, returned: &Returned) {
+    for line in returned.lines.iter() {
+        let Line { item, location, units } = *line;
+        let mut level = state.stock.level(item, location).unwrap_or_default();
+        debug_assert!(level.on_hand.checked_add(units).is_some(), "decide and verify let no level overflow");
+        level.on_hand = level.on_hand.saturating_add(units);
+        let before = state.stock.set(item, location, level);
+        state.undo.push(Change::Level { item, location, before });
+    }
+    let before = state.returns.add(returned.order, &returned.lines);
+    state.undo.push(Change::UnitsReturned(Box::new(before)));
+    if let Some(Refund { account, amount }) = returned.refund {
+        post(state, account, amount);
+    }
 }
 
 fn post(state: &mut State, account: AccountId, change: Money) {

@@ -1,6 +1,6 @@
 //! Commands to events. Pure: the same state, time, actor and command always give the same decision.
 
-use super::{Decision, bulk, post, purchase};
+use super::{Decision, bulk, post, purchase, returns};
 use crate::command::{Actor, Command, Role};
 use crate::event::Event;
 use crate::id::{LocationId, SessionId, Upc, UserId};
@@ -28,6 +28,7 @@ pub fn decide(state: &State, now: Time, actor: Actor, command: &Command) -> Deci
         Command::LogOut => log_out(state, actor),
         Command::Purchase(order) => purchase::decide(state, now, actor, order),
         Command::PurchaseBulk(order) => bulk::decide(state, now, actor, order),
+        Command::Return(wanted) => returns::decide(state, now, actor, wanted),
         Command::Post(posting) => post::decide(state, now, actor, posting),
         Command::PostBulk(batch) => post::decide_bulk(state, now, actor, batch),
         Command::SetFloor { account, floor } => post::set_floor(state, actor, account, *floor),

@@ -9,6 +9,7 @@ mod decision;
 mod once;
 mod post;
 mod purchase;
+mod returns;
 mod verify;
 
 pub use apply::apply;

@@ -10,8 +10,7 @@ use super::once::{buyer, once};
 use super::post::balance_with;
 use crate::command::{Actor, Order, OrderLine};
 use crate::defect::{self, Defect};
-use crate::event::{Event, Line, OrderDigest};
-use crate::id::AccountId;
+use crate::event::{Charge, Event, Line, OrderDigest};
 use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
@@ -31,8 +30,8 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
         }
         let event = match (fill(state, &order.lines), &order.charge) {
             (Ok((lines, total)), None) => Event::Purchased { key, user, digest, lines, total },
-            (Ok((lines, total)), Some(name)) => match charge(state, &order.lines, total, name) {
-                Ok((account, total)) => Event::PurchaseCharged { key, user, digest, lines, account, total },
+            (Ok((lines, total)), Some(name)) => match charge(state, &order.lines, (&lines, total), name) {
+                Ok(charge) => Event::PurchaseCharged { key, user, digest, lines, charge },
                 Err(refusal) => Event::PurchaseRefused { key, user, digest, refusal },
             },
             (Err(refusal), _) => Event::PurchaseRefused { key, user, digest, refusal },
@@ -41,14 +40,14 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, order: &Order) -> R
     })
 }
 
-/// The account that pays for these lines and what it pays, if it can.
+/// The account that pays for these lines, of which `taken` is what they take, and what it pays, if it can.
 #[inline(never)]
 fn charge(
     state: &State,
     lines: &[OrderLine],
-    total: Option<Money>,
+    (taken, total): (&[Line], Option<Money>),
     name: &str,
-) -> Result<(AccountId, Money), Refusal> {
+) -> Result<Box<Charge>, Refusal> {
     let Some(total) = total else {
         let unpriced =
             |line: &&OrderLine| state.catalogue.find(line.upc).is_none_or(|item| item.price.is_none());
@@ -60,7 +59,9 @@ fn charge(
     // Prices are never negative, so the amount has an opposite.
     let change = Money::from_minor(total.minor().saturating_neg());
     balance_with(Some(account), change).map_err(|why| why.refusal(name))?;
-    Ok((id, total))
+    let cost = |line: &Line| state.catalogue.price(line.item)?.checked_times(line.units);
+    let amounts = if taken.len() == 1 { Box::default() } else { taken.iter().filter_map(cost).collect() };
+    Ok(Box::new(Charge { account: id, total, amounts }))
 }
 
 impl OrderDigest {
@@ -103,15 +104,22 @@ impl OrderDigest {
 
 type Filled = (OneOrMany<Line>, Option<Money>);
 
-/// What the order takes and what it costs, if all of it can be had.
-fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
+/// There are not too many lines, and none asks for nothing.
+#[inline]
+pub(super) fn check_lines(lines: &[OrderLine]) -> Result<(), Refusal> {
     if lines.len() > ORDER_LINES_MAX {
         let lines = u32::try_from(lines.len()).unwrap_or(u32::MAX);
         return Err(Refusal::TooManyLines { lines });
     }
-    if let Some(line) = lines.iter().find(|line| line.units.is_zero()) {
-        return Err(Refusal::ZeroQuantity { upc: line.upc });
+    match lines.iter().find(|line| line.units.is_zero()) {
+        Some(line) => Err(Refusal::ZeroQuantity { upc: line.upc }),
+        None => Ok(()),
     }
+}
+
+/// What the order takes and what it costs, if all of it can be had.
+fn fill(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
+    check_lines(lines)?;
     match lines {
         [] => Err(Refusal::EmptyOrder),
         [line] => {
@@ -140,7 +148,7 @@ fn fill_many(state: &State, lines: &[OrderLine]) -> Result<Filled, Refusal> {
 }
 
 /// The lines with those of one item and location added up, in the order of their first appearance.
-fn sum_same(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+pub(super) fn sum_same(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
     let mut sorted: Vec<(usize, OrderLine)> = lines.iter().copied().enumerate().collect();
     sorted.sort_by_key(|(place, line)| (line.upc, line.location, *place));
     let mut summed: Vec<(usize, OrderLine)> = Vec::with_capacity(sorted.len());

@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 
 use super::bulk::Shelf;
 use super::post::{Till, balance_with};
+use super::returns::{are_left, fits_level, refund};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::entry::{EntryRows, PostedEntry, account_name};
-use crate::event::{Event, Line, Record};
-use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId};
+use crate::event::{Charge, Event, Line, Record};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId, Version};
 use crate::limits::SESSIONS_PER_USER_MAX;
 use crate::money::Money;
+use crate::returns::{Found, Refund, Returned};
 use crate::state::{Lookup, State};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
@@ -37,8 +39,8 @@ pub enum Impossible {
     /// It takes more units than are available.
     #[error("it takes more units of item row {} than are available", .0.0)]
     Oversold(ItemId),
-    /// It is a purchase without lines, or with a line of zero units.
-    #[error("it is a purchase without lines, or with a line of zero units")]
+    /// It is a purchase or a return without lines, or with a line of zero units.
+    #[error("it is a purchase or a return without lines, or with a line of zero units")]
     NothingTaken,
     /// It decides an order key that was decided, or that had left the window.
     #[error("it decides order {0} a second time or too late")]
@@ -52,6 +54,18 @@ pub enum Impossible {
     /// It changes a balance to what it cannot be: below its floor, out of range, or another sum than it says.
     #[error("it changes the balance of account row {} to what it cannot be", .0.0)]
     Balance(AccountId),
+    /// It charges an account other amounts for its lines than they can cost.
+    #[error("it charges account row {} other amounts for its lines than they can cost", .0.0)]
+    Charge(AccountId),
+    /// It returns what was not bought with this order, or came back before.
+    #[error("it returns what was not bought with order {0}, or came back before")]
+    Returned(OrderKey),
+    /// It refunds another amount, or to another account, than was paid for this order.
+    #[error("it refunds what was not paid for order {0}")]
+    Refund(OrderKey),
+    /// It returns more units to a level than that can hold.
+    #[error("it returns more units of item row {} than a level can hold", .0.0)]
+    Overflow(ItemId),
     /// It sets a floor above the balance of its account.
     #[error("it sets a floor above the balance of account row {}", .0.0)]
     Floor(AccountId),
@@ -90,14 +104,14 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
             undecided(state, record, *key, *user)?;
             can_take_all(state, lines)
         }
-        Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+        Event::PurchaseCharged { key, user, lines, charge, .. } => {
             undecided(state, record, *key, *user)?;
             can_take_all(state, lines)?;
-            account_exists(state, *account)?;
-            let fall = total.minor().checked_neg().map(Money::from_minor);
-            let after = fall.filter(|fall| *fall <= Money::ZERO);
-            let after = after.and_then(|fall| balance_with(state.accounts.account(*account), fall).ok());
-            after.map(drop).ok_or(Impossible::Balance(*account))
+            can_charge(state, lines, charge)
+        }
+        Event::Returned { key, user, returned, .. } => {
+            undecided(state, record, *key, *user)?;
+            can_return(state, record, *user, returned)
         }
         Event::Posted { key, user, posted, added, .. } => {
             undecided_posting(state, record, *key, *user)?;
@@ -121,7 +135,9 @@ pub fn verify(state: &State, record: &Record) -> Result<(), Impossible> {
             undecided(state, record, *key, *user)?;
             can_take_rows(state, *location, rows)
         }
-        Event::PurchaseRefused { key, user, .. } => undecided(state, record, *key, *user),
+        Event::PurchaseRefused { key, user, .. } | Event::ReturnRefused { key, user, .. } => {
+            undecided(state, record, *key, *user)
+        }
     }
 }
 
@@ -228,6 +244,71 @@ fn account_exists(state: &State, account: AccountId) -> Result<(), Impossible> {
     state.accounts.account(account).map(|_| ()).ok_or(Impossible::Account(account))
 }
 
+fn can_charge(state: &State, lines: &[Line], charge: &Charge) -> Result<(), Impossible> {
+    let Charge { account, total, amounts } = charge;
+    account_exists(state, *account)?;
+    let fall = total.minor().checked_neg().map(Money::from_minor);
+    let after = fall.filter(|fall| *fall <= Money::ZERO);
+    let after = after.and_then(|fall| balance_with(state.accounts.account(*account), fall).ok());
+    after.ok_or(Impossible::Balance(*account))?;
+    // Older formats do not say what each of several lines cost.
+    if amounts.is_empty() {
+        return Ok(());
+    }
+    let add = |sum: Money, amount: &Money| sum.checked_add(*amount).filter(|_| *amount >= Money::ZERO);
+    let fit = amounts.len() == lines.len()
+        && lines.len() > 1
+        && amounts.iter().try_fold(Money::ZERO, add) == Some(*total)
+        && (0..lines.len()).all(|place| charge.unit_price(lines, place).is_some());
+    if fit { Ok(()) } else { Err(Impossible::Charge(*account)) }
+}
+
+/// What can be said of a return without the journal: everything, if the window still holds its order.
+fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> Result<(), Impossible> {
+    let Returned { order, purchased, lines, refund: to } = back;
+    if lines.is_empty() || lines.iter().any(|line| line.units.is_zero()) {
+        return Err(Impossible::NothingTaken);
+    }
+    each_once(lines)?;
+    for line in lines.iter() {
+        item_exists(state, line.item)?;
+        if !fits_level(state, line) {
+            return Err(Impossible::Overflow(line.item));
+        }
+    }
+    if let Some(Refund { account, amount }) = to {
+        account_exists(state, *account)?;
+        let after = balance_with(state.accounts.account(*account), *amount).ok();
+        after.filter(|_| *amount >= Money::ZERO).ok_or(Impossible::Balance(*account))?;
+    }
+    let found = match state.orders.look_up(*order, record.at) {
+        Lookup::Decided(row) => row.found(),
+        Lookup::Undecided => Found::NeverDecided,
+        Lookup::TooOld if is_before(state, *purchased) && state.returns.has_room_for(*order) => return Ok(()),
+        Lookup::TooOld => return Err(Impossible::Returned(*order)),
+    };
+    let Found::Bought { version, user: owner, lines: bought, charge } = found else {
+        return Err(Impossible::Returned(*order));
+    };
+    let is_right = version == *purchased
+        && (owner == user || state.is_administrator(user))
+        && state.returns.has_room_for(*order)
+        && are_left(state, back, &bought);
+    if !is_right {
+        return Err(Impossible::Returned(*order));
+    }
+    if refund(charge.as_deref(), &bought, lines) == Some(*to) {
+        Ok(())
+    } else {
+        Err(Impossible::Refund(*order))
+    }
+}
+
+/// Whether this version was made by an event before the next one.
+fn is_before(state: &State, version: Version) -> bool {
+    version > Version::ZERO && version <= state.version
+}
+
 fn can_take_all(state: &State, lines: &[Line]) -> Result<(), Impossible> {
     if lines.is_empty() || lines.iter().any(|line| line.units.is_zero()) {
         return Err(Impossible::NothingTaken);
@@ -256,7 +337,8 @@ fn can_take_rows(state: &State, location: LocationId, rows: &BulkRows) -> Result
     })
 }
 
-/// An order takes from each item and location once: more lines could together take what is not there.
+/// An order takes from each item and location once, and a return brings to each once: more lines could together take what is
+/// not there.
 fn each_once(lines: &[Line]) -> Result<(), Impossible> {
     if lines.len() < 2 {
         return Ok(());

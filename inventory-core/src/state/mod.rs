@@ -5,13 +5,15 @@ mod accounts;
 mod actor;
 mod catalogue;
 mod orders;
+mod returns;
 mod stock;
 mod undo;
 mod users;
 
 pub use accounts::{Account, Accounts};
 pub use catalogue::{Catalogue, Item};
-pub use orders::{Charged, Lookup, Orders, Outcome, OutcomeRow};
+pub use orders::{Lookup, Orders, Outcome, OutcomeRow};
+pub use returns::Returns;
 pub use stock::{Level, Stock};
 pub use users::{Session, User, Users};
 
@@ -29,6 +31,7 @@ pub struct State {
     pub(crate) users: Users,
     pub(crate) orders: Orders,
     pub(crate) accounts: Accounts,
+    pub(crate) returns: Returns,
     pub(crate) version: Version,
     pub(crate) now: Time,
     pub(crate) undo: UndoLog,
@@ -46,6 +49,7 @@ impl State {
             users: Users::new(hash_seed),
             orders: Orders::new(hash_seed),
             accounts: Accounts::new(hash_seed),
+            returns: Returns::default(),
             version: Version::ZERO,
             now: Time::ZERO,
             undo: UndoLog::default(),
@@ -87,6 +91,11 @@ impl State {
         &self.accounts
     }
 
+    /// The units that came back.
+    pub const fn returns(&self) -> &Returns {
+        &self.returns
+    }
+
     /// From here on, keeps what is needed to take events back, until
     /// [`forget_undo_through`](Self::forget_undo_through) says that they are durable.
     pub(crate) fn record_undo(&mut self) {
@@ -126,6 +135,7 @@ impl State {
                 Change::AccountAdded => self.accounts.undo_add(),
                 Change::BalanceChanged { .. } if defect::is(Defect::UndoKeepsBalances) => {}
                 Change::BalanceChanged { account, change } => self.accounts.undo_change(account, change),
+                Change::UnitsReturned(before) => self.returns.undo_add(*before),
                 Change::FloorSet { account, before } => drop(self.accounts.set_floor(account, before)),
                 Change::EntriesPosted(_) if defect::is(Defect::UndoKeepsBatches) => {}
                 Change::EntriesPosted(rows) => self.accounts.undo_post_rows(&rows),

@@ -18,20 +18,21 @@ use hashbrown::HashTable;
 use crate::bulk::BulkOutcome;
 use crate::defect::{self, Defect};
 use crate::entry::{EntriesOutcome, PostedEntry};
-use crate::event::{Event, Line, OrderDigest, Record};
-use crate::id::{AccountId, OrderKey, UserId, Version};
+use crate::event::{Charge, Event, Line, OrderDigest, Record};
+use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{
     ORDER_WINDOW_AGE_US, ORDER_WINDOW_AGE_US_MIN, ORDER_WINDOW_BYTES_MAX, ORDER_WINDOW_COUNT_MAX,
 };
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
 use crate::refusal::{Refusal, Shortage};
+use crate::returns::{Found, Returned};
 use crate::time::Time;
 
 /// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
 const SECONDS_LEAVING_MAX: usize = 4;
 
-/// What became of an order or posting.
+/// What became of an order, return or posting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was accepted.
@@ -42,7 +43,14 @@ pub enum Outcome {
         total: Option<Money>,
     },
     /// It was accepted and an account paid.
-    Charged(Box<Charged>),
+    Charged {
+        /// What was taken.
+        lines: OneOrMany<Line>,
+        /// The account that paid, and what.
+        charge: Box<Charge>,
+    },
+    /// Units came back.
+    Returned(Box<Returned>),
     /// Each row of the batch was accepted or refused.
     Bulk(Box<BulkOutcome>),
     /// The entry was posted.
@@ -51,17 +59,6 @@ pub enum Outcome {
     Entries(Box<EntriesOutcome>),
     /// It was refused.
     Refused(Box<Refusal>),
-}
-
-/// What an account paid for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charged {
-    /// What was taken.
-    pub lines: OneOrMany<Line>,
-    /// The account that paid.
-    pub account: AccountId,
-    /// The price of it all.
-    pub total: Money,
 }
 
 impl Outcome {
@@ -73,12 +70,18 @@ impl Outcome {
         };
         match self {
             Self::Accepted { lines, .. } => lines_bytes(lines),
-            Self::Charged(charged) => lines_bytes(&charged.lines).saturating_add(size_of::<Charged>()),
+            Self::Charged { lines, charge } => charge
+                .amounts
+                .len()
+                .saturating_mul(size_of::<Money>())
+                .saturating_add(lines_bytes(lines))
+                .saturating_add(size_of::<Charge>()),
+            Self::Returned(returned) => lines_bytes(&returned.lines).saturating_add(size_of::<Returned>()),
             Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(size_of::<BulkOutcome>()),
             Self::Posted(_) => size_of::<PostedEntry>(),
             Self::Entries(entries) => entries.codes.bytes().len().saturating_add(size_of::<EntriesOutcome>()),
             Self::Refused(refusal) => match &**refusal {
-                Refusal::InsufficientStock { shortages } => {
+                Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages } => {
                     shortages.len().saturating_mul(size_of::<Shortage>())
                 }
                 Refusal::InsufficientFunds { account, .. }
@@ -117,9 +120,11 @@ impl OutcomeRow {
             Event::BulkPurchased { key, user, digest, total, rows, .. } => {
                 (key, user, digest, Outcome::Bulk(Box::new(BulkOutcome::of(rows, *total))))
             }
-            Event::PurchaseCharged { key, user, digest, lines, account, total } => {
-                let charged = Charged { lines: lines.clone(), account: *account, total: *total };
-                (key, user, digest, Outcome::Charged(Box::new(charged)))
+            Event::PurchaseCharged { key, user, digest, lines, charge } => {
+                (key, user, digest, Outcome::Charged { lines: lines.clone(), charge: charge.clone() })
+            }
+            Event::Returned { key, user, digest, returned } => {
+                (key, user, digest, Outcome::Returned(returned.clone()))
             }
             Event::Posted { key, user, digest, posted, .. } => {
                 (key, user, digest, Outcome::Posted(posted.clone()))
@@ -128,7 +133,8 @@ impl OutcomeRow {
                 (key, user, digest, Outcome::Entries(Box::new(EntriesOutcome::of(rows))))
             }
             Event::PurchaseRefused { key, user, digest, refusal }
-            | Event::PostRefused { key, user, digest, refusal } => {
+            | Event::PostRefused { key, user, digest, refusal }
+            | Event::ReturnRefused { key, user, digest, refusal } => {
                 (key, user, digest, Outcome::Refused(Box::new(refusal.clone())))
             }
             Event::ItemDefined { .. }
@@ -139,6 +145,22 @@ impl OutcomeRow {
             | Event::FloorSet { .. } => return None,
         };
         Some(Self { key: *key, digest: *digest, version, at: record.at, user: *user, outcome })
+    }
+}
+
+impl OutcomeRow {
+    /// What a return of the order has to know.
+    pub(crate) fn found(&self) -> Found {
+        let (lines, charge) = match &self.outcome {
+            Outcome::Accepted { lines, .. } => (lines, None),
+            Outcome::Charged { lines, charge } => (lines, Some(charge.clone())),
+            Outcome::Bulk(_)
+            | Outcome::Returned(_)
+            | Outcome::Posted(_)
+            | Outcome::Entries(_)
+            | Outcome::Refused(_) => return Found::Other { user: self.user },
+        };
+        Found::Bought { version: self.version, user: self.user, lines: lines.clone(), charge }
     }
 }
 

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 
 use super::catalogue::ReplacedItem;
 use super::orders::WindowBefore;
+use super::returns::RowBefore;
 use super::stock::Level;
 use super::users::EndedSession;
 use crate::bulk::BulkRows;
@@ -40,6 +41,8 @@ pub(crate) enum Change {
         account: AccountId,
         change: Money,
     },
+    /// What had come back of an order.
+    UnitsReturned(Box<RowBefore>),
     FloorSet {
         account: AccountId,
         before: Option<Money>,

@@ -6,4 +6,4 @@ pub mod conformance;
 mod model;
 
 pub use chain::Chain;
-pub use model::{Balances, BulkSale, Model, Sale};
+pub use model::{Balances, BulkSale, Comeback, Model, Sale};

@@ -13,15 +13,21 @@ use crate::limits::ORDER_LINES_MAX;
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
+use crate::returns::Return;
 
 /// What an accepted order took, each item and location once, and what it cost.
 pub type Sale = (Vec<OrderLine>, Option<Money>);
+
+/// What came back of an order, each item and location once, and what to which account.
+pub type Comeback = (Vec<OrderLine>, Option<(Box<str>, i64)>);
 
 /// The code of each row of a batch, and what the accepted ones cost.
 pub type BulkSale = (Vec<u8>, Option<Money>);
 
 /// What became of an order, and whose it was.
 type Decided = (UserId, Order, Result<Sale, Refusal>);
+/// What became of a return, and whose it was.
+type ReturnDecided = (UserId, Return, Result<Comeback, Refusal>);
 /// What became of a batch, and whose it was.
 type BulkDecided = (UserId, BulkOrder, BulkSale);
 
@@ -31,6 +37,14 @@ pub type Balances = Vec<i64>;
 type PostDecided = (UserId, Posting, Result<Balances, Refusal>);
 /// What became of a batch of entries, and whose it was.
 type EntriesDecided = (UserId, BulkEntries, Vec<u8>);
+
+/// A line that was bought, what one unit of it cost if it has a price, and how many came back.
+#[derive(Clone, Debug)]
+struct Bought {
+    line: OrderLine,
+    price: Option<i64>,
+    came_back: u64,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
@@ -45,6 +59,8 @@ pub struct Model {
     levels: BTreeMap<(Upc, LocationId), u64>,
     outcomes: BTreeMap<OrderKey, Decided>,
     bulk_outcomes: BTreeMap<OrderKey, BulkDecided>,
+    bought: BTreeMap<OrderKey, Vec<Bought>>,
+    returns: BTreeMap<OrderKey, ReturnDecided>,
     accounts: BTreeMap<Box<str>, Account>,
     postings: BTreeMap<OrderKey, PostDecided>,
     entries: BTreeMap<OrderKey, EntriesDecided>,
@@ -88,6 +104,12 @@ impl Model {
             return Err(Refusal::KeyReused);
         }
         let outcome = self.sell(order);
+        if let Ok((lines, _)) = &outcome {
+            let price = |upc| self.prices.get(upc).copied().flatten().map(Money::minor);
+            let bought =
+                lines.iter().map(|line| Bought { line: *line, price: price(&line.upc), came_back: 0 });
+            self.bought.insert(order.key, bought.collect());
+        }
         self.outcomes.insert(order.key, (user, order.clone(), outcome.clone()));
         outcome
     }
@@ -127,10 +149,102 @@ impl Model {
         Ok(sale)
     }
 
+    /// Takes units of an order back, at most once for a key. An administrator may return anybody's.
+    pub fn give_back(
+        &mut self,
+        user: UserId,
+        is_administrator: bool,
+        wanted: &Return,
+    ) -> Result<Comeback, Refusal> {
+        if let Some((owner, first, outcome)) = self.returns.get(&wanted.key) {
+            let same = *owner == user && (first.order, &first.lines) == (wanted.order, &wanted.lines);
+            return if same { outcome.clone() } else { Err(Refusal::KeyReused) };
+        }
+        if self.has_decided(wanted.key) {
+            return Err(Refusal::KeyReused);
+        }
+        let outcome = self.take_back(user, is_administrator, wanted);
+        self.returns.insert(wanted.key, (user, wanted.clone(), outcome.clone()));
+        outcome
+    }
+
+    fn take_back(
+        &mut self,
+        user: UserId,
+        is_administrator: bool,
+        Return { order, lines, .. }: &Return,
+    ) -> Result<Comeback, Refusal> {
+        check(lines)?;
+        let asked = summed(lines)?;
+        let owner = self.owner(*order).filter(|owner| *owner == user || is_administrator);
+        owner.ok_or(Refusal::UnknownOrder)?;
+        let bought = self.bought.get(order).cloned().ok_or(Refusal::NotReturnable)?;
+        let left = |it: &Bought| it.line.units.get().saturating_sub(it.came_back);
+        let mut back = Vec::new();
+        let mut shortages = Vec::new();
+        if asked.is_empty() {
+            for it in &bought {
+                let units = Units::new(left(it)).unwrap_or_default();
+                back.push(OrderLine { units, ..it.line });
+            }
+            back.retain(|line| !line.units.is_zero());
+            if back.is_empty() {
+                shortages.extend(bought.iter().map(|it| shortage_of(&it.line, 0)));
+            }
+        }
+        for line in asked {
+            let same = |it: &&Bought| (it.line.upc, it.line.location) == (line.upc, line.location);
+            let left = bought.iter().find(same).map_or(0, left);
+            if line.units.get() > left {
+                shortages.push(shortage_of(&line, left));
+            }
+            back.push(line);
+        }
+        if !shortages.is_empty() {
+            return Err(Refusal::ExceedsPurchase { shortages: shortages.into() });
+        }
+        let refund = self.refund(*order, &back)?;
+        for line in &back {
+            let level = self.levels.entry((line.upc, line.location)).or_default();
+            *level = level.saturating_add(line.units.get());
+            let same = |it: &&mut Bought| (it.line.upc, it.line.location) == (line.upc, line.location);
+            if let Some(it) = self.bought.get_mut(order).and_then(|bought| bought.iter_mut().find(same)) {
+                it.came_back = it.came_back.saturating_add(line.units.get());
+            }
+        }
+        Ok((back, refund))
+    }
+
+    /// Gives what was paid for these lines back to the account that paid, if one did.
+    fn refund(&mut self, order: OrderKey, back: &[OrderLine]) -> Result<Option<(Box<str>, i64)>, Refusal> {
+        let charged = self.outcomes.get(&order).and_then(|(_, order, _)| order.charge.clone());
+        let Some(account) = charged else { return Ok(None) };
+        let price = |line: &OrderLine| {
+            let same = |it: &&Bought| (it.line.upc, it.line.location) == (line.upc, line.location);
+            self.bought.get(&order).and_then(|bought| bought.iter().find(same)?.price).unwrap_or(0)
+        };
+        let cost = |line: &OrderLine| i128::from(price(line)).saturating_mul(line.units.get().into());
+        let amount = back.iter().map(cost).fold(0, i128::saturating_add);
+        let balance = self.balance_with(&account, amount)?;
+        self.accounts.entry(account.clone()).or_default().balance = balance;
+        Ok(Some((account, i64::try_from(amount).unwrap_or(i64::MAX))))
+    }
+
+    /// Whose outcome this key has.
+    fn owner(&self, key: OrderKey) -> Option<UserId> {
+        let order = self.outcomes.get(&key).map(|decided| decided.0);
+        let bulk = self.bulk_outcomes.get(&key).map(|decided| decided.0);
+        let back = self.returns.get(&key).map(|decided| decided.0);
+        let posting = self.postings.get(&key).map(|decided| decided.0);
+        let entries = self.entries.get(&key).map(|decided| decided.0);
+        order.or(bulk).or(back).or(posting).or(entries)
+    }
+
     /// Whether this key has an outcome.
     pub fn has_decided(&self, key: OrderKey) -> bool {
         self.outcomes.contains_key(&key)
             || self.bulk_outcomes.contains_key(&key)
+            || self.returns.contains_key(&key)
             || self.postings.contains_key(&key)
             || self.entries.contains_key(&key)
     }
@@ -232,12 +346,7 @@ impl Model {
         if lines.is_empty() {
             return Err(Refusal::EmptyOrder);
         }
-        if lines.len() > ORDER_LINES_MAX {
-            return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
-        }
-        if let Some(line) = lines.iter().find(|line| line.units.is_zero()) {
-            return Err(Refusal::ZeroQuantity { upc: line.upc });
-        }
+        check(lines)?;
         let summed = summed(lines)?;
         if let Some(line) = summed.iter().find(|line| !self.prices.contains_key(&line.upc)) {
             return Err(Refusal::UnknownItem { upc: line.upc });
@@ -274,9 +383,8 @@ impl Model {
     }
 
     fn shortage(&self, line: &OrderLine) -> Option<Shortage> {
-        let OrderLine { upc, location, units: requested } = *line;
-        let available = Units::new(self.on_hand(upc, location)).unwrap_or_default();
-        (requested > available).then_some(Shortage { upc, location, requested, available })
+        let on_hand = self.on_hand(line.upc, line.location);
+        (line.units.get() > on_hand).then(|| shortage_of(line, on_hand))
     }
 
     fn total(&self, lines: &[OrderLine]) -> Result<Option<Money>, Refusal> {
@@ -291,6 +399,21 @@ impl Model {
         }
         Ok(i64::try_from(total).ok().map(Money::from_minor))
     }
+}
+
+fn check(lines: &[OrderLine]) -> Result<(), Refusal> {
+    if lines.len() > ORDER_LINES_MAX {
+        return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
+    }
+    match lines.iter().find(|line| line.units.is_zero()) {
+        Some(line) => Err(Refusal::ZeroQuantity { upc: line.upc }),
+        None => Ok(()),
+    }
+}
+
+fn shortage_of(line: &OrderLine, available: u64) -> Shortage {
+    let OrderLine { upc, location, units: requested } = *line;
+    Shortage { upc, location, requested, available: Units::new(available).unwrap_or_default() }
 }
 
 /// Lines of one item and location added up, in the order of their first appearance.

@@ -217,7 +217,9 @@ impl Unavailable {
 impl From<inventory_core::Unavailable> for Unavailable {
     fn from(reason: inventory_core::Unavailable) -> Self {
         match reason {
-            inventory_core::Unavailable::Overloaded => Self::Overloaded,
+            inventory_core::Unavailable::Overloaded | inventory_core::Unavailable::OrderNotAtHand => {
+                Self::Overloaded
+            }
             inventory_core::Unavailable::NotWritten => Self::NotWritten,
             // Also any later reason: the one that promises least.
             _ => Self::Poisoned,

@@ -88,7 +88,9 @@ impl History<'_> {
             | Event::Posted { .. }
             | Event::BulkPosted { .. }
             | Event::PostRefused { .. }
-            | Event::FloorSet { .. } => return Err("nobody posts or charges here".into()),
+            | Event::Returned { .. }
+            | Event::ReturnRefused { .. }
+            | Event::FloorSet { .. } => return Err("nobody posts, charges or returns here".into()),
             Event::UserAdded { .. } | Event::LoggedIn { .. } | Event::LoggedOut { .. } => {}
         }
         self.levels.push((1..=ITEMS).map(|item| self.model.on_hand(upc(item), LocationId::MAIN)).collect());

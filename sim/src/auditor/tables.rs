@@ -72,9 +72,9 @@ impl Auditor {
                     (Outcome::Accepted { total, .. }, ReplyBody::Done(Done::Receipt(receipt))) => {
                         receipt.total == *total && receipt.charged.is_none() && receipt.at == row.at
                     }
-                    (Outcome::Charged(charged), ReplyBody::Done(Done::Receipt(receipt))) => {
-                        let account = state.accounts().account(charged.account).map(Account::name);
-                        receipt.total == Some(charged.total)
+                    (Outcome::Charged { charge, .. }, ReplyBody::Done(Done::Receipt(receipt))) => {
+                        let account = state.accounts().account(charge.account).map(Account::name);
+                        receipt.total == Some(charge.total)
                             && receipt.charged.as_ref() == account
                             && receipt.at == row.at
                     }

@@ -6,14 +6,17 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::accounts::Books;
+use super::claims::Claims;
+use super::returns::ReturnBooks;
 use super::{Breach, compare_level};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::command::Role;
-use crate::event::{Event, Line, Record};
-use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId};
+use crate::event::{Charge, Event, Line, Record};
+use crate::id::{AccountId, ItemId, LocationId, OrderKey, Upc, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::money::Money;
 use crate::refusal::{Refusal, Shortage};
+use crate::returns::Refund;
 use crate::state::State;
 use crate::time::Time;
 
@@ -27,6 +30,7 @@ pub(super) struct Ledger {
     /// By user row; rows count from 1.
     users: Vec<(Role, Box<str>)>,
     accounts: Books,
+    returns: ReturnBooks,
     /// Keys with an outcome, as far back as a key may be decided. Their order is that of their times.
     pub(super) decided: BTreeSet<OrderKey>,
 }
@@ -44,6 +48,7 @@ impl Ledger {
                 .collect(),
             users: state.users().iter().map(|(_, user)| (user.role, (*user.name).into())).collect(),
             accounts: Books::of(state),
+            returns: ReturnBooks::of(state),
             decided: state.orders().iter().map(|row| row.key).collect(),
         }
     }
@@ -53,8 +58,8 @@ impl Ledger {
         self.levels.get(&(item, location)).copied().unwrap_or_default()
     }
 
-    /// Enters an event.
-    pub(super) fn enter(&mut self, record: &Record) -> Result<(), Breach> {
+    /// Enters the event that made this version.
+    pub(super) fn enter(&mut self, version: Version, record: &Record) -> Result<(), Breach> {
         match &record.event {
             Event::ItemDefined { by, upc, name: _, price } => {
                 self.check_administrator(*by)?;
@@ -62,8 +67,7 @@ impl Ledger {
             }
             Event::InitialLevelSet { by, item, location, units } => {
                 self.check_administrator(*by)?;
-                let level = self.levels.entry((*item, *location)).or_default();
-                *level = level.saturating_add(units.get());
+                self.bring(&Line { item: *item, location: *location, units: *units });
             }
             Event::UserAdded { by, role, name, .. } => {
                 self.check_administrator(*by)?;
@@ -85,7 +89,8 @@ impl Ledger {
                     return Err(Breach::Total { key: *key, is: *total, should });
                 }
             }
-            Event::PurchaseCharged { key, user, lines, account, total, .. } => {
+            Event::PurchaseCharged { key, user, lines, charge, .. } => {
+                let Charge { account, total, amounts } = &**charge;
                 self.check_payer(*user, *account)?;
                 self.decide(*key, record.at)?;
                 lines.iter().try_for_each(|line| self.take(line))?;
@@ -93,7 +98,27 @@ impl Ledger {
                 if is != should {
                     return Err(Breach::Total { key: *key, is, should });
                 }
+                // Formats before 4 do not say what each line cost.
+                for (line, is) in lines.iter().zip(amounts) {
+                    let (is, should) = (Some(*is), self.total(core::slice::from_ref(line)));
+                    if is != should {
+                        return Err(Breach::Total { key: *key, is, should });
+                    }
+                }
                 self.accounts.enter(*account, total.minor().saturating_neg())?;
+            }
+            Event::Returned { key, user, returned, .. } => {
+                self.decide(*key, record.at)?;
+                returned.lines.iter().for_each(|line| self.bring(line));
+                let owner = self.check_administrator(*user).is_err().then_some(*user);
+                self.returns.enter(version, *key, owner, returned);
+                if let Some(Refund { account, amount }) = returned.refund {
+                    self.accounts.enter(account, amount.minor())?;
+                }
+            }
+            Event::ReturnRefused { key, refusal, .. } => {
+                self.decide(*key, record.at)?;
+                self.check_return_refusal(*key, refusal)?;
             }
             Event::Posted { key, user, posted, added, .. } => {
                 self.check_administrator(*user)?;
@@ -133,6 +158,7 @@ impl Ledger {
             return Err(Breach::Rows("items"));
         }
         self.accounts.compare_all(state)?;
+        self.returns.compare_all(state)?;
         let users = state.users().iter().map(|(_, user)| (user.role, &*user.name));
         if !users.eq(self.users.iter().map(|(role, name)| (*role, &**name))) {
             return Err(Breach::Rows("users"));
@@ -162,6 +188,11 @@ impl Ledger {
         let rest = rest.ok_or(Breach::Negative { item, location })?;
         self.levels.insert((item, location), rest);
         Ok(())
+    }
+
+    fn bring(&mut self, line: &Line) {
+        let level = self.levels.entry((line.item, line.location)).or_default();
+        *level = level.saturating_add(line.units.get());
     }
 
     /// Enters the rows of a batch in their order, each judged by what those before it left and cost. Gives what they cost.
@@ -243,6 +274,17 @@ impl Ledger {
         }
     }
 
+    fn check_return_refusal(&self, key: OrderKey, refusal: &Refusal) -> Result<(), Breach> {
+        match refusal {
+            Refusal::ExceedsPurchase { shortages } => {
+                let small = shortages.iter().find(|short| short.requested <= short.available);
+                small.map_or(Ok(()), |short| Err(Breach::FalseRefusal { key, upc: short.upc }))
+            }
+            Refusal::TableFull if !self.returns.are_full() => Err(Breach::FalseEntryRefusal(key)),
+            other => self.check_refusal(key, other),
+        }
+    }
+
     fn is_short(&self, short: &Shortage) -> bool {
         let on_hand = self.items.get(&short.upc).map(|item| self.level(*item, short.location));
         on_hand == Some(short.available.get()) && short.requested > short.available
@@ -265,6 +307,14 @@ impl Ledger {
 
     fn user(&self, user: UserId) -> Option<&(Role, Box<str>)> {
         self.users.get(row(user.0.checked_sub(1)?))
+    }
+
+    pub(super) fn into_claims(self) -> Claims {
+        self.returns.into_claims()
+    }
+
+    pub(super) const fn returns(&self) -> &ReturnBooks {
+        &self.returns
     }
 
     pub(super) const fn accounts(&self) -> &Books {

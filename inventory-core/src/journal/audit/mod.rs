@@ -4,13 +4,17 @@
 //! with the tables but the words) and holds both against each other at every version: each level is the sum of its
 //! movements and never negative, each key has one outcome, each receipt adds up at the prices of its time, each refusal for
 //! want of stock told the truth, each balance is the sum of its entries and respects its floor, and only who may changes items, levels, users and accounts.
+//! Whether returns are of what was bought, a second pass says ([`Claims`]): their purchases may be of any age.
 
 mod accounts;
+mod claims;
 mod ledger;
+mod returns;
 #[cfg(test)]
 mod tests;
 mod violation;
 
+pub use claims::{Claims, Settled};
 pub use violation::{Breach, Violation};
 
 use alloc::boxed::Box;
@@ -20,11 +24,12 @@ use super::replay::{follows, step};
 use super::{Group, GroupError, ReplayError, Snapshot, Tip};
 use crate::event::{Event, Record};
 use crate::id::{AccountId, ItemId, LocationId, OrderKey, Version};
+use crate::returns::Returned;
 use crate::state::{Account, Level, Lookup, State};
 
 /// Follows a journal group by group and names the first version at which something is wrong.
 ///
-/// Keys of the last day are held in memory, about 20 bytes each, and one row for each item, level, user and account.
+/// Keys of the last day are held in memory, about 20 bytes each, and one row for each item, level, user, account and return.
 ///
 /// ```
 /// # use inventory_core::{journal::{Auditor, Journal, MemoryJournal}, Inventory, Time, Version};
@@ -69,7 +74,7 @@ impl Auditor {
         for record in group.records() {
             let (version, record) = record.map_err(|why| in_replay(ReplayError::Group(group.base(), why)))?;
             step(&mut self.state, version, &record).map_err(in_replay)?;
-            let entered = self.ledger.enter(&record);
+            let entered = self.ledger.enter(version, &record);
             entered.and_then(|()| self.compare(&record)).map_err(|breach| Violation::new(version, breach))?;
         }
         self.tip = Tip { version: group.last(), hash: group.hash() };
@@ -95,6 +100,11 @@ impl Auditor {
         }
     }
 
+    /// What the returns that were followed claim of their purchases, to be settled by a second pass over the journal.
+    pub fn into_claims(self) -> Claims {
+        self.ledger.into_claims()
+    }
+
     /// The state at the tip.
     pub const fn state(&self) -> &State {
         &self.state
@@ -117,9 +127,16 @@ impl Auditor {
                 rows.accepted().try_for_each(|(item, _)| self.compare_level(item, *location))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PurchaseCharged { key, lines, account, .. } => {
+            Event::PurchaseCharged { key, lines, charge, .. } => {
                 lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
-                self.compare_balance(*account)?;
+                self.compare_balance(charge.account)?;
+                self.compare_outcome(record, *key)
+            }
+            Event::Returned { key, returned, .. } => {
+                let Returned { order, lines, refund, .. } = &**returned;
+                lines.iter().try_for_each(|line| self.compare_level(line.item, line.location))?;
+                self.ledger.returns().compare(*order, self.state.returns().of(*order))?;
+                refund.map_or(Ok(()), |refund| self.compare_balance(refund.account))?;
                 self.compare_outcome(record, *key)
             }
             Event::Posted { key, posted, .. } => {
@@ -131,9 +148,9 @@ impl Auditor {
                 rows.accepted().try_for_each(|(_, account, _)| self.compare_balance(account))?;
                 self.compare_outcome(record, *key)
             }
-            Event::PostRefused { key, .. } | Event::PurchaseRefused { key, .. } => {
-                self.compare_outcome(record, *key)
-            }
+            Event::PostRefused { key, .. }
+            | Event::ReturnRefused { key, .. }
+            | Event::PurchaseRefused { key, .. } => self.compare_outcome(record, *key),
             Event::ItemDefined { .. }
             | Event::UserAdded { .. }
             | Event::LoggedIn { .. }

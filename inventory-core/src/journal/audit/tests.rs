@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::Role;
 use crate::event::{Line, OrderDigest};
-use crate::id::{AppendId, Upc, UserId};
+use crate::id::{AppendId, Upc, UserId, Version};
 use crate::journal::GroupBuilder;
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use crate::money::Money;
@@ -106,7 +106,7 @@ fn the_books_know_by_themselves_which_keys_are_in_time_and_which_were_decided() 
         digest: OrderDigest(0),
         refusal: Refusal::EmptyOrder,
     };
-    let enter = |ledger: &mut Ledger, at, key| ledger.enter(&Record { at, event: refusal(key) });
+    let enter = |ledger: &mut Ledger, at, key| ledger.enter(Version(1), &Record { at, event: refusal(key) });
     let of = |time| OrderKey::from_parts(time, 9 << 8);
     let (oldest, latest) = (NOW.minus_micros(ORDER_WINDOW_AGE_US), NOW.plus_micros(ORDER_KEY_FUTURE_US_MAX));
     for time in [oldest, latest] {

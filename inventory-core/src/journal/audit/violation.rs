@@ -93,6 +93,12 @@ pub enum Breach {
         /// The row, counted from 0.
         row: usize,
     },
+    /// What came back of an order is not the sum of its returns.
+    #[error("what came back of order {0} is not the sum of its returns")]
+    CameBack(OrderKey),
+    /// A return is not of what was bought: of another order or user, of more units, or of another amount.
+    #[error("return {0} is not of what its order bought and paid")]
+    FalseReturn(OrderKey),
     /// An account's balance is not the sum of its entries.
     #[error("the balance of account row {} is {}; its entries add up to {}", account.0, shown(*is), shown(*should))]
     Balance {

@@ -2,11 +2,12 @@
 
 mod accounts;
 mod bodies;
+mod orders;
 
 use bytes::BytesMut;
 use inventory_core::journal::ScanPlace;
 use inventory_core::{
-    BulkEntries, BulkOrder, LocationId, Money, Order, OrderKey, Posting, Refusal, Role, Units, Upc,
+    BulkEntries, BulkOrder, LocationId, Money, Order, OrderKey, Posting, Refusal, Return, Role, Units, Upc,
 };
 
 use crate::message::envelope::{self, Envelope};
@@ -107,6 +108,8 @@ pub enum RequestBody {
         /// What the user may do.
         role: Role,
     },
+    /// Gives units of an order back.
+    Return(Return),
     /// Posts an entry.
     Post(Posting),
     /// Posts a batch of independent entries.
@@ -169,6 +172,7 @@ impl RequestBody {
             Self::DefineItem { .. } => Op::DefineItem,
             Self::SetInitialLevel { .. } => Op::SetInitialLevel,
             Self::AddUser { .. } => Op::AddUser,
+            Self::Return(_) => Op::Return,
             Self::Post(_) => Op::Post,
             Self::PostBulk(_) => Op::PostBulk,
             Self::SetFloor { .. } => Op::SetFloor,
