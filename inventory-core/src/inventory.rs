@@ -114,20 +114,25 @@ impl<J: Journal> Inventory<J> {
         action: impl Into<Action> + Send,
     ) -> Result<Answer, InventoryError> {
         let mut action = action.into();
-        self.gather_evidence(now, &mut action).await?;
+        self.gather_evidence(now, actor, &mut action).await?;
         let again = matches!(action, Action::Command(Command::Return(_))).then(|| action.clone());
         let (mut reply, mut failure) = self.execute_once(now, actor, action).await?;
         // The order left the window while the return waited.
         if let (Reply::Unavailable(Unavailable::OrderNotAtHand), Some(mut action)) = (&reply, again) {
-            self.gather_evidence(now, &mut action).await?;
+            self.gather_evidence(now, actor, &mut action).await?;
             (reply, failure) = self.execute_once(now, actor, action).await?;
         }
         self.result(reply, failure)
     }
 
     /// Lets a return know what the journal says about its order, if that has left the window.
-    async fn gather_evidence(&self, now: Time, action: &mut Action) -> Result<(), InventoryError> {
-        if let Some(order) = PastOrder::returned_by(self.engine.state(), now, action) {
+    async fn gather_evidence(
+        &self,
+        now: Time,
+        actor: Actor,
+        action: &mut Action,
+    ) -> Result<(), InventoryError> {
+        if let Some(order) = PastOrder::returned_by(self.engine.state(), now, actor, action) {
             let found = order.look_up(&self.journal).await.map_err(ReplayError::from)?;
             order.testify(&found, action);
         }

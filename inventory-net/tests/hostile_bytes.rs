@@ -318,6 +318,7 @@ fn no_map_has_a_key_twice_or_too_many() {
 #[test]
 fn values_out_of_range_are_refused_by_name_and_the_connection_goes_on() {
     let lines = |lines: &str| format!("[6, 20, {{\"key\": {KEY}, \"lines\": {lines}}}]");
+    let back = |rest: &str| format!("[6, 46, {{\"key\": {KEY}, {rest}}}]");
     let version_4 = "f47ac10b58cc4372a5670e02b2c3d479";
     let mut connection = logged_in();
     for (notation, field) in [
@@ -328,6 +329,9 @@ fn values_out_of_range_are_refused_by_name_and_the_connection_goes_on() {
         (lines("[[1, 4611686018427387904]]"), "units"),
         (lines("[[1, 1], [1, 1, 65536], [-1, 1]]"), "location"),
         (format!("[6, 21, {{\"key\": h'{version_4}'}}]"), "key"),
+        (back(&format!("\"order\": h'{version_4}'")), "order"),
+        (back(&format!("\"lines\": [[1, -2]], \"order\": {KEY}")), "units"),
+        (back(&format!("\"lines\": [], \"order\": {KEY}")), "lines"),
         ("[6, 10, {\"limit\": 4294967296}]".to_owned(), "limit"),
         ("[6, 10, {\"after\": -5}]".to_owned(), "after"),
         ("[6, 30, {\"upc\": 1, \"name\": \"x\", \"price\": 9223372036854775808}]".to_owned(), "price"),
@@ -467,6 +471,36 @@ fn a_receipt_of_a_batch_that_contradicts_itself_is_a_lie() {
     ] {
         let error = receipt(rows, rest).unwrap_err();
         assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_receipt_of_a_return_that_lacks_a_part_of_it_is_a_lie() {
+    let receipt = |rest: &str| {
+        let payload =
+            encode_notation(&format!("[6, 0, {{\"at\": 1, \"key\": {KEY}, \"user\": \"a\", {rest}}}]"));
+        decode_reply(&payload, |_| Some(Op::Return)).map_err(|error| error.error.message)
+    };
+    let (order, returned) = (format!("\"order\": {KEY}"), "\"returned\": [[1, 2]]");
+    assert!(receipt(&format!("{order}, \"version\": 2, {returned}")).is_ok());
+    assert!(
+        receipt(&format!("{order}, \"refund\": 3, \"version\": 2, \"refunded\": \"a\", {returned}")).is_ok()
+    );
+    for (rest, what) in [
+        (format!("{order}, \"version\": 2"), "lacks its lines"),
+        (format!("\"version\": 2, {returned}"), "lacks its order"),
+        (
+            format!("{order}, \"refund\": 3, \"version\": 2, {returned}"),
+            "a refund is an amount and an account",
+        ),
+        (
+            format!("{order}, \"version\": 2, \"refunded\": \"a\", {returned}"),
+            "a refund is an amount and an account",
+        ),
+        (format!("{order}, \"version\": 2, \"returned\": [[1, -2]]"), "units is out of range"),
+    ] {
+        let error = receipt(&rest).unwrap_err();
+        assert!(error.contains(what), "{rest}: {error}");
     }
 }
 

@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{BREAD, MILK, Running, batch, on_hand, options, order, serve, units, upc};
+use common::{BREAD, MILK, Running, batch, everything_of, on_hand, options, order, serve, units, upc};
 use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
-use inventory_core::{LocationId, Refusal, Role, Version};
+use inventory_core::{LocationId, Refusal, Return, Role, Version};
 use inventory_net::client::{Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody, Token, Unavailable};
@@ -91,6 +91,22 @@ async fn a_purchase_whose_reply_is_lost_is_made_once() {
     assert_eq!(receipt.lines[0].units, units(3));
     assert_eq!(on_hand(&server.service, MILK), 97);
     assert_eq!(&*alice.who_am_i().await.unwrap().user, "alice", "the session was resumed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_return_whose_reply_is_lost_is_made_once() {
+    let server = serve("memory://lost-return", Arc::new(MemoryJournal::new()), options()).await;
+    let proxy = Proxy::start("memory://lost-return-proxy", server.address.clone()).await;
+    let alice = proxy.client("alice").await;
+    let milk = order(new_order_key().unwrap(), MILK, 3);
+    alice.purchase(&milk).await.unwrap();
+    proxy.cut_the_next_reply();
+    let one = Return { lines: order(milk.key, MILK, 1).lines.to_vec().into(), ..everything_of(milk.key) };
+    let receipt = alice.return_units(&one).await.unwrap();
+    assert_eq!(proxy.cuts.load(Ordering::SeqCst), 1);
+    assert_eq!(receipt.lines[0].units, units(1));
+    assert_eq!(on_hand(&server.service, MILK), 98);
     server.stop().await;
 }
 

@@ -16,8 +16,8 @@ use inventory_core::journal::ScanPlace;
 use inventory_core::{
     BalanceRow, BalancesPage, BulkEntries, BulkOrder, BulkOutcome, BulkPostingReceipt, BulkReceipt,
     EntriesOutcome, Entry, LevelRow, LevelsPage, LocationId, Money, NameColumn, OneOrMany, Order, OrderKey,
-    OrderLine, Posting, PostingReceipt, Receipt, Refusal, Role, RowCodes, Shortage, Time, Units, Upc,
-    Version,
+    OrderLine, Posting, PostingReceipt, Receipt, Refund, Refusal, Return, ReturnReceipt, Role, RowCodes,
+    Shortage, Time, Units, Upc, Version,
 };
 use inventory_net::message::{
     Account, ClientHello, Done, EntriesPage, EntryRow, Op, Password, ProtocolError, ProtocolErrorCode,
@@ -151,7 +151,8 @@ fn unavailable(reason: Unavailable) -> Meaning {
 }
 
 fn meaning(name: &str) -> Meaning {
-    let meaning = session_meaning(name).or_else(|| order_meaning(name)).or_else(|| account_meaning(name));
+    let meaning = session_meaning(name).or_else(|| order_meaning(name)).or_else(|| return_meaning(name));
+    let meaning = meaning.or_else(|| account_meaning(name));
     meaning.unwrap_or_else(|| catalogue_meaning(name))
 }
 
@@ -284,6 +285,33 @@ fn bulk_posting_receipt(rows: u32, accepted_rows: u32, codes: &[u8]) -> Meaning 
         Op::PostBulk,
         Done::BulkPostingReceipt(BulkPostingReceipt { key, version, user, at: AT, outcome }),
     )
+}
+
+fn return_meaning(name: &str) -> Option<Meaning> {
+    let both = vec![line(soup(), 1, 0), line(tea(), 1, 3)];
+    let ask = |lines: Vec<OrderLine>| {
+        let (key, order) = (other_key(), key());
+        Request(22, RequestBody::Return(Return { key, order, lines: lines.into(), evidence: None }))
+    };
+    let receipt = |version, user: &str, lines: Vec<OrderLine>, refund| {
+        let (key, order, version, lines) = (other_key(), key(), Version(version), lines.into());
+        let receipt = ReturnReceipt { key, version, user: user.into(), at: AT, order, lines, refund };
+        done(22, Op::Return, Done::ReturnReceipt(Box::new(receipt)))
+    };
+    Some(match name {
+        "return" => ask(both),
+        "return everything" => ask(vec![]),
+        "return receipt" => receipt(70_006, "bob", both, None),
+        "return receipt with a refund" => {
+            let refund = Refund { account: "alice".into(), amount: money(258) };
+            receipt(70_007, "alice", vec![line(soup(), 2, 0)], Some(refund))
+        }
+        "exceeds_purchase" => {
+            let shortages = Box::new([short(soup(), 0, 3, 1), short(tea(), 3, 1, 0)]);
+            refused(22, Op::Return, Refusal::ExceedsPurchase { shortages })
+        }
+        _ => return None,
+    })
 }
 
 fn balance(account: &str, minor: i64, floor: Option<i64>) -> BalanceRow {

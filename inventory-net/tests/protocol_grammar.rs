@@ -75,6 +75,11 @@ fn wrong_messages_break_the_grammar() {
             "[7, 40, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"type\": \"debit\", \"amount\": -1, \"account\": \"x\"}]",
         ),
         ("entries-request", "[7, 45, {\"after\": 3}]"),
+        ("return-request", "[7, 46, {\"key\": h'019a9d7c6a007abc8def0123456789ab'}]"),
+        (
+            "return-request",
+            "[7, 46, {\"key\": h'019a9d7c6a007abc8def0123456789ab', \"lines\": [], \"order\": h'019a9d7c6a007abc8def0123456789ab'}]",
+        ),
         ("refused-reply", "[7, 1, {\"code\": 10}]"),
         ("levels-reply", "[7, 0, {\"levels\": [[1, \"x\", 0, 1, 1]]}]"),
     ];

@@ -41,6 +41,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyFromFuture,
         Refusal::UnknownOrder,
         Refusal::OutcomeNotKept,
+        Refusal::ExceedsPurchase { shortages: Box::new([]) },
+        Refusal::NotReturnable,
         Refusal::UserExists,
         Refusal::LevelAlreadySet,
         Refusal::InvalidName,

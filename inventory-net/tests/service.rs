@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use common::{BREAD, MILK, ManualClock, Scripted, add_user, batch, on_hand, open, open_at, order, stock};
+use common::{
+    BREAD, MILK, ManualClock, Scripted, add_user, batch, everything_of, on_hand, open, open_at, order, stock,
+};
 use inventory_core::journal::{
     Append, Group, GroupBuilder, Journal, JournalError, MemoryJournal, Snapshot, Tip,
 };
 use inventory_core::{
     Actor, Answer, AppendId, Command, EngineConfig, Event, OrderKey, Query, Receipt, Record, Refusal, Reply,
-    Role, Unavailable, UserId, Version,
+    Return, Role, Unavailable, UserId, Version,
 };
 use inventory_net::clock::Clock;
 use inventory_net::service::{CloseError, Service, ServiceOptions};
@@ -287,27 +289,7 @@ async fn an_order_that_grows_too_old_while_it_waits_is_asked_for_again() {
     stock(&other).await;
     let alice = Actor::User(add_user(&other, "alice", "", Role::Buyer).await);
     let milk = order(clock.key(1), MILK, 2);
-    // Another writer is first, and a day goes by before this one learns of it.
-    let is_first = AtomicBool::new(true);
-    let before_appending = {
-        let clock = clock.clone();
-        Box::new(move |journal: &MemoryJournal| {
-            if is_first.swap(false, Ordering::Relaxed) {
-                let tip = pollster::block_on(journal.tip()).unwrap();
-                let mut group = GroupBuilder::new(tip.version);
-                let event = Event::ItemDefined {
-                    by: UserId::SYSTEM,
-                    upc: common::upc(5),
-                    name: "Salt".into(),
-                    price: None,
-                };
-                group.push(&Record { at: clock.now(), event });
-                let group = group.seal(AppendId(1), tip.hash).unwrap();
-                assert_eq!(pollster::block_on(journal.append(group)), Append::Done);
-                clock.advance_hours(25);
-            }
-        })
-    };
+    let before_appending = first_another_writer_and(clock.clone(), 25);
     let journal = Meddled { inner, before_reading: Box::new(|| {}), before_appending };
     let service = open_at(Arc::new(journal), clock).await;
     let answer = service.call(alice, Command::Purchase(milk.clone())).await;
@@ -315,6 +297,46 @@ async fn an_order_that_grows_too_old_while_it_waits_is_asked_for_again() {
     let answer = service.call(alice, Command::Purchase(milk)).await;
     assert_eq!(answer, Reply::Refused(Refusal::KeyTooOld));
     assert_eq!(on_hand(&service, MILK), 100);
+}
+
+#[tokio::test]
+async fn an_order_that_leaves_the_window_while_its_return_waits_is_looked_for_at_the_next_try() {
+    let (clock, inner) = (ManualClock::new(), Arc::new(MemoryJournal::new()));
+    let other = open_at(inner.clone(), clock.clone()).await;
+    stock(&other).await;
+    let alice = Actor::User(add_user(&other, "alice", "", Role::Buyer).await);
+    let milk = order(clock.key(1), MILK, 2);
+    receipt(other.call(alice, Command::Purchase(milk.clone())).await);
+    clock.advance_hours(20);
+    let before_appending = first_another_writer_and(clock.clone(), 5);
+    let journal = Meddled { inner, before_reading: Box::new(|| {}), before_appending };
+    let service = open_at(Arc::new(journal), clock.clone()).await;
+    let wanted = Return { key: clock.key(2), ..everything_of(milk.key) };
+    let answer = service.call(alice, Command::Return(wanted.clone())).await;
+    assert_eq!(answer, Reply::Unavailable(Unavailable::OrderNotAtHand));
+    assert_eq!(on_hand(&service, MILK), 98);
+    let answer = service.call(alice, Command::Return(wanted)).await;
+    assert!(matches!(answer, Reply::Answered(Answer::ReturnReceipt(_))), "{answer:?}");
+    assert_eq!(on_hand(&service, MILK), 100);
+}
+
+/// Before the first append another writer's group is there, and so many hours go by before this writer learns of it.
+fn first_another_writer_and(
+    clock: Arc<ManualClock>,
+    hours: u64,
+) -> Box<dyn Fn(&MemoryJournal) + Send + Sync> {
+    let is_first = AtomicBool::new(true);
+    Box::new(move |journal: &MemoryJournal| {
+        if is_first.swap(false, Ordering::Relaxed) {
+            let tip = pollster::block_on(journal.tip()).unwrap();
+            let mut group = GroupBuilder::new(tip.version);
+            let (by, upc, name) = (UserId::SYSTEM, common::upc(5), "Salt".into());
+            group.push(&Record { at: clock.now(), event: Event::ItemDefined { by, upc, name, price: None } });
+            let group = group.seal(AppendId(1), tip.hash).unwrap();
+            assert_eq!(pollster::block_on(journal.append(group)), Append::Done);
+            clock.advance_hours(hours);
+        }
+    })
 }
 
 #[tokio::test]

@@ -239,6 +239,7 @@ fn operation(rule: &str) -> u8 {
         "balances-reply" => Op::Balances,
         "entries-reply" => Op::Entries,
         "posting-receipt-reply" => Op::Post,
+        "return-receipt-reply" => Op::Return,
         "bulk-posting-receipt-reply" => Op::PostBulk,
         _ => Op::Purchase,
     };

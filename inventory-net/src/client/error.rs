@@ -92,6 +92,10 @@ const fn advice(op: Op) -> &'static str {
             "it may have been carried out; repeat the same order with the same key: \
              it is carried out at most once"
         }
+        Op::Return => {
+            "it may have been carried out; repeat the same return with the same key: \
+             units come back at most once"
+        }
         Op::Post | Op::PostBulk => {
             "it may have been carried out; repeat the same entries with the same key: \
              they are posted at most once"
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn who_may_have_bought_is_told_to_keep_the_key() {
-        for op in [Op::Purchase, Op::PurchaseBulk, Op::Post, Op::PostBulk] {
+        for op in [Op::Purchase, Op::PurchaseBulk, Op::Return, Op::Post, Op::PostBulk] {
             assert!(advice(op).contains("with the same key"), "{op:?}: {}", advice(op));
         }
     }

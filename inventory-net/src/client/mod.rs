@@ -15,7 +15,8 @@ pub use options::ClientOptions;
 use inventory_core::journal::ScanPlace;
 use inventory_core::{
     BalanceRow, BalancesPage, BulkEntries, BulkOrder, BulkPostingReceipt, BulkReceipt, LevelRow, LevelsPage,
-    LocationId, Money, Order, OrderKey, Posting, PostingReceipt, Receipt, Refusal, Role, Units, Upc, Version,
+    LocationId, Money, Order, OrderKey, Posting, PostingReceipt, Receipt, Refusal, Return, ReturnReceipt,
+    Role, Units, Upc, Version,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -39,13 +40,15 @@ pub struct Session {
     pub account: Account,
 }
 
-/// The receipt of an order or a posting, of whichever kind.
+/// The receipt of an order, a return or a posting, of whichever kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnyReceipt {
     /// Of a purchase, all or nothing.
     Order(Receipt),
     /// Of a bulk purchase, each row for itself.
     Bulk(BulkReceipt),
+    /// Of a return.
+    Return(Box<ReturnReceipt>),
     /// Of an entry.
     Posting(PostingReceipt),
     /// Of a batch of entries, each row for itself.
@@ -187,7 +190,28 @@ impl Client {
         }
     }
 
-    /// The outcome of an order: its receipt, or the refusal that it got. A batch's and a posting's are wrong answers: see
+    /// Gives units of an earlier purchase back; if an account paid for it, what it paid for them comes back to that account. However
+    /// often it is repeated, here or later with the same return, they come back at most once.
+    ///
+    /// ```no_run
+    /// use inventory_core::{OrderKey, Return};
+    /// use inventory_net::client::{Client, new_order_key};
+    ///
+    /// # async fn regret(client: Client, order: OrderKey) -> Result<(), Box<dyn std::error::Error>> {
+    /// let everything_left = Return { key: new_order_key()?, order, lines: Box::default(), evidence: None };
+    /// let receipt = client.return_units(&everything_left).await?;
+    /// println!("{} lines came back", receipt.lines.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn return_units(&self, wanted: &Return) -> Result<ReturnReceipt, ClientError> {
+        match self.ask_receipt(RequestBody::Return(wanted.clone())).await? {
+            AnyReceipt::Return(receipt) => Ok(*receipt),
+            _ => Err(self.wrong_answer(Op::Return)),
+        }
+    }
+
+    /// The outcome of an order: its receipt, or the refusal that it got. A batch's, a return's and a posting's are wrong answers: see
     /// [`any_receipt`](Self::any_receipt).
     pub async fn receipt(&self, key: OrderKey) -> Result<Receipt, ClientError> {
         match self.any_receipt(key).await? {
@@ -196,7 +220,7 @@ impl Client {
         }
     }
 
-    /// The outcome of an order, a posting, or a batch of either.
+    /// The outcome of an order, a return, a posting, or a batch.
     pub async fn any_receipt(&self, key: OrderKey) -> Result<AnyReceipt, ClientError> {
         self.ask_receipt(RequestBody::Receipt { key }).await
     }
@@ -312,6 +336,7 @@ impl Client {
         match self.ask(body).await? {
             Done::Receipt(receipt) => Ok(AnyReceipt::Order(receipt)),
             Done::BulkReceipt(receipt) => Ok(AnyReceipt::Bulk(receipt)),
+            Done::ReturnReceipt(receipt) => Ok(AnyReceipt::Return(receipt)),
             Done::PostingReceipt(receipt) => Ok(AnyReceipt::Posting(receipt)),
             Done::BulkPostingReceipt(receipt) => Ok(AnyReceipt::BulkPosting(receipt)),
             _ => Err(self.wrong_answer(op)),

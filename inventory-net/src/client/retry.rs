@@ -14,7 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Whether a request may be sent again although the first may have been carried out.
 ///
-/// A purchase and a posting may, under their keys: that is what a key is for. Whoever sets a level twice is refused the second
+/// A purchase, a return and a posting may, under their keys: that is what a key is for. Whoever sets a level twice is refused the second
 /// time and cannot tell whether by his own first; whoever logs in twice has two sessions.
 pub(super) const fn is_repeatable(op: Op) -> bool {
     match op {
@@ -26,6 +26,7 @@ pub(super) const fn is_repeatable(op: Op) -> bool {
         | Op::Item
         | Op::Purchase
         | Op::PurchaseBulk
+        | Op::Return
         | Op::Receipt
         | Op::DefineItem
         | Op::Post
@@ -55,6 +56,7 @@ pub(super) const fn settles(op: Op, error: &ClientError) -> bool {
         | Op::Entries => true,
         Op::Purchase
         | Op::PurchaseBulk
+        | Op::Return
         | Op::LogOut
         | Op::DefineItem
         | Op::LogIn

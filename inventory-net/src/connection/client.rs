@@ -199,6 +199,7 @@ impl ClientConnection {
         let key = match body {
             RequestBody::Purchase(order) => Some(order.key),
             RequestBody::PurchaseBulk(order) => Some(order.key()),
+            RequestBody::Return(wanted) => Some(wanted.key),
             RequestBody::Post(posting) => Some(posting.key),
             RequestBody::PostBulk(batch) => Some(batch.key()),
             RequestBody::Receipt { key } => Some(*key),
@@ -236,6 +237,11 @@ impl ClientConnection {
                 | Done::BulkPostingReceipt(BulkPostingReceipt { key, .. }),
             ) if asked.and_then(|asked| asked.key) != Some(*key) => {
                 return Err(lie("the receipt is of another order"));
+            }
+            ReplyBody::Done(Done::ReturnReceipt(receipt))
+                if asked.and_then(|asked| asked.key) != Some(receipt.key) =>
+            {
+                return Err(lie("the receipt is of another return"));
             }
             _ => {}
         }

@@ -51,13 +51,13 @@ pub struct EntryRow {
     pub version: Version,
     /// When.
     pub at: Time,
-    /// Why: `posting`, `purchase`, or what a newer server knows beside.
+    /// Why: `posting`, `purchase`, `refund`, or what a newer server knows beside.
     pub reason: Box<str>,
     /// By how much the balance rose, or fell if negative.
     pub change: Money,
     /// Who; none if it was the system itself.
     pub user: Option<Box<str>>,
-    /// The posting or order that it belongs to.
+    /// The posting or order that it belongs to; for a refund, the order that was paid for.
     pub key: OrderKey,
 }
 

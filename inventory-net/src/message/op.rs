@@ -42,11 +42,13 @@ pub enum Op {
     Balances = 44,
     /// A page of one account's entries.
     Entries = 45,
+    /// Gives units of an order back.
+    Return = 46,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Hello,
         Self::LogIn,
         Self::Resume,
@@ -66,6 +68,7 @@ impl Op {
         Self::Balance,
         Self::Balances,
         Self::Entries,
+        Self::Return,
     ];
 
     /// The permanent number.
@@ -105,6 +108,7 @@ impl Op {
             Self::Balance => "balance",
             Self::Balances => "balances",
             Self::Entries => "entries",
+            Self::Return => "return",
         }
     }
 }

@@ -19,9 +19,9 @@ pub struct UnknownRefusal {
 }
 
 /// Names that [`Refusal::InvalidValue`] gives.
-const FIELDS: [&str; 18] = [
-    "account", "after", "amount", "charge", "floor", "key", "limit", "location", "names", "password",
-    "price", "role", "skip", "to", "token", "type", "units", "upc",
+const FIELDS: [&str; 20] = [
+    "account", "after", "amount", "charge", "floor", "key", "limit", "lines", "location", "names", "order",
+    "password", "price", "role", "skip", "to", "token", "type", "units", "upc",
 ];
 
 #[derive(Serialize)]
@@ -63,7 +63,9 @@ impl<'a> RefusalOut<'a> {
                 account = Some(&**name);
             }
             Refusal::FloorAboveBalance { balance: amount } => balance = Some(amount.minor()),
-            Refusal::InsufficientStock { shortages } => lines = Some(ShortageRows(shortages)),
+            Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages } => {
+                lines = Some(ShortageRows(shortages));
+            }
             Refusal::TooManyLines { lines } => count = Some(*lines),
             Refusal::InvalidValue { field: name } => field = Some(*name),
             _ => {}
@@ -125,9 +127,7 @@ impl RefusalIn {
             12 => Refusal::NotPermitted,
             13 => Refusal::AlreadyLoggedIn,
             20 => Refusal::UnknownItem { upc: self.upc? },
-            21 => Refusal::InsufficientStock {
-                shortages: self.lines?.iter().map(|Row(short)| short.get()).collect(),
-            },
+            21 => Refusal::InsufficientStock { shortages: shortages(self.lines?) },
             22 => Refusal::ZeroQuantity { upc: self.upc? },
             23 => Refusal::Overflow { upc: self.upc? },
             24 => Refusal::TooManyLines { lines: self.count? },
@@ -141,6 +141,8 @@ impl RefusalIn {
             32 => Refusal::KeyFromFuture,
             33 => Refusal::UnknownOrder,
             34 => Refusal::OutcomeNotKept,
+            35 => Refusal::ExceedsPurchase { shortages: shortages(self.lines?) },
+            36 => Refusal::NotReturnable,
             40 => Refusal::UserExists,
             41 => Refusal::LevelAlreadySet,
             42 => Refusal::InvalidName,
@@ -159,6 +161,10 @@ impl RefusalIn {
     fn unknown(self) -> UnknownRefusal {
         UnknownRefusal { code: self.code, name: self.refusal, message: self.message }
     }
+}
+
+fn shortages(rows: Box<[Row<ShortageRow>]>) -> Box<[Shortage]> {
+    rows.iter().map(|Row(short)| short.get()).collect()
 }
 
 impl ShortageRow {

@@ -40,6 +40,7 @@ impl Shared {
             match body {
                 RequestBody::Purchase(order) => (actor, Command::Purchase(order).into(), Turn::Next),
                 RequestBody::PurchaseBulk(order) => (actor, Command::PurchaseBulk(order).into(), Turn::Next),
+                RequestBody::Return(wanted) => (actor, Command::Return(wanted).into(), Turn::Next),
                 RequestBody::Receipt { key } => (actor, Query::Receipt { key }.into(), Turn::Next),
                 RequestBody::Levels { after, limit } => {
                     let limit = limit.unwrap_or(LEVELS_PAGE_ITEMS_MAX).min(LEVELS_PAGE_ITEMS_MAX);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use inventory_core::journal::{AccountScan, JournalError, PastOrder, PastOrderSearch, PastOutcome};
-use inventory_core::{OrderKey, Reply, Unavailable};
+use inventory_core::{Action, Actor, OrderKey, Reply, Unavailable};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -23,6 +23,8 @@ const ENTRIES_STEPS_MAX: usize = 8;
 pub(super) enum Question {
     /// What became of an old order.
     Order { reply_to: ReplyTo, order: PastOrder },
+    /// What became of an old order whose units are to come back.
+    Returned { reply_to: ReplyTo, order: PastOrder, actor: Actor, action: Action },
     /// A page of an account's entries.
     Entries { reply_to: oneshot::Sender<Result<AccountScan, Unread>>, scan: AccountScan },
 }
@@ -39,7 +41,9 @@ pub(super) enum Unread {
 impl Question {
     fn turn_away(self) {
         match self {
-            Self::Order { reply_to, .. } => reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded)),
+            Self::Order { reply_to, .. } | Self::Returned { reply_to, .. } => {
+                reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
+            }
             // Whoever no longer waits does not want to know.
             Self::Entries { reply_to, .. } => drop(reply_to.send(Err(Unread::Overloaded))),
         }
@@ -60,6 +64,15 @@ pub(super) async fn run(shared: Weak<Shared>, mut questions: mpsc::Receiver<Ques
         let Some(shared) = shared.upgrade() else { return };
         match question {
             Question::Order { reply_to, order } => reply_to.deliver(answer(&shared, order).await),
+            Question::Returned { reply_to, order, actor, mut action } => {
+                match look_up(&shared, order.key()).await {
+                    Ok(found) => {
+                        order.testify(&found, &mut action);
+                        shared.submit(shared.clock.now(), actor, action, reply_to);
+                    }
+                    Err(error) => reply_to.deliver(cannot_look(order.key(), &error)),
+                }
+            }
             Question::Entries { reply_to, .. } if reply_to.is_closed() => {}
             Question::Entries { reply_to, scan } => drop(reply_to.send(read_page(&shared, scan).await)),
         }
@@ -96,11 +109,13 @@ async fn read_page(shared: &Arc<Shared>, mut scan: AccountScan) -> Result<Accoun
 async fn answer(shared: &Arc<Shared>, order: PastOrder) -> Reply {
     match look_up(shared, order.key()).await {
         Ok(outcome) => order.reply(lock(&shared.desk).engine.state(), &outcome),
-        Err(error) => {
-            tracing::error!("order {} cannot be looked for in the journal: {error}", order.key());
-            Reply::Unavailable(Unavailable::Overloaded)
-        }
+        Err(error) => cannot_look(order.key(), &error),
     }
+}
+
+fn cannot_look(key: OrderKey, error: &JournalError) -> Reply {
+    tracing::error!("order {key} cannot be looked for in the journal: {error}");
+    Reply::Unavailable(Unavailable::Overloaded)
 }
 
 /// Each step in a thread where it may block; between two of them the service may end.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inventory_core::journal::{Journal, JournalError, PastOrder, ReplayError, Tip, replay};
 use inventory_core::state::State;
-use inventory_core::{Action, Actor, Engine, EngineConfig, Reply, Time, Unavailable, Version};
+use inventory_core::{Action, Actor, Command, Engine, EngineConfig, Reply, Time, Unavailable, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -156,15 +156,7 @@ impl Service {
 
     /// Takes a request; the reply goes to `reply_to` when it may leave. Never blocks.
     pub(crate) fn submit(&self, now: Time, actor: Actor, action: Action, reply_to: ReplyTo) {
-        let mut desk = lock(&self.shared.desk);
-        if desk.closing {
-            drop(desk);
-            return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
-        }
-        let past_order = PastOrder::asked_for(desk.engine.state(), now, actor, &action).map(Box::new);
-        desk.engine.submit(now, Ticket { reply_to, past_order }, actor, action);
-        drop(desk);
-        self.shared.work.notify_one();
+        self.shared.submit(now, actor, action, reply_to);
     }
 
     /// Makes a request and waits for its reply.
@@ -219,6 +211,27 @@ impl Service {
             desk.engine.snapshot().ok_or(CloseError::Poisoned)?
         };
         Ok(self.shared.journal.save_snapshot(snapshot).await?)
+    }
+}
+
+impl Shared {
+    fn submit(&self, now: Time, actor: Actor, action: Action, reply_to: ReplyTo) {
+        let mut desk = lock(&self.desk);
+        if desk.closing {
+            drop(desk);
+            return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
+        }
+        let state = desk.engine.state();
+        if matches!(action, Action::Command(Command::Return(_)))
+            && let Some(order) = PastOrder::returned_by(state, now, actor, &action)
+        {
+            drop(desk);
+            return self.look_in_history(Question::Returned { reply_to, order, actor, action });
+        }
+        let past_order = PastOrder::asked_for(state, now, actor, &action).map(Box::new);
+        desk.engine.submit(now, Ticket { reply_to, past_order }, actor, action);
+        drop(desk);
+        self.work.notify_one();
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inventory_core::journal::{Append, Group, Journal, JournalError, MemoryJournal, Snapshot, Tip};
 use inventory_core::{
-    Action, Actor, Answer, BulkOrder, Command, LocationId, Money, Order, OrderKey, OrderLine, Reply, Role,
-    Time, Units, Upc, UserId, Version,
+    Action, Actor, Answer, BulkOrder, Command, LocationId, Money, Order, OrderKey, OrderLine, Reply, Return,
+    Role, Time, Units, Upc, UserId, Version,
 };
+use inventory_net::client::new_order_key;
 use inventory_net::clock::{Clock, SystemClock};
 use inventory_net::password::{PasswordCost, PasswordOptions, Passwords};
 use inventory_net::server::{Server, ServerOptions};
@@ -163,6 +164,11 @@ pub async fn add_user(service: &Service, name: &str, password_hash: &str, role: 
 
 pub fn order(key: OrderKey, item: u64, count: u64) -> Order {
     Order { key, lines: OrderLine::new(upc(item), units(count)).into(), charge: None }
+}
+
+/// A return of all that is left of an order, under a new key of this moment.
+pub fn everything_of(order: OrderKey) -> Return {
+    Return { key: new_order_key().unwrap(), order, lines: Box::default(), evidence: None }
 }
 
 pub fn on_hand(service: &Service, item: u64) -> u64 {

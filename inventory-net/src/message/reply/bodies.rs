@@ -5,7 +5,8 @@
 use bytes::BytesMut;
 use inventory_core::{
     BulkOutcome, BulkPostingReceipt, BulkReceipt, EntriesOutcome, LevelRow, LevelsPage, LocationId, Money,
-    OrderKey, PostingReceipt, Receipt, Role, RowCodes, Time, Units, Upc, Version,
+    OneOrMany, OrderKey, OrderLine, PostingReceipt, Receipt, Refund, ReturnReceipt, Role, RowCodes, Time,
+    Units, Upc, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
@@ -65,6 +66,7 @@ fn encode_done(to: &mut BytesMut, id: u32, status: u32, done: &Done) -> Result<(
         }
         Done::Receipt(receipt) => envelope::seal(to, id, status, &ReceiptOut::from(receipt)),
         Done::BulkReceipt(receipt) => envelope::seal(to, id, status, &BulkReceiptOut::from(receipt)),
+        Done::ReturnReceipt(receipt) => envelope::seal(to, id, status, &ReturnReceiptOut::from(&**receipt)),
         Done::PostingReceipt(receipt) => envelope::seal(to, id, status, &PostingReceiptOut::from(receipt)),
         Done::BulkPostingReceipt(receipt) => {
             envelope::seal(to, id, status, &BulkPostingReceiptOut::from(receipt))
@@ -96,7 +98,7 @@ fn decode_done(op: Op, body: &[u8]) -> Result<Done, String> {
         Op::Resume | Op::WhoAmI => decode_body(body).map(AccountIn::get).map(Done::Account),
         Op::LogOut => decode_body(body).map(|EmptyIn {}| Done::LoggedOut),
         Op::Levels | Op::Item => decode_body(body).map(LevelsIn::get).map(Done::Levels),
-        Op::Purchase | Op::PurchaseBulk | Op::Post | Op::PostBulk | Op::Receipt => {
+        Op::Purchase | Op::PurchaseBulk | Op::Return | Op::Post | Op::PostBulk | Op::Receipt => {
             decode_body(body).and_then(AnyReceiptIn::get)
         }
         Op::Balance => decode_body(body).map(BalanceIn::get).map(Done::Balance),
@@ -316,8 +318,38 @@ impl<'a> From<&'a BulkReceipt> for BulkReceiptOut<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct ReturnReceiptOut<'a> {
+    at: u64,
+    key: ByteArray<16>,
+    user: &'a str,
+    order: ByteArray<16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<i64>,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded: Option<&'a str>,
+    returned: Rows<'a>,
+}
+
+impl<'a> From<&'a ReturnReceipt> for ReturnReceiptOut<'a> {
+    fn from(receipt: &'a ReturnReceipt) -> Self {
+        let ReturnReceipt { key, version, user, at, order, lines, refund } = receipt;
+        Self {
+            at: at.as_micros(),
+            key: ByteArray::new(key.to_bytes()),
+            user,
+            order: ByteArray::new(order.to_bytes()),
+            refund: refund.as_ref().map(|refund| refund.amount.minor()),
+            version: version.0,
+            refunded: refund.as_ref().map(|refund| &*refund.account),
+            returned: Rows(lines),
+        }
+    }
+}
+
 /// The receipt of an order or, if it counts rows, of a batch: one of purchases adds up units, one of entries does not. That of
-/// an entry says what type it is of.
+/// an entry says what type it is of, that of a return what was returned.
 #[derive(Deserialize)]
 struct AnyReceiptIn {
     #[serde(deserialize_with = "valid")]
@@ -331,6 +363,8 @@ struct AnyReceiptIn {
     #[serde(default, rename = "type", deserialize_with = "valid_if_present")]
     kind: Option<EntryKind>,
     user: Box<str>,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    order: Option<OrderKey>,
     #[serde(default)]
     codes: ByteBuf,
     #[serde(default)]
@@ -341,6 +375,8 @@ struct AnyReceiptIn {
     units: Option<Units>,
     #[serde(default, deserialize_with = "valid_if_present")]
     amount: Option<Money>,
+    #[serde(default, deserialize_with = "valid_if_present")]
+    refund: Option<Money>,
     #[serde(default)]
     account: Option<Box<str>>,
     #[serde(default, deserialize_with = "valid_if_present")]
@@ -349,6 +385,10 @@ struct AnyReceiptIn {
     charged: Option<Box<str>>,
     #[serde(deserialize_with = "valid")]
     version: Version,
+    #[serde(default)]
+    refunded: Option<Box<str>>,
+    #[serde(default)]
+    returned: Option<Lines>,
     #[serde(default, deserialize_with = "valid_if_present")]
     accepted: Option<u32>,
     #[serde(default, deserialize_with = "valid_if_present")]
@@ -359,6 +399,9 @@ impl AnyReceiptIn {
     fn get(self) -> Result<Done, String> {
         if self.kind.is_some() {
             return self.posting().map(Done::PostingReceipt);
+        }
+        if self.returned.is_some() {
+            return self.returned().map(Box::new).map(Done::ReturnReceipt);
         }
         let Self { at, key, rows, user, codes, lines, total, units, version, accepted, charged, .. } = self;
         let (user, charged) = (user.into(), charged.map(Into::into));
@@ -379,12 +422,20 @@ impl AnyReceiptIn {
                 Done::BulkPostingReceipt(BulkPostingReceipt { key, version, user, at, outcome })
             });
         }
-        match lines.ok_or("the receipt lacks its lines")? {
-            Lines { invalid: Some(field), .. } => Err(format!("{field} is out of range")),
-            Lines { lines, .. } => {
-                Ok(Done::Receipt(Receipt { key, version, user, at, lines, total, charged }))
-            }
-        }
+        let lines = valid_lines(lines.ok_or("the receipt lacks its lines")?)?;
+        Ok(Done::Receipt(Receipt { key, version, user, at, lines, total, charged }))
+    }
+
+    fn returned(self) -> Result<ReturnReceipt, String> {
+        let Self { at, key, user, version, order, returned, refund, refunded, .. } = self;
+        let (order, lines) = order.zip(returned).ok_or("the receipt of a return lacks its order")?;
+        let refund = match (refund, refunded) {
+            (Some(amount), Some(account)) => Some(Refund { account: account.into(), amount }),
+            (None, None) => None,
+            _ => return Err("a refund is an amount and an account".into()),
+        };
+        let lines = valid_lines(lines)?;
+        Ok(ReturnReceipt { key, version, user: user.into(), at, order, lines, refund })
     }
 
     fn posting(self) -> Result<PostingReceipt, String> {
@@ -403,6 +454,13 @@ impl AnyReceiptIn {
             balance,
             counterpart_balance: to_balance,
         })
+    }
+}
+
+fn valid_lines(lines: Lines) -> Result<OneOrMany<OrderLine>, String> {
+    match lines {
+        Lines { invalid: Some(field), .. } => Err(format!("{field} is out of range")),
+        Lines { lines, .. } => Ok(lines),
     }
 }
 

@@ -6,7 +6,7 @@ mod bodies;
 use bytes::BytesMut;
 use inventory_core::{
     Answer, BalanceRow, BalancesPage, BulkPostingReceipt, BulkReceipt, Identity, LevelsPage, PostingReceipt,
-    Receipt, Refusal, Role, Version,
+    Receipt, Refusal, ReturnReceipt, Role, Version,
 };
 
 use crate::message::entries::EntriesPage;
@@ -61,6 +61,8 @@ pub enum Done {
     Receipt(Receipt),
     /// To purchase bulk, and to receipt of its key.
     BulkReceipt(BulkReceipt),
+    /// To return, and to receipt of its key.
+    ReturnReceipt(Box<ReturnReceipt>),
     /// To post, and to receipt of its key.
     PostingReceipt(PostingReceipt),
     /// To post bulk, and to receipt of its key.
@@ -158,7 +160,8 @@ impl ReplyBody {
                 Answer::BulkPostingReceipt(receipt) => Done::BulkPostingReceipt(receipt),
                 Answer::Balance(row) => Done::Balance(row),
                 Answer::Balances(page) => Done::Balances(page),
-                Answer::ReturnReceipt(_) | Answer::Credential(_) => return None,
+                Answer::ReturnReceipt(receipt) => Done::ReturnReceipt(receipt),
+                Answer::Credential(_) => return None,
             }),
             inventory_core::Reply::Refused(refusal) => Self::Refused(refusal),
             inventory_core::Reply::Unavailable(reason) => Self::Unavailable(reason.into()),

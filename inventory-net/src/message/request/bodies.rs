@@ -3,7 +3,8 @@
 
 use bytes::BytesMut;
 use inventory_core::{
-    BulkOrder, BulkOrderError, LocationId, Money, Order, OrderKey, Refusal, Role, Units, Upc,
+    BulkOrder, BulkOrderError, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Refusal, Return,
+    Role, Units, Upc,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
@@ -52,6 +53,14 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
             };
             envelope::seal(to, id, op, &body)
         }
+        RequestBody::Return(Return { key, order, lines, evidence: _ }) => {
+            let body = ReturnOut {
+                key: ByteArray::new(key.to_bytes()),
+                lines: (!lines.is_empty()).then_some(Rows(lines)),
+                order: ByteArray::new(order.to_bytes()),
+            };
+            envelope::seal(to, id, op, &body)
+        }
         RequestBody::Receipt { key } => {
             envelope::seal(to, id, op, &ReceiptOut { key: ByteArray::new(key.to_bytes()) })
         }
@@ -94,6 +103,7 @@ pub(super) fn decode(op: Op, body: &[u8]) -> Result<Result<RequestBody, Refusal>
         Op::Item => decode_body::<ItemIn>(body).map(ItemIn::check),
         Op::Purchase => decode_body::<PurchaseIn>(body).map(PurchaseIn::check),
         Op::PurchaseBulk => decode_body::<PurchaseBulkIn>(body).map(PurchaseBulkIn::check),
+        Op::Return => decode_body::<ReturnIn>(body).map(ReturnIn::check),
         Op::Receipt => decode_body::<ReceiptIn>(body).map(ReceiptIn::check),
         Op::DefineItem => decode_body::<DefineItemIn>(body).map(DefineItemIn::check),
         Op::SetInitialLevel => decode_body::<SetInitialLevelIn>(body).map(SetInitialLevelIn::check),
@@ -287,6 +297,40 @@ impl PurchaseBulkIn {
             BulkOrderError::Uneven { .. } => refuse("units"),
             _ => refuse("upc"),
         })
+    }
+}
+
+#[derive(Serialize)]
+struct ReturnOut<'a> {
+    key: ByteArray<16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<Rows<'a>>,
+    order: ByteArray<16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReturnIn {
+    key: Checked<OrderKey>,
+    #[serde(default, deserialize_with = "present")]
+    lines: Option<Lines>,
+    order: Checked<OrderKey>,
+}
+
+impl ReturnIn {
+    fn check(self) -> Result<RequestBody, Refusal> {
+        let (key, order) = (self.key.or_refuse("key")?, self.order.or_refuse("order")?);
+        let lines: Box<[OrderLine]> = match self.lines {
+            None => Box::default(),
+            Some(Lines { invalid: Some(field), .. }) => return Err(Refusal::InvalidValue { field }),
+            // Everything is asked for by saying nothing: a client whose list came out empty does not mean that.
+            Some(Lines { lines, .. }) if lines.is_empty() => {
+                return Err(Refusal::InvalidValue { field: "lines" });
+            }
+            Some(Lines { lines: OneOrMany::One(line), .. }) => Box::new([line]),
+            Some(Lines { lines: OneOrMany::Many(lines), .. }) => lines,
+        };
+        Ok(RequestBody::Return(Return { key, order, lines, evidence: None }))
     }
 }
 

@@ -6,7 +6,7 @@ mod bodies;
 use bytes::BytesMut;
 use inventory_core::journal::ScanPlace;
 use inventory_core::{
-    BulkEntries, BulkOrder, LocationId, Money, Order, OrderKey, Posting, Refusal, Role, Units, Upc,
+    BulkEntries, BulkOrder, LocationId, Money, Order, OrderKey, Posting, Refusal, Return, Role, Units, Upc,
 };
 
 use crate::message::envelope::{self, Envelope};
@@ -107,6 +107,8 @@ pub enum RequestBody {
         /// What the user may do.
         role: Role,
     },
+    /// Gives units of an order back.
+    Return(Return),
     /// Posts an entry.
     Post(Posting),
     /// Posts a batch of independent entries.
@@ -169,6 +171,7 @@ impl RequestBody {
             Self::DefineItem { .. } => Op::DefineItem,
             Self::SetInitialLevel { .. } => Op::SetInitialLevel,
             Self::AddUser { .. } => Op::AddUser,
+            Self::Return(_) => Op::Return,
             Self::Post(_) => Op::Post,
             Self::PostBulk(_) => Op::PostBulk,
             Self::SetFloor { .. } => Op::SetFloor,
