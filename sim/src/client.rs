@@ -19,6 +19,9 @@ const PATIENCE_US: u64 = 10_000_000;
 /// Most requests that a client has in flight.
 const IN_FLIGHT: usize = 6;
 
+/// How many requests are drawn at most until one is the favourite of the run.
+const DRAWS_MAX: usize = 50;
+
 /// Orders of no more lines fit the frames of a connection that has not logged in.
 const LINES_WITHOUT_SESSION: usize = 100;
 
@@ -159,10 +162,24 @@ impl Client {
                 return None;
             }
         }
-        Some(match self.rng.u8(..40) {
+        let mut body = self.any_request(around);
+        if self.rng.u8(..4) == 0 {
+            let mut others = (0..DRAWS_MAX).map(|_| self.any_request(around));
+            body = others.find(|other| other.op() == around.workload.favourite).unwrap_or(body);
+        }
+        if let Some(order) = AnyOrder::of(&body)
+            && !self.intents.iter().any(|intent| intent.order == order)
+        {
+            self.intents.push(Intent { order, outcome: None, since: around.step });
+        }
+        Some(body)
+    }
+
+    fn any_request(&mut self, around: &Around<'_>) -> RequestBody {
+        match self.rng.u8(..40) {
             0 => RequestBody::LogOut,
             1 => RequestBody::LogIn { user: user_name(self.number), password: password(self.number) },
-            2..20 => self.purchase(around),
+            2..20 => self.any_order(around).request(),
             _ => {
                 let keys: Vec<OrderKey> = self.intents.iter().map(|intent| intent.order.key()).collect();
                 if self.number == 0 && self.rng.u8(..3) == 0 {
@@ -171,7 +188,7 @@ impl Client {
                     around.workload.request(&mut self.rng, &keys, around.now)
                 }
             }
-        })
+        }
     }
 
     /// How an unbound connection gets its session; sometimes something that needs one is asked without.
@@ -197,29 +214,34 @@ impl Client {
         self.rng.choice(open)
     }
 
-    fn purchase(&mut self, around: &Around<'_>) -> RequestBody {
-        let mut order = around.workload.order(&mut self.rng, self.number, around.now);
-        match self.rng.u8(..20) {
+    fn any_order(&mut self, around: &Around<'_>) -> AnyOrder {
+        let order = if self.rng.u8(..5) == 0 {
+            self.any_return(around)
+        } else {
+            around.workload.order(&mut self.rng, self.number, around.now)
+        };
+        match (self.rng.u8(..20), self.rng.choice(&self.intents)) {
             // Another order under a key that was used.
-            0 => {
-                if let Some(used) = self.rng.choice(&self.intents) {
-                    order = order.under(used.order.key());
-                }
-            }
+            (0, Some(used)) => order.under(used.order.key()),
             // An order whose outcome is known, again.
-            1 => {
-                if let Some(used) = self.rng.choice(&self.intents) {
-                    return used.order.request();
-                }
-            }
-            _ => {}
+            (1, Some(used)) => used.order.clone(),
+            _ => order,
         }
-        if self.intents.iter().any(|intent| intent.order == order) {
-            return order.request();
-        }
-        let request = order.request();
-        self.intents.push(Intent { order, outcome: None, since: around.step });
-        request
+    }
+
+    /// A return: mostly of an order of its own that was accepted, now and then of another's, or of what cannot come back.
+    fn any_return(&mut self, around: &Around<'_>) -> AnyOrder {
+        let orders = || self.intents.iter().map(|intent| intent.order.key());
+        let of_all: Vec<OrderKey> = match self.rng.u8(..16) {
+            0 => Vec::new(),
+            1 => orders().collect(),
+            2..5 => around.auditor.outcomes().map(|(key, _)| key).collect(),
+            _ => orders().filter(|key| !around.auditor.bought(*key).is_empty()).collect(),
+        };
+        let ago_us = self.rng.u64(..60) * 3_600_000_000;
+        let random = OrderKey::from_parts(around.now.minus_micros(ago_us), self.rng.u128(..));
+        let order = self.rng.choice(of_all).unwrap_or(random);
+        around.workload.give_back(&mut self.rng, around.now, order, around.auditor.bought(order))
     }
 
     fn ask(&mut self, around: &mut Around<'_>, body: &RequestBody) {

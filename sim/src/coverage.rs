@@ -119,6 +119,27 @@ const WANTED: &[(Op, &[&str])] = &[
         ],
     ),
     (
+        Op::Return,
+        &[
+            "done",
+            "done_of_old_order",
+            "not_logged_in",
+            "unknown_order",
+            "outcome_not_kept",
+            "exceeds_purchase",
+            "not_returnable",
+            "zero_quantity",
+            "overflow",
+            "too_many_lines",
+            "key_reused",
+            "key_too_old",
+            "key_from_future",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
         Op::Receipt,
         &[
             "done",
@@ -228,6 +249,11 @@ impl Coverage {
     /// A fault took effect.
     pub(crate) fn injected(&mut self, fault: Fault) {
         *self.faults.entry(fault).or_default() += 1;
+    }
+
+    /// The commands of the table.
+    pub(crate) fn commands() -> impl ExactSizeIterator<Item = Op> {
+        WANTED.iter().map(|(op, _)| *op)
     }
 
     /// Adds what another run has seen.

@@ -94,6 +94,8 @@ pub(crate) struct Node {
     rng: fastrand::Rng,
     defect: Option<Defect>,
     stale: HashMap<String, (ReplyBody, u32)>,
+    /// Returns of which the journal was asked what it says about their orders, with the answer.
+    looked_up: Vec<(Option<Ticket>, Actor, Action)>,
     /// Under [`Defect::KeepsCutBytes`]: what a connection that was cut had received.
     kept: Vec<u8>,
 }
@@ -117,6 +119,7 @@ impl Node {
             rng,
             defect,
             stale: HashMap::new(),
+            looked_up: Vec::new(),
             kept: Vec::new(),
         }
     }
@@ -138,7 +141,7 @@ impl Node {
     /// Whether a request is neither under way nor answered.
     pub(crate) fn has_forgotten_a_request(&self) -> bool {
         let is_asked = |end: &End| end.wire.in_flight() > 0 && !end.wire.is_closing();
-        self.engine.is_idle() && self.ends.values().any(is_asked)
+        self.engine.is_idle() && self.looked_up.is_empty() && self.ends.values().any(is_asked)
     }
 
     /// What the operator does before the shop opens.
@@ -200,6 +203,12 @@ impl Node {
 
     /// Starts the requests that have arrived and hands out the replies that may leave.
     pub(crate) fn turn(&mut self, now: Time, now_us: u64) {
+        // Others may come first while the journal is asked.
+        if self.rng.bool() {
+            for (ticket, actor, action) in std::mem::take(&mut self.looked_up) {
+                self.engine.submit(now, ticket, actor, action);
+            }
+        }
         let links: Vec<LinkId> = self.ends.keys().copied().collect();
         for link in links {
             while let Some(end) = self.ends.get_mut(&link).filter(|end| end.awaited == Awaited::Nothing) {
@@ -338,6 +347,7 @@ impl Node {
         let (actor, action, stage): (_, Action, _) = match body {
             RequestBody::Purchase(_)
             | RequestBody::PurchaseBulk(_)
+            | RequestBody::Return(_)
             | RequestBody::Post(_)
             | RequestBody::PostBulk(_) => {
                 let Some(mut order) = AnyOrder::of(&body) else { return };
@@ -384,7 +394,31 @@ impl Node {
         };
         let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
         let ticket = Ticket { link, id, op, stage, past_order, renamed };
-        self.engine.submit(now, Some(ticket), actor, action);
+        match PastOrder::returned_by(self.engine.state(), now, actor, &action) {
+            None => self.engine.submit(now, Some(ticket), actor, action),
+            Some(order) => self.look_up_returned(now_us, ticket, &order, actor, action),
+        }
+    }
+
+    /// Asks the journal about the order of a return, which is submitted later with what it says.
+    fn look_up_returned(
+        &mut self,
+        now_us: u64,
+        ticket: Ticket,
+        order: &PastOrder,
+        actor: Actor,
+        mut action: Action,
+    ) {
+        match block_on(order.look_up(&*self.journal)) {
+            Ok(found) => {
+                order.testify(&found, &mut action);
+                self.looked_up.push((Some(ticket), actor, action));
+            }
+            Err(_) => {
+                let Ticket { link, id, op, .. } = ticket;
+                self.reply(now_us, link, id, op, ReplyBody::Unavailable(Unavailable::Overloaded));
+            }
+        }
     }
 
     /// The next step of a request that takes several, or its reply.
@@ -475,6 +509,10 @@ fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
         (ReplyBody::Done(Done::BulkReceipt(mut receipt)), Some(key)) => {
             receipt.key = key;
             ReplyBody::Done(Done::BulkReceipt(receipt))
+        }
+        (ReplyBody::Done(Done::ReturnReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::ReturnReceipt(receipt))
         }
         (ReplyBody::Done(Done::PostingReceipt(mut receipt)), Some(key)) => {
             receipt.key = key;

@@ -5,7 +5,7 @@ mod quiet;
 mod rates;
 
 use inventory_core::{Command, EngineConfig, LocationId, Money, Role, Time, Units};
-use inventory_net::message::RequestBody;
+use inventory_net::message::{Op, RequestBody};
 use inventory_store::FileJournalOptions;
 
 use crate::auditor::{Auditor, Check, ensure, password_hash};
@@ -44,7 +44,12 @@ impl World {
     pub(crate) fn new(seed: u64, defect: Option<Defect>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let rates = Rates::draw(&mut rng);
-        let workload = Workload { items: rng.u64(1..6), locations: rng.u16(1..3), users: rng.u64(1..5) };
+        let workload = Workload {
+            items: rng.u64(1..6),
+            locations: rng.u16(1..3),
+            users: rng.u64(1..5),
+            favourite: rng.choice(Coverage::commands()).unwrap_or(Op::Purchase),
+        };
         let options = MachineOptions {
             journal: FileJournalOptions {
                 segment_bytes: 8 << (10 + rng.u32(..4).saturating_sub(1)),

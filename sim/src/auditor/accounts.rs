@@ -20,7 +20,7 @@ pub(super) struct Accounts {
     /// Names in the order in which the accounts were made: the engine's row numbers.
     rows: Vec<Box<str>>,
     by_name: BTreeMap<Box<str>, Account>,
-    /// Credits less debits and charges. A transfer adds nothing.
+    /// Credits and refunds less debits and charges. A transfer adds nothing.
     came_in: i128,
 }
 
@@ -108,6 +108,15 @@ impl Accounts {
 
     pub(super) fn pay(&mut self, name: &str, total: Money) {
         self.change(name, -i128::from(total.minor()));
+    }
+
+    /// What becomes of an account to which this comes back.
+    pub(super) fn can_get(&self, name: &str, amount: Money) -> Result<(), Refusal> {
+        self.balance_with(name, amount.minor().into()).map(|_| ())
+    }
+
+    pub(super) fn refund(&mut self, name: &str, amount: Money) {
+        self.change(name, amount.minor().into());
     }
 
     /// Sets a floor; false if it may not be set, or is there.

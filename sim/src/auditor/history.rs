@@ -23,7 +23,7 @@ use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
 use crate::order::AnyOrder;
 
 /// The key of an outcome, whose it is, and of which order.
-type Cause = (OrderKey, UserId, OrderDigest);
+pub(super) type Cause = (OrderKey, UserId, OrderDigest);
 
 /// What an event says of a purchase.
 struct Sold<'a> {
@@ -190,8 +190,14 @@ impl Auditor {
                 let reply = self.batch_posted(accounts, at, (*key, *user, *digest), rows)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
-            Event::Returned { key, .. } | Event::ReturnRefused { key, .. } => {
-                return Err(Violation(format!("nobody returns anything here, and {key} did")));
+            Event::Returned { key, user, digest, returned } => {
+                let cause = (*key, *user, *digest);
+                let reply = self.returned(Rc::make_mut(&mut shop), at, cause, returned)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::ReturnRefused { key, user, digest, refusal } => {
+                let reply = self.return_refused(&shop, version, (*key, *user, *digest), refusal)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::FloorSet { by, account, floor } => {
                 self.set_floor(&mut Rc::make_mut(&mut shop).accounts, *by, *account, *floor)?;
@@ -201,7 +207,7 @@ impl Auditor {
                 let right = match self.undecided(version, *key, *user, *digest)? {
                     AnyOrder::Lines(order) => shop.decide(order).err(),
                     AnyOrder::Entry(posting) => shop.accounts.decide(&posting.entry).err(),
-                    AnyOrder::Bulk(_) | AnyOrder::Entries(_) => None,
+                    AnyOrder::Bulk(_) | AnyOrder::Entries(_) | AnyOrder::Return(_) => None,
                 };
                 ensure(right.as_ref() == Some(refusal), || format!("the shop decides {right:?}"))?;
                 let reply = ReplyBody::Refused(refusal.clone());
@@ -318,12 +324,12 @@ impl Auditor {
         Ok(ReplyBody::Done(Done::BulkPostingReceipt(receipt)))
     }
 
-    fn name_of(&self, user: UserId) -> Arc<str> {
+    pub(super) fn name_of(&self, user: UserId) -> Arc<str> {
         self.user(user).map(|user| user.name.clone().into()).unwrap_or_default()
     }
 
     /// What this user has sent under this key, if it may be decided now.
-    fn undecided(
+    pub(super) fn undecided(
         &self,
         version: Version,
         key: OrderKey,
@@ -362,7 +368,7 @@ impl Auditor {
     }
 }
 
-fn named(accounts: &Accounts, id: AccountId) -> Result<Box<str>, Violation> {
+pub(super) fn named(accounts: &Accounts, id: AccountId) -> Result<Box<str>, Violation> {
     accounts.name(id.0).map(Box::from).ok_or_else(|| Violation("there is no such account".into()))
 }
 
@@ -370,7 +376,7 @@ fn tip_of(group: &Group) -> Tip {
     Tip { version: group.last(), hash: group.hash() }
 }
 
-fn order_lines(shop: &Shop, lines: &OneOrMany<Line>) -> Result<Vec<OrderLine>, Violation> {
+pub(super) fn order_lines(shop: &Shop, lines: &OneOrMany<Line>) -> Result<Vec<OrderLine>, Violation> {
     let order_line = |line: &Line| {
         let upc = shop.upc(line.item.0).ok_or_else(|| Violation("there is no such item".into()))?;
         Ok(OrderLine { upc, location: line.location, units: line.units })
