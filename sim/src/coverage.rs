@@ -273,10 +273,7 @@ impl Coverage {
 
     /// The pairs of command and outcome that were never seen at all.
     pub fn missing_outcomes(&self) -> Vec<(Op, &'static str)> {
-        let seen = |op: Op, outcome: &str| {
-            self.seen.keys().any(|(code, other, _)| *code == op.code() && *other == outcome)
-        };
-        wanted().filter(|(op, outcome)| !seen(*op, outcome)).collect()
+        wanted().filter(|(op, outcome)| !self.has_seen(*op, outcome)).collect()
     }
 
     /// How many triples were seen, and how many there can be.
@@ -289,6 +286,11 @@ impl Coverage {
             }
         }
         (seen, possible)
+    }
+
+    /// Whether a command ended like this, whatever was about.
+    pub fn has_seen(&self, op: Op, outcome: &str) -> bool {
+        self.seen.keys().any(|(code, other, _)| *code == op.code() && *other == outcome)
     }
 
     fn has(&self, op: Op, outcome: &'static str, fault: Fault) -> bool {
