@@ -229,7 +229,7 @@ pub struct HistoryArgs {
     /// Only what this user did.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// Only what this order moved.
+    /// Only what this order moved and what came back of it, or what this return moved.
     #[arg(long, value_name = "KEY", value_parser = parse::order_key)]
     pub order: Option<OrderKey>,
     /// Only from this time on, in UTC: 2026-11-21T08:15:00Z, or a date for its first instant.
@@ -378,11 +378,25 @@ pub enum OnceCommand {
         #[arg(long, value_name = "ACCOUNT", conflicts_with = "from", value_parser = parse::account)]
         charge: Option<String>,
     },
-    /// Show the local inventory: what this client has bought.
+    /// Give units of an order back, once: all that are asked for or none.
+    ///
+    /// If an account paid for them, what it paid comes back to it. A buyer may return the orders of the buyer's own, an administrator anybody's, of any age.
+    Return {
+        /// The order's key. Receipts show it.
+        #[arg(value_name = "ORDER", value_parser = parse::order_key)]
+        order: OrderKey,
+        /// UPC and quantity, in pairs [default: all of the order that has not come back yet].
+        #[arg(value_name = "UPC QTY", allow_negative_numbers = true)]
+        lines: Vec<String>,
+        /// The return's own key, a UUID of version 7. Repeating a return under its key never returns twice [default: a new key].
+        #[arg(long, value_parser = parse::order_key)]
+        key: Option<OrderKey>,
+    },
+    /// Show the local inventory: what this client has bought and not returned.
     Mine,
-    /// Show the receipt of an order or entry.
+    /// Show the receipt of an order, return or entry.
     Receipt {
-        /// The order's key.
+        /// The order's, return's or entry's key.
         #[arg(value_parser = parse::order_key)]
         key: OrderKey,
     },

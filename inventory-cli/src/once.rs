@@ -54,6 +54,10 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
             let lines = parse::order_lines(&lines)?;
             output.receipt(&shop.buy(lines, charge.as_deref(), key).await?)?;
         }
+        OnceCommand::Return { order, lines, key } => {
+            let lines = parse::returned_lines(&lines)?;
+            output.return_receipt(&shop.return_units(order, lines, key).await?)?;
+        }
         OnceCommand::Mine => output.holdings(shop.mine().await?.items())?,
         OnceCommand::Receipt { key, .. } => output.any_receipt(&shop.receipt(key).await?)?,
         OnceCommand::Item(ItemCommand::Define { upc, name, price, no_check_digit, .. }) => {

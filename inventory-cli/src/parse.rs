@@ -195,6 +195,11 @@ pub fn order_lines<T: AsRef<str>>(words: &[T]) -> Result<Vec<OrderLine>, UsageEr
     pairs.collect()
 }
 
+/// The lines of a return from `UPC QTY` pairs; none for everything.
+pub fn returned_lines<T: AsRef<str>>(words: &[T]) -> Result<Vec<OrderLine>, UsageError> {
+    if words.is_empty() { Ok(Vec::new()) } else { order_lines(words) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,8 +106,8 @@ impl Made {
     }
 }
 
-fn refund(minor: i64) -> Option<Refund> {
-    Some(Refund { account: OWN, amount: money(minor) })
+fn refund(minor: impl Into<Option<i64>>) -> Option<Refund> {
+    minor.into().map(|minor| Refund { account: OWN, amount: money(minor) })
 }
 
 /// Of the order charged for two lines: one of soup and two of bread.
@@ -128,7 +128,9 @@ fn state() -> State {
 
 fn seal(base: Tip, records: &[Record]) -> Group {
     let mut builder = GroupBuilder::new(base.version);
-    records.iter().for_each(|record| builder.push(record));
+    for record in records {
+        builder.push(record);
+    }
     builder.seal(AppendId(1), base.hash).unwrap()
 }
 

@@ -236,7 +236,7 @@ async fn of_two_returns_at_once_the_second_gets_what_the_first_left() {
 }
 
 #[tokio::test]
-async fn the_journal_is_read_for_an_old_order_only_and_not_for_strangers() {
+async fn the_journal_is_read_for_an_old_order_only_and_not_for_strangers_or_too_many_lines() {
     let journal = Arc::new(Scripted::default());
     let shop = Shop::open(journal.clone()).await;
     let milk = shop.buy(1, MILK, 3).await;
@@ -246,6 +246,9 @@ async fn the_journal_is_read_for_an_old_order_only_and_not_for_strangers() {
     shop.clock.advance_hours(7 * 24);
     let refused = shop.give_back(Actor::Anonymous, shop.wanted(3, milk, &[])).await;
     assert_eq!((refused, readings()), (Err(Refusal::NotLoggedIn), before));
+    let too_many = shop.wanted(5, milk, &[(MILK, 1); 1_025]);
+    let refused = shop.give_back(shop.alice, too_many).await;
+    assert_eq!((refused, readings()), (Err(Refusal::TooManyLines { lines: 1_025 }), before));
     let wanted = shop.wanted(4, milk, &[]);
     shop.give_back(shop.alice, wanted.clone()).await.unwrap();
     let after = readings();

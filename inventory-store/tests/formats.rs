@@ -293,16 +293,27 @@ fn write_sample(dir: &Path) {
         post_bulk(51, &[("Marc", 200), ("Marc", -100)]),
         post_bulk(52, &[("Marc", 1), ("Anna", -7), ("no name", 1), ("alice", -703), ("Marc", i64::MAX)]),
     ]);
+    do_all(returns(soup, bread, nothing));
+}
+
+/// Orders charged by line, and returns of them and of others, whole, in part and refused.
+fn returns(soup: Upc, bread: Upc, nothing: Upc) -> Vec<(Actor, Command)> {
+    let key_of = |number: u128| OrderKey::from_parts(NOW, number << 8);
+    let line = |upc, number| OrderLine::new(upc, Units::new(number).unwrap());
+    let elsewhere = |number| OrderLine { location: LocationId(3), ..line(soup, number) };
     let give_back = |key: u128, order: u128, lines: Vec<OrderLine>| {
-        let (key, order) = (OrderKey::from_parts(NOW, key << 8), OrderKey::from_parts(NOW, order << 8));
+        let (key, order) = (key_of(key), key_of(order));
         let wanted = Return { key, order, lines: lines.into(), evidence: None };
         (Actor::User(UserId(1)), Command::Return(wanted))
     };
-    let elsewhere = |number| OrderLine { location: LocationId(3), ..line(soup, number) };
-    do_all(vec![
-        level(soup, LocationId(3), 10),
-        post(53, Entry::Credit { account: "alice".into(), amount: money(2_000) }),
-        charge(54, "alice", vec![line(soup, 3), elsewhere(2)]),
+    let (location, units) = (LocationId(3), Units::new(10).unwrap());
+    let entry = Entry::Credit { account: "alice".into(), amount: Money::from_minor(2_000) };
+    let lines = vec![line(soup, 3), elsewhere(2)].into();
+    let order = Order { key: key_of(54), lines, charge: Some("alice".into()) };
+    vec![
+        (Actor::System, Command::SetInitialLevel { upc: soup, location, units }),
+        (Actor::System, Command::Post(Posting { key: key_of(53), entry })),
+        (Actor::User(UserId(1)), Command::Purchase(order)),
         give_back(55, 54, vec![elsewhere(1), line(soup, 2)]),
         give_back(56, 54, vec![]),
         give_back(57, 46, vec![]),
@@ -313,5 +324,5 @@ fn write_sample(dir: &Path) {
         give_back(62, 1, vec![line(soup, 0)]),
         give_back(63, 1, vec![line(soup, 1); 1_025]),
         give_back(64, 1, vec![line(soup, u64::MAX / 4), line(soup, 1)]),
-    ]);
+    ]
 }

@@ -3,11 +3,11 @@
 use arbitrary::{Arbitrary, Unstructured};
 use inventory_core::journal::{Auditor, Group, Replayer, Tip};
 use inventory_core::state::State;
-use inventory_core::testing::{Model, Sale};
+use inventory_core::testing::{Comeback, Model, Sale};
 use inventory_core::{
     Actor, Answer, AppendId, BulkEntries, Command, Engine, EngineConfig, Entry, LocationId, Money,
-    NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Role, Time, Unavailable, Units, Upc,
-    UserId, Version,
+    NameColumn, Order, OrderKey, OrderLine, Posting, Refusal, Reply, Return, Role, Time, Unavailable, Units,
+    Upc, UserId, Version,
 };
 
 const NOW: Time = Time::from_micros(1_795_219_200_000_000);
@@ -40,6 +40,7 @@ enum Request {
     Post { key: u8, kind: Kind, account: u8, amount: Amount },
     Entries { key: u8, first: (u8, Amount), rest: Vec<(u8, Amount)> },
     Floor { account: u8, floor: Option<Amount> },
+    GiveBack { user: bool, key: u8, order: u8, lines: Vec<(u8, bool, Number)> },
 }
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
@@ -95,6 +96,7 @@ type Outcome = Result<Said, Refusal>;
 enum Said {
     Nothing,
     Sold(Sale),
+    CameBack(Comeback),
     /// The balances after an entry.
     Balances(Vec<i64>),
     /// What became of the rows of a batch.
@@ -270,6 +272,11 @@ impl Shop {
         }
         assert_eq!(auditor.check_books(), Ok(()));
         assert_eq!(auditor.state().digest(), self.engine.state().digest());
+        let mut claims = auditor.into_claims();
+        for group in &self.groups {
+            assert_eq!(claims.follow(group), Ok(()));
+        }
+        assert!(claims.is_settled(), "every purchase is there");
         self.restart_from_groups();
         self.restart_from_snapshot();
         let stock = self.engine.state().stock();
@@ -339,16 +346,24 @@ fn floor_of(floor: Option<Amount>) -> Option<Money> {
 }
 
 fn order(user: bool, key: u8, charge: bool, lines: &[(u8, bool, Number)]) -> Order {
-    let lines: Vec<OrderLine> = lines
+    let charge = charge.then(|| account(user.into()).into());
+    Order { key: order_key(key), lines: order_lines(lines).into(), charge }
+}
+
+fn give_back(key: u8, order: u8, lines: &[(u8, bool, Number)]) -> Return {
+    let lines = order_lines(lines).into();
+    Return { key: order_key(key), order: order_key(order), lines, evidence: None }
+}
+
+fn order_lines(lines: &[(u8, bool, Number)]) -> Vec<OrderLine> {
+    lines
         .iter()
         .map(|(item, elsewhere, units)| OrderLine {
             upc: upc(*item),
             location: location(*elsewhere),
             units: units.units(),
         })
-        .collect();
-    let charge = charge.then(|| account(user.into()).into());
-    Order { key: order_key(key), lines: lines.into(), charge }
+        .collect()
 }
 
 fn user(second: bool) -> UserId {
@@ -378,6 +393,9 @@ fn command(request: &Request) -> (Actor, Command) {
             let (account, floor) = (account(*number).into(), floor_of(*floor));
             (Actor::System, Command::SetFloor { account, floor })
         }
+        Request::GiveBack { user: second, key, order, lines } => {
+            (Actor::User(user(*second)), Command::Return(give_back(*key, *order, lines)))
+        }
     }
 }
 
@@ -404,6 +422,9 @@ fn expect(model: &mut Model, request: &Request) -> Outcome {
         Request::Floor { account: number, floor } => {
             model.set_floor(account(*number), floor_of(*floor)).map(|()| Said::Nothing)
         }
+        Request::GiveBack { user: second, key, order, lines } => {
+            model.give_back(user(*second), false, &give_back(*key, *order, lines)).map(Said::CameBack)
+        }
     }
 }
 
@@ -411,6 +432,11 @@ fn expect(model: &mut Model, request: &Request) -> Outcome {
 fn outcome(reply: &Reply) -> Outcome {
     match reply {
         Reply::Answered(Answer::Receipt(receipt)) => Ok(Said::Sold((receipt.lines.to_vec(), receipt.total))),
+        Reply::Answered(Answer::ReturnReceipt(receipt)) => {
+            let refund = receipt.refund.as_ref();
+            let refund = refund.map(|refund| (Box::from(&*refund.account), refund.amount.minor()));
+            Ok(Said::CameBack((receipt.lines.to_vec(), refund)))
+        }
         Reply::Answered(Answer::PostingReceipt(receipt)) => {
             let balances = std::iter::once(receipt.balance).chain(receipt.counterpart_balance);
             Ok(Said::Balances(balances.map(Money::minor).collect()))

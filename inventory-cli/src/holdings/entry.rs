@@ -1,8 +1,8 @@
 //! The lines of the orders log, and their bytes: 16 hexadecimal digits of checksum, a space, JSON, a line feed.
 
 use inventory_core::{
-    BulkEntries, BulkOrder, Hash, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting, Units,
-    Upc,
+    BulkEntries, BulkOrder, Hash, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting, Return,
+    Units, Upc,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub(super) enum Entry {
         key: OrderKey,
         rows: Rows,
     },
+    /// This return is about to be sent.
+    Returning {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        units: ReturnedUnits,
+    },
     /// This entry to accounts is about to be sent.
     Posting {
         #[serde(with = "as_text")]
@@ -49,6 +55,14 @@ pub(super) enum Entry {
     },
     /// The server sold this.
     Bought(Bought),
+    /// The server took this back. Lists only what the holdings fall by.
+    Returned {
+        #[serde(with = "as_text")]
+        key: OrderKey,
+        version: u64,
+        at_us: u64,
+        units: ReturnedUnits,
+    },
     /// The order with this key bought nothing, and never will.
     NotBought {
         #[serde(with = "as_text")]
@@ -90,6 +104,26 @@ impl Line {
 
     pub(super) fn order_line(&self) -> OrderLine {
         OrderLine { upc: self.upc, location: LocationId(self.location), units: self.units }
+    }
+}
+
+/// Units of an order that come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReturnedUnits {
+    #[serde(with = "as_text")]
+    pub(super) order: OrderKey,
+    /// Before it is sent: empty for all that is left.
+    pub(super) lines: Vec<Line>,
+}
+
+impl ReturnedUnits {
+    pub(super) fn new(order: OrderKey, lines: &[OrderLine]) -> Self {
+        Self { order, lines: lines.iter().map(|line| Line::new(line, "")).collect() }
+    }
+
+    pub(super) fn wanted(&self, key: OrderKey) -> Return {
+        let lines = self.lines.iter().map(Line::order_line).collect();
+        Return { key, order: self.order, lines, evidence: None }
     }
 }
 
@@ -191,6 +225,8 @@ pub(super) struct Open {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) charge: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) returning: Option<ReturnedUnits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) entry: Option<AccountEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) entries: Option<EntryRows>,
@@ -198,13 +234,17 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(key: OrderKey, kept: Option<&KeptOrder>) -> Self {
-        let mut open = Self { key, lines: None, rows: None, charge: None, entry: None, entries: None };
+        let mut open =
+            Self { key, lines: None, rows: None, charge: None, returning: None, entry: None, entries: None };
         match kept {
             Some(KeptOrder::Lines(order)) => {
                 open.lines = Some(order.lines.iter().map(|line| Line::new(line, "")).collect());
                 open.charge.clone_from(&order.charge);
             }
             Some(KeptOrder::Bulk(order)) => open.rows = Some(Rows::new(order)),
+            Some(KeptOrder::Return(wanted)) => {
+                open.returning = Some(ReturnedUnits::new(wanted.order, &wanted.lines));
+            }
             Some(KeptOrder::Posting(posting)) => open.entry = Some(AccountEntry::new(posting)),
             Some(KeptOrder::BulkPosting(batch)) => open.entries = Some(EntryRows::new(batch)),
             None => {}
@@ -214,12 +254,13 @@ impl Open {
 
     pub(super) fn kept(&self) -> Option<KeptOrder> {
         let key = self.key;
-        match (&self.lines, &self.rows, &self.entry, &self.entries) {
+        match (&self.lines, &self.rows, &self.returning, &self.entry, &self.entries) {
             (Some(lines), ..) => Some(kept_lines(key, lines, self.charge.as_deref())),
             (_, Some(rows), ..) => rows.order(key).map(KeptOrder::Bulk),
-            (_, _, Some(entry), _) => Some(KeptOrder::Posting(entry.posting(key))),
+            (_, _, Some(units), ..) => Some(KeptOrder::Return(units.wanted(key))),
+            (.., Some(entry), _) => Some(KeptOrder::Posting(entry.posting(key))),
             (.., Some(entries)) => entries.batch(key).map(KeptOrder::BulkPosting),
-            (None, None, None, None) => None,
+            (None, None, None, None, None) => None,
         }
     }
 }

@@ -38,11 +38,21 @@ impl LogContent {
         content
     }
 
-    /// Whether a line says that this order was bought, or this entry posted.
+    /// Whether a line says that this order was bought, this return carried out, or this entry posted.
     pub(super) fn has_done(&self, wanted: OrderKey) -> bool {
         self.entries.iter().any(|(_, entry)| match entry {
             Entry::Bought(bought) => bought.key == wanted,
-            Entry::Posted { key, .. } => *key == wanted,
+            Entry::Posted { key, .. } | Entry::Returned { key, .. } => *key == wanted,
+            _ => false,
+        })
+    }
+
+    /// Whether the holdings hold what this order bought. Where the log was damaged nobody can say, and an order that is returned
+    /// here was most likely bought here.
+    pub(super) fn counts(&self, order: OrderKey) -> bool {
+        self.entries.iter().any(|(_, entry)| match entry {
+            Entry::Bought(bought) => bought.key == order,
+            Entry::Restored { .. } => true,
             _ => false,
         })
     }

@@ -1,5 +1,5 @@
-//! The local inventory: what one user has bought from one server through this client, each order exactly once. Entries to
-//! accounts are kept account of in the same way, and add nothing to it.
+//! The local inventory: what one user has bought from one server through this client and not returned through it, each order
+//! and return exactly once. Entries to accounts are kept account of in the same way, and add nothing to it.
 //!
 //! Two files lie in the user's folder. `orders.log` is the truth: a line for every order before it is sent and a
 //! line for its outcome. `holdings.json` is the sum of the log up to some point, replaced whole after every outcome;
@@ -17,7 +17,7 @@ pub use store::HoldingsStore;
 
 use std::collections::BTreeMap;
 
-use inventory_core::{BulkEntries, BulkOrder, Order, OrderKey, Posting, Units, Upc, limits};
+use inventory_core::{BulkEntries, BulkOrder, Order, OrderKey, Posting, Return, Units, Upc, limits};
 
 use entry::{Entry, Holding};
 
@@ -28,7 +28,7 @@ pub struct Holdings {
     open: BTreeMap<OrderKey, OpenOrder>,
 }
 
-/// Units of one item that were bought.
+/// Units of one item that were bought and not returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// The item's name when it was bought; empty if it was not known.
@@ -51,6 +51,8 @@ pub enum KeptOrder {
     Lines(Order),
     /// A batch of rows, each for itself.
     Bulk(BulkOrder),
+    /// A return.
+    Return(Return),
     /// An entry to accounts.
     Posting(Posting),
     /// A batch of entries, each for itself.
@@ -63,6 +65,7 @@ impl KeptOrder {
         match self {
             Self::Lines(order) => order.key,
             Self::Bulk(order) => order.key(),
+            Self::Return(wanted) => wanted.key,
             Self::Posting(posting) => posting.key,
             Self::BulkPosting(batch) => batch.key(),
         }
@@ -72,6 +75,7 @@ impl KeptOrder {
     pub const fn noun(&self) -> &'static str {
         match self {
             Self::Lines(_) | Self::Bulk(_) => "order",
+            Self::Return(_) => "return",
             Self::Posting(_) => "entry",
             Self::BulkPosting(_) => "batch of entries",
         }
@@ -101,6 +105,9 @@ impl Holdings {
                 let kept = Some(entry::kept_lines(*key, lines, charge.as_deref()));
                 self.open.insert(*key, OpenOrder { kept });
             }
+            Entry::Returning { key, units } => {
+                self.open.insert(*key, OpenOrder { kept: Some(KeptOrder::Return(units.wanted(*key))) });
+            }
             Entry::Posting { key, entry } => {
                 self.open.insert(*key, OpenOrder { kept: Some(KeptOrder::Posting(entry.posting(*key))) });
             }
@@ -114,6 +121,12 @@ impl Holdings {
                 self.open.remove(&bought.key);
                 for line in &bought.lines {
                     self.add(line.upc, &line.name, line.units);
+                }
+            }
+            Entry::Returned { key, units, .. } => {
+                self.open.remove(key);
+                for line in &units.lines {
+                    self.take_off(line.upc, line.units);
                 }
             }
             Entry::NotBought { key, .. } | Entry::Posted { key, .. } => {
@@ -132,6 +145,14 @@ impl Holdings {
             holdings.open.insert(order.key, OpenOrder { kept: order.kept() });
         }
         holdings
+    }
+
+    fn take_off(&mut self, upc: Upc, units: Units) {
+        let Some(held) = self.items.get_mut(&upc) else { return };
+        held.units = held.units.saturating_sub(units);
+        if held.units.is_zero() {
+            self.items.remove(&upc);
+        }
     }
 
     fn add(&mut self, upc: Upc, name: &str, units: Units) {

@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use inventory_core::{OrderKey, Receipt, Time, Upc, Version};
+use inventory_core::{OrderKey, Receipt, ReturnReceipt, Time, Upc, Version};
 
-use super::entry::{self, AccountEntry, Bought, Entry, EntryRows, Line, Rows};
+use super::entry::{self, AccountEntry, Bought, Entry, EntryRows, Line, ReturnedUnits, Rows};
 use super::log::LogContent;
 use super::summary::{self, Summary};
 use super::{Holdings, KeptOrder, OpenOrder};
@@ -92,6 +92,22 @@ impl HoldingsStore {
             total: receipt.total.map(inventory_core::Money::minor),
         });
         self.close(loaded, &[bought])?;
+        Ok(true)
+    }
+
+    /// Takes off what came back of an order that was bought here, and closes the return, in one step. Says whether it was not
+    /// taken off before.
+    pub fn record_returned(&self, receipt: &ReturnReceipt) -> Result<bool, StateError> {
+        state::create_dir(&self.dir)?;
+        let loaded = self.load_locked()?;
+        let ReturnReceipt { key, version, at, order, lines, .. } = receipt;
+        if !loaded.holdings.open.contains_key(key) && loaded.log.has_done(*key) {
+            return Ok(false);
+        }
+        let off = if loaded.log.counts(*order) { &**lines } else { &[] };
+        let units = ReturnedUnits::new(*order, off);
+        let returned = Entry::Returned { key: *key, version: version.0, at_us: at.as_micros(), units };
+        self.close(loaded, &[returned])?;
         Ok(true)
     }
 
@@ -238,6 +254,9 @@ fn ordered(order: &KeptOrder, name: impl Fn(Upc) -> String) -> Entry {
             Entry::Ordered { key, lines, charge: order.charge.clone() }
         }
         KeptOrder::Bulk(order) => Entry::OrderedRows { key, rows: Rows::new(order) },
+        KeptOrder::Return(wanted) => {
+            Entry::Returning { key, units: ReturnedUnits::new(wanted.order, &wanted.lines) }
+        }
         KeptOrder::Posting(posting) => Entry::Posting { key, entry: AccountEntry::new(posting) },
         KeptOrder::BulkPosting(batch) => Entry::PostingRows { key, entries: EntryRows::new(batch) },
     }

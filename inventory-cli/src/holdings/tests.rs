@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use inventory_core::{
-    BulkOrder, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Time, Units, Upc, Version,
+    BulkOrder, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Receipt, Return, ReturnReceipt,
+    Time, Units, Upc, Version,
 };
 use tempfile::TempDir;
 
@@ -86,6 +87,17 @@ fn receipt(n: u64, upc: &str, units: u64) -> Receipt {
     }
 }
 
+/// A return of so many units of an order.
+fn wanted(n: u64, of: u64, upc: &str, units: u64) -> KeptOrder {
+    let lines = line(upc, units).to_vec().into();
+    KeptOrder::Return(Return { key: key(n), order: key(of), lines, evidence: None })
+}
+
+fn returned(n: u64, of: u64, upc: &str, units: u64) -> ReturnReceipt {
+    let (version, at, lines) = (Version(n), Time::from_micros(n), line(upc, units));
+    ReturnReceipt { key: key(n), version, user: "alice".into(), at, order: key(of), lines, refund: None }
+}
+
 fn name(upc: Upc) -> String {
     if upc.to_string() == TISSUES { "Tissues".into() } else { "Bananas".into() }
 }
@@ -130,6 +142,56 @@ fn a_receipt_that_comes_twice_counts_once() {
     assert!(!folder.store().record_order(&order(1, TISSUES, 2), name).unwrap());
     assert!(!folder.store().record_receipt(&receipt(1, TISSUES, 2), name).unwrap());
     assert_eq!(folder.held(), [(TISSUES.into(), 2)]);
+}
+
+#[test]
+fn what_came_back_is_taken_off_once_and_nothing_falls_below_zero() {
+    let folder = Folder::new();
+    folder.buy(1, TISSUES, 5);
+    folder.buy(2, BANANAS, 1);
+    assert!(folder.store().record_order(&wanted(3, 1, TISSUES, 2), name).unwrap());
+    assert_eq!(
+        (folder.open(), folder.held()),
+        (vec![key(3)], vec![(BANANAS.into(), 1), (TISSUES.into(), 5)])
+    );
+    assert!(folder.store().record_returned(&returned(3, 1, TISSUES, 2)).unwrap());
+    assert!(!folder.store().record_returned(&returned(3, 1, TISSUES, 2)).unwrap());
+    assert!(!folder.store().record_order(&wanted(3, 1, TISSUES, 2), name).unwrap());
+    assert_eq!((folder.open(), folder.held()), (vec![], vec![(BANANAS.into(), 1), (TISSUES.into(), 3)]));
+    assert!(folder.store().record_returned(&returned(4, 2, BANANAS, 9)).unwrap());
+    assert_eq!(folder.held(), [(TISSUES.into(), 3)], "what is not held is not shown");
+    fs::remove_file(folder.summary()).unwrap();
+    assert_eq!(folder.held(), [(TISSUES.into(), 3)]);
+}
+
+#[test]
+fn what_was_bought_elsewhere_takes_nothing_off_when_it_comes_back() {
+    let folder = Folder::new();
+    folder.buy(1, TISSUES, 5);
+    assert!(folder.store().record_order(&wanted(3, 2, TISSUES, 2), name).unwrap());
+    assert!(folder.store().record_returned(&returned(3, 2, TISSUES, 2)).unwrap());
+    assert_eq!((folder.open(), folder.held()), (vec![], vec![(TISSUES.into(), 5)]));
+}
+
+#[test]
+fn an_open_return_and_what_came_back_survive_damage_to_either_file() {
+    for damage in [Folder::log, Folder::summary] {
+        for at in (0..180).step_by(7) {
+            let folder = Folder::new();
+            folder.buy(1, TISSUES, 5);
+            folder.store().record_returned(&returned(2, 1, TISSUES, 2)).unwrap();
+            let open = wanted(3, 1, TISSUES, 1);
+            folder.store().record_order(&open, name).unwrap();
+            folder.store().record_order(&wanted(4, 1, TISSUES, 1), name).unwrap();
+            folder.store().record_not_bought(key(4), "unsent").unwrap();
+            flip(&damage(&folder), at);
+            let kept = folder.store().load().unwrap().open().get(&key(3)).and_then(|open| open.kept.clone());
+            assert_eq!((kept, folder.held()), (Some(open), vec![(TISSUES.into(), 3)]), "byte {at}");
+            // The line of the purchase may be gone: its units are still held.
+            folder.store().record_returned(&returned(3, 1, TISSUES, 1)).unwrap();
+            assert_eq!(folder.held(), [(TISSUES.into(), 2)], "byte {at}");
+        }
+    }
 }
 
 /// A crash leaves the log cut anywhere, and the summary as it was before or as it became.

@@ -12,13 +12,15 @@ pub(crate) use accounts::EntryRow;
 pub(crate) use past::{BackupRow, Moved, MovementRow, VerifiedRow, ViolationRow};
 pub(crate) use rows::{
     BoughtRow, BulkReceiptRow, HoldingRow, ImportedRow, LevelRow, LoggedInRow, LoggedOutRow, ReceiptRow,
-    RefusalView, VersionRow,
+    RefusalView, ReturnRow, VersionRow,
 };
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use inventory_core::{BalanceRow as Balance, LevelRow as Level, PostingReceipt, Receipt, Upc, Version};
+use inventory_core::{
+    BalanceRow as Balance, LevelRow as Level, PostingReceipt, Receipt, ReturnReceipt, Upc, Version,
+};
 use inventory_net::client::AnyReceipt;
 use serde::Serialize;
 
@@ -80,13 +82,24 @@ impl Output {
         }
     }
 
-    /// What was bought, in one way or the other.
+    /// What came back.
+    pub(crate) fn return_receipt(self, receipt: &ReturnReceipt) -> io::Result<()> {
+        let row = ReturnRow::from(receipt);
+        match self.format {
+            Format::Table => text(&table::return_receipt(receipt)),
+            Format::Json => json(&row),
+            Format::Csv => csv(row.flat()),
+        }
+    }
+
+    /// What was bought or came back, in one way or the other.
     pub(crate) fn any_receipt(self, receipt: &AnyReceipt) -> io::Result<()> {
         match receipt {
             AnyReceipt::Order(receipt) => self.receipt(receipt),
             AnyReceipt::Bulk(receipt) => {
                 self.one(&BulkReceiptRow::from(receipt), || table::bulk_receipt(receipt))
             }
+            AnyReceipt::Return(receipt) => self.return_receipt(receipt),
             AnyReceipt::Posting(receipt) => self.posting(receipt),
             AnyReceipt::BulkPosting(receipt) => {
                 self.one(&BulkPostingRow::from(receipt), || accounts::bulk_posting_receipt(receipt))

@@ -1,6 +1,8 @@
 //! The rows of JSON and CSV. Their names are a contract: snapshot tests hold them.
 
-use inventory_core::{BulkOrder, BulkReceipt, LevelRow as Level, Receipt, Refusal, Shortage, Upc};
+use inventory_core::{
+    BulkOrder, BulkReceipt, LevelRow as Level, OrderLine, Receipt, Refusal, ReturnReceipt, Shortage, Upc,
+};
 use serde::Serialize;
 
 use crate::holdings::Held;
@@ -62,6 +64,12 @@ struct LineRow {
     units: u64,
 }
 
+impl From<&OrderLine> for LineRow {
+    fn from(line: &OrderLine) -> Self {
+        Self { upc: line.upc.to_string(), location: line.location.to_string(), units: line.units.get() }
+    }
+}
+
 /// A receipt line as a CSV row: what belongs to the receipt stands in each.
 #[derive(Debug, Serialize)]
 pub(crate) struct FlatReceiptRow<'a> {
@@ -78,17 +86,12 @@ pub(crate) struct FlatReceiptRow<'a> {
 
 impl From<&Receipt> for ReceiptRow {
     fn from(receipt: &Receipt) -> Self {
-        let line = |line: &inventory_core::OrderLine| LineRow {
-            upc: line.upc.to_string(),
-            location: line.location.to_string(),
-            units: line.units.get(),
-        };
         Self {
             key: receipt.key.to_string(),
             version: receipt.version.0,
             user: receipt.user.to_string(),
             at: receipt.at.to_string(),
-            lines: receipt.lines.iter().map(line).collect(),
+            lines: receipt.lines.iter().map(LineRow::from).collect(),
             total: receipt.total.map(inventory_core::Money::minor),
             charged: receipt.charged.as_deref().map(str::to_owned),
         }
@@ -107,6 +110,67 @@ impl ReceiptRow {
             units: line.units,
             total: self.total,
             charged: self.charged.as_deref(),
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReturnRow {
+    key: String,
+    version: u64,
+    user: String,
+    at: String,
+    order: String,
+    lines: Vec<LineRow>,
+    /// None if no account had paid.
+    refund: Option<i64>,
+    refunded: Option<String>,
+}
+
+/// A line of a return's receipt as a CSV row: what belongs to the receipt stands in each.
+#[derive(Debug, Serialize)]
+pub(crate) struct FlatReturnRow<'a> {
+    key: &'a str,
+    version: u64,
+    user: &'a str,
+    at: &'a str,
+    order: &'a str,
+    upc: &'a str,
+    location: &'a str,
+    units: u64,
+    refund: Option<i64>,
+    refunded: Option<&'a str>,
+}
+
+impl From<&ReturnReceipt> for ReturnRow {
+    fn from(receipt: &ReturnReceipt) -> Self {
+        let ReturnReceipt { key, version, user, at, order, lines, refund } = receipt;
+        Self {
+            key: key.to_string(),
+            version: version.0,
+            user: user.to_string(),
+            at: at.to_string(),
+            order: order.to_string(),
+            lines: lines.iter().map(LineRow::from).collect(),
+            refund: refund.as_ref().map(|refund| refund.amount.minor()),
+            refunded: refund.as_ref().map(|refund| refund.account.to_string()),
+        }
+    }
+}
+
+impl ReturnRow {
+    pub(super) fn flat(&self) -> impl Iterator<Item = FlatReturnRow<'_>> {
+        self.lines.iter().map(|line| FlatReturnRow {
+            key: &self.key,
+            version: self.version,
+            user: &self.user,
+            at: &self.at,
+            order: &self.order,
+            upc: &line.upc,
+            location: &line.location,
+            units: line.units,
+            refund: self.refund,
+            refunded: self.refunded.as_deref(),
         })
     }
 }
@@ -221,14 +285,14 @@ pub(crate) struct RefusalView<'a> {
     pub(crate) name: &'a str,
     /// Its permanent code.
     pub(crate) code: u16,
-    /// The short lines, if it is about stock.
+    /// The short lines, if it is about units that are not there.
     pub(crate) shortages: &'a [Shortage],
 }
 
 impl<'a> From<&'a Refusal> for RefusalView<'a> {
     fn from(refusal: &'a Refusal) -> Self {
         let shortages: &[Shortage] = match refusal {
-            Refusal::InsufficientStock { shortages } => shortages,
+            Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages } => shortages,
             _ => &[],
         };
         Self { name: refusal.name(), code: refusal.code(), shortages }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use inventory_core::{BulkOutcome, BulkReceipt, LevelRow as Level, Receipt};
+use inventory_core::{
+    BulkOutcome, BulkReceipt, LevelRow as Level, OrderLine, Receipt, Refund, ReturnReceipt,
+};
 
 use super::past::Moved;
 use super::rows::{BoughtRow, HoldingRow};
@@ -45,7 +47,7 @@ pub(super) fn levels(levels: &[Level]) -> String {
 
 pub(super) fn holdings(rows: &[HoldingRow]) -> String {
     if rows.is_empty() {
-        return "nothing bought yet\n".to_owned();
+        return "nothing held\n".to_owned();
     }
     let columns = [("upc", LEFT), ("name", LEFT), ("units", RIGHT)];
     render(&columns, rows.iter().map(|row| vec![row.upc.clone(), row.name.clone(), row.units.to_string()]))
@@ -87,12 +89,16 @@ pub(super) fn movements(movements: &[Moved]) -> String {
     render(&columns, rows)
 }
 
-pub(super) fn receipt(receipt: &Receipt) -> String {
+/// The lines of a receipt.
+fn lines(lines: &[OrderLine]) -> String {
     let columns = [("upc", LEFT), ("location", LEFT), ("units", RIGHT)];
-    let rows = receipt.lines.iter();
-    let rows = rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]);
+    let rows = lines.iter();
+    render(&columns, rows.map(|l| vec![l.upc.to_string(), l.location.to_string(), l.units.to_string()]))
+}
+
+pub(super) fn receipt(receipt: &Receipt) -> String {
     let mut text =
-        format!("{} bought, order {}\n{}", legible(&receipt.user), receipt.key, render(&columns, rows));
+        format!("{} bought, order {}\n{}", legible(&receipt.user), receipt.key, lines(&receipt.lines));
     // Writing to a string cannot fail.
     if let Some(total) = receipt.total {
         let _ = write!(text, "total {total}, ");
@@ -101,6 +107,17 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         let _ = write!(text, "charged to {}, ", legible(account));
     }
     let _ = writeln!(text, "at {} (version {})", receipt.at, receipt.version);
+    text
+}
+
+pub(super) fn return_receipt(receipt: &ReturnReceipt) -> String {
+    let ReturnReceipt { key, version, user, at, order, lines: returned, refund } = receipt;
+    let mut text = format!("{} returned, return {key}\n{}of order {order}, ", legible(user), lines(returned));
+    // Writing to a string cannot fail.
+    if let Some(Refund { account, amount }) = refund {
+        let _ = write!(text, "refunded {amount} to {}, ", legible(account));
+    }
+    let _ = writeln!(text, "at {at} (version {version})");
     text
 }
 

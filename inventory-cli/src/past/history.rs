@@ -28,8 +28,8 @@ pub(crate) fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> 
 
 /// What was asked for, and the state at the end of the search.
 fn find(view: &View, args: &HistoryArgs) -> anyhow::Result<(Replayer, Found)> {
-    // An order's key says from when on it can have moved anything.
-    let (decided_from, decided_until) = args.order.map(PastOrderSearch::decided_between).unzip();
+    // An order's key says from when on it can have moved anything; what it bought can come back at any time.
+    let decided_from = args.order.map(|order| PastOrderSearch::decided_between(order).0);
     let since = args.since.max(decided_from);
     let before = |snapshot: &Snapshot| since.is_some_and(|since| snapshot.time() < since);
     let Beginning { mut replayer, known_from } = begin(view, before)?;
@@ -43,7 +43,7 @@ fn find(view: &View, args: &HistoryArgs) -> anyhow::Result<(Replayer, Found)> {
     replay(view, &mut replayer, |replayer, group| {
         let mut flow = ControlFlow::Continue(());
         replayer.follow_each(group, |state, record| {
-            if [args.until, decided_until].into_iter().flatten().any(|until| record.at > until) {
+            if args.until.is_some_and(|until| record.at > until) {
                 flow = ControlFlow::Break(());
             } else {
                 found.look_at(args, state, record);
@@ -67,11 +67,18 @@ pub(crate) fn check_times(since: Option<Time>, until: Option<Time>) -> Result<()
     }
 }
 
+struct Refused {
+    noun: &'static str,
+    key: OrderKey,
+    at: Time,
+    refusal: Refusal,
+}
+
 #[derive(Default)]
 struct Found {
     movements: Vec<Moved>,
-    /// The refusal that the order asked for got.
-    refused: Option<(OrderKey, Time, Refusal)>,
+    /// The refusal that the order or return asked for got.
+    refused: Option<Refused>,
 }
 
 impl Found {
@@ -79,14 +86,23 @@ impl Found {
         if args.since.is_some_and(|since| record.at < since) {
             return;
         }
-        if let Event::PurchaseRefused { key, refusal, .. } = &record.event
+        let noun = match &record.event {
+            Event::ReturnRefused { .. } => "return",
+            _ => "order",
+        };
+        if let Event::PurchaseRefused { key, refusal, .. } | Event::ReturnRefused { key, refusal, .. } =
+            &record.event
             && args.order == Some(*key)
         {
-            self.refused = Some((*key, record.at, refusal.clone()));
+            self.refused = Some(Refused { noun, key: *key, at: record.at, refusal: refusal.clone() });
         }
+        // A return has a key of its own, and moves what belongs to its order.
+        let is_of = |order, movement: &Movement| {
+            movement.order == Some(order) || record.event.order_key() == Some(order)
+        };
         let wanted = |movement: &Movement| {
             args.upc.is_none_or(|upc| movement.upc == upc)
-                && args.order.is_none_or(|order| movement.order == Some(order))
+                && args.order.is_none_or(|order| is_of(order, movement))
                 && args.user.as_ref().is_none_or(|user| movement.user.as_deref() == Some(user))
         };
         let charged = match &record.event {
@@ -101,14 +117,10 @@ impl Found {
 }
 
 /// No movement may be the answer; not where what was asked for does not exist.
-fn explain_nothing(
-    args: &HistoryArgs,
-    replayer: &Replayer,
-    refused: Option<(OrderKey, Time, Refusal)>,
-) -> anyhow::Result<()> {
+fn explain_nothing(args: &HistoryArgs, replayer: &Replayer, refused: Option<Refused>) -> anyhow::Result<()> {
     let state = replayer.state();
-    if let Some((key, at, refusal)) = refused {
-        let message = format!("order {key} moved nothing, it was refused at {at}: {refusal}");
+    if let Some(Refused { noun, key, at, refusal }) = refused {
+        let message = format!("{noun} {key} moved nothing, it was refused at {at}: {refusal}");
         return Err(RefusedHere { refusal, message }.into());
     }
     if let Some(upc) = args.upc.filter(|upc| state.catalogue().id(*upc).is_none()) {

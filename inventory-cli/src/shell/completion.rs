@@ -33,7 +33,7 @@ impl Completion {
                 .filter(|known| known.starts_with(word))
                 .map(|known| format!("{known} "))
                 .collect(),
-            Some("buy" | "stock" | "purchase" | "2" | "4") => {
+            Some("buy" | "stock" | "purchase" | "return" | "2" | "4") => {
                 let codes = self.codes.iter().filter(|code| code.starts_with(word));
                 codes.map(|code| format!("{code} ")).collect()
             }
@@ -55,6 +55,9 @@ mod tests {
         assert_eq!(completion.candidates("log"), (0, vec!["login ".to_owned(), "logout ".to_owned()]));
         assert_eq!(completion.candidates("buy 03"), (4, vec!["036000291452 ".to_owned()]));
         assert_eq!(completion.candidates("buy 036000291452 1 01"), (19, vec!["012345678905 ".to_owned()]));
+        assert_eq!(completion.candidates("re").1, ["return ", "receipt "]);
+        let key = "019a9d7c-6a00-7abc-8def-0123456789ab";
+        assert_eq!(completion.candidates(&format!("return {key} 03")).1, ["036000291452 "]);
         assert_eq!(completion.candidates("login a").1, Vec::<String>::new());
     }
 }

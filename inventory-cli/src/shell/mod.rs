@@ -4,7 +4,7 @@ mod completion;
 mod input;
 mod request;
 
-use inventory_core::{OrderLine, Upc};
+use inventory_core::{OrderKey, OrderLine, Upc};
 use tokio::runtime::Runtime;
 
 use crate::args::ConnectArgs;
@@ -58,7 +58,7 @@ async fn unless_interrupted<T>(
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => Err(parse::UsageError::new(
-            "interrupted; an order that was on its way is settled by the next purchase or `mine`",
+            "interrupted; an order that was on its way is settled by the next purchase, return or `mine`",
         ).into()),
     }
 }
@@ -142,11 +142,15 @@ impl Shell {
                 let row = self.runtime.block_on(unless_interrupted(on_terminal, balance))?;
                 self.output.balances(&[row])?;
             }
+            Request::Return { order, lines } => {
+                if let Asked::Given(order) = self.key_or_ask(order)? {
+                    let returned = self.shop.return_units(order, lines, None);
+                    let receipt = self.runtime.block_on(unless_interrupted(on_terminal, returned))?;
+                    self.output.return_receipt(&receipt)?;
+                }
+            }
             Request::Receipt { key } => {
-                let key = key
-                    .map(Ok)
-                    .map_or_else(|| self.ask("order key: ", parse::order_key), |k| k.map(Asked::Given))?;
-                if let Asked::Given(key) = key {
+                if let Asked::Given(key) = self.key_or_ask(key)? {
                     let receipt =
                         self.runtime.block_on(unless_interrupted(on_terminal, self.shop.receipt(key)))?;
                     self.output.any_receipt(&receipt)?;
@@ -205,6 +209,10 @@ impl Shell {
         let Asked::Given(upc): Asked<Upc> = self.ask("UPC: ", parse::upc)? else { return Ok(Asked::Dropped) };
         let Asked::Given(units) = self.ask("quantity: ", parse::units)? else { return Ok(Asked::Dropped) };
         Ok(Asked::Given(OrderLine::new(upc, units)))
+    }
+
+    fn key_or_ask(&mut self, key: Option<OrderKey>) -> anyhow::Result<Asked<OrderKey>> {
+        key.map_or_else(|| self.ask("order key: ", parse::order_key), |key| Ok(Asked::Given(key)))
     }
 
     /// Asks for something that a request left out.

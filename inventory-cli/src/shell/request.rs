@@ -12,6 +12,7 @@ pub(super) enum Request {
     Stock { upcs: Vec<Upc> },
     Mine,
     Buy { lines: Option<Vec<OrderLine>>, charge: Option<String> },
+    Return { order: Option<OrderKey>, lines: Vec<OrderLine> },
     Balance { account: Option<String> },
     Receipt { key: Option<OrderKey> },
     LogOut,
@@ -19,8 +20,8 @@ pub(super) enum Request {
 }
 
 /// The words that begin a request.
-pub(super) const WORDS: [&str; 10] =
-    ["login", "stock", "mine", "buy", "balance", "receipt", "logout", "menu", "help", "quit"];
+pub(super) const WORDS: [&str; 11] =
+    ["login", "stock", "mine", "buy", "return", "balance", "receipt", "logout", "menu", "help", "quit"];
 
 /// What can be done, and how to say it.
 pub(super) const MENU: &str = "  1  log in                  login USER
@@ -30,6 +31,7 @@ pub(super) const MENU: &str = "  1  log in                  login USER
   5  log out                 logout
   6  quit                    quit
      buy on an account       buy UPC QTY [UPC QTY]... charge ACCOUNT
+     return an order         return ORDER [UPC QTY]...
      view a balance          balance [ACCOUNT]
      show a receipt          receipt KEY
      show this menu          menu
@@ -55,6 +57,11 @@ pub(super) fn parse(line: &str) -> Result<Request, UsageError> {
         }
         ("4" | "buy" | "purchase", words) => {
             parse::order_lines(words).map(|lines| Request::Buy { lines: Some(lines), charge: None })
+        }
+        ("return", []) => Ok(Request::Return { order: None, lines: Vec::new() }),
+        ("return", [order, words @ ..]) => {
+            let (order, lines) = (Some(parse::order_key(order)?), parse::returned_lines(words)?);
+            Ok(Request::Return { order, lines })
         }
         ("balance", []) => Ok(Request::Balance { account: None }),
         ("balance", [account]) => Ok(Request::Balance { account: Some(parse::account(account)?) }),
@@ -127,6 +134,8 @@ mod tests {
             ("buy 036000291452 1 charge", "\"charge\" is no UPC"),
             ("buy charge alice", "at least one UPC"),
             ("balance a b", "one account is wanted"),
+            ("return 036000291452 1", "no order key"),
+            ("return 019a9d7c-6a00-7abc-8def-0123456789ab 036000291452", "has no quantity"),
         ] {
             let error = parse(line).unwrap_err().to_string();
             assert!(error.contains(told), "{line}: {error}");

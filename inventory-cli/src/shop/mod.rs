@@ -6,6 +6,7 @@
 mod accounts;
 mod bulk;
 mod orders;
+mod returns;
 mod session;
 
 pub(crate) use accounts::KnownEntry;
@@ -78,7 +79,7 @@ impl Shop {
         page.map(|page| page.levels.iter().map(|level| level.upc).collect()).unwrap_or_default()
     }
 
-    /// The receipt of an order, an entry, or a batch of either.
+    /// The receipt of an order, a return, an entry, or a batch.
     pub(crate) async fn receipt(&mut self, key: OrderKey) -> anyhow::Result<AnyReceipt> {
         let receipt = self.client().await?.any_receipt(key).await;
         self.seen(receipt)

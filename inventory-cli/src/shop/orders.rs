@@ -1,5 +1,5 @@
-//! Purchases and entries to accounts, each exactly once; purchases also in the local inventory: the order is kept before it is sent, its outcome when it comes,
-//! and an order without an outcome is sent again, under the same key, by whatever runs next.
+//! Purchases, returns and entries to accounts, each exactly once; purchases and returns also in the local inventory: the order is
+//! kept before it is sent, its outcome when it comes, and an order without an outcome is sent again, under the same key, by whatever runs next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,16 +157,17 @@ async fn not_bought_for_certain(
     }
     Err(anyhow::Error::from(error).context(format!(
         "it is not known yet whether {} {key} was carried out; do not {} again: the next look at the local inventory \
-         (mine), purchase (buy) or entry (ledger post) settles it",
+         (mine), purchase (buy), return or entry (ledger post) settles it",
         order.noun(),
         match order {
             KeptOrder::Lines(_) | KeptOrder::Bulk(_) => "order",
+            KeptOrder::Return(_) => "return it",
             KeptOrder::Posting(_) | KeptOrder::BulkPosting(_) => "post",
         }
     )))
 }
 
-/// Counts what an order bought. `known` are the names of its items, if they were asked for before it was sent.
+/// Counts what an order bought or a return took back. `known` are the names of its items, if they were asked for before it was sent.
 async fn record(
     client: &Client,
     store: &HoldingsStore,
@@ -174,6 +175,10 @@ async fn record(
     receipt: &AnyReceipt,
     known: Names,
 ) -> anyhow::Result<()> {
+    if let AnyReceipt::Return(receipt) = receipt {
+        store.record_returned(receipt)?;
+        return Ok(());
+    }
     if let Some((key, version, at)) = posted(receipt) {
         store.record_posted(key, version, at)?;
         return Ok(());
@@ -187,12 +192,13 @@ async fn record(
     Ok(())
 }
 
-/// The key of the entry or batch of them that a receipt is of, and when it was decided; none if it is of an order.
+/// The key of the entry or batch of them that a receipt is of, and when it was decided; none if it is of
+/// an order or a return.
 const fn posted(receipt: &AnyReceipt) -> Option<(OrderKey, Version, Time)> {
     match receipt {
         AnyReceipt::Posting(PostingReceipt { key, version, at, .. })
         | AnyReceipt::BulkPosting(BulkPostingReceipt { key, version, at, .. }) => Some((*key, *version, *at)),
-        AnyReceipt::Order(_) | AnyReceipt::Bulk(_) => None,
+        AnyReceipt::Order(_) | AnyReceipt::Bulk(_) | AnyReceipt::Return(_) => None,
     }
 }
 
@@ -202,7 +208,7 @@ fn bought(kept: Option<&KeptOrder>, receipt: &AnyReceipt) -> Option<Receipt> {
     let receipt = match receipt {
         AnyReceipt::Order(receipt) => return Some(receipt.clone()),
         AnyReceipt::Bulk(receipt) => receipt,
-        AnyReceipt::Posting(_) | AnyReceipt::BulkPosting(_) => return None,
+        AnyReceipt::Return(_) | AnyReceipt::Posting(_) | AnyReceipt::BulkPosting(_) => return None,
     };
     let Some(KeptOrder::Bulk(order)) = kept else { return None };
     let mut sums: BTreeMap<Upc, Units> = BTreeMap::new();
@@ -219,14 +225,21 @@ fn bought(kept: Option<&KeptOrder>, receipt: &AnyReceipt) -> Option<Receipt> {
 }
 
 async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()> {
-    for (key, open) in store.load()?.open() {
+    let holdings = store.load()?;
+    let is_return = |open: &OpenOrder| matches!(open.kept, Some(KeptOrder::Return(_)));
+    // What comes back is taken off what was bought, so that is settled first.
+    let (returns, others): (Vec<_>, Vec<_>) = holdings.open().iter().partition(|(_, open)| is_return(open));
+    for (key, open) in others.into_iter().chain(returns) {
         match outcome(client, *key, open).await {
             Ok(receipt) => settle_one(client, store, open, &receipt).await?,
             Err(ClientError::Refused(Refusal::NotLoggedIn)) => break,
             Err(ClientError::Refused(refusal)) => {
                 if store.record_not_bought(*key, refusal.name())? {
                     let settled = match refusal {
-                        Refusal::OutcomeNotKept => "will never be known and is not counted",
+                        // A return of such an order did nothing; one that is itself so old is a rare thing.
+                        Refusal::OutcomeNotKept if !is_return(open) => {
+                            "will never be known and is not counted"
+                        }
                         _ => "is settled: it was refused",
                     };
                     let noun = open.kept.as_ref().map_or("order", KeptOrder::noun);
@@ -245,6 +258,12 @@ async fn settle_one(
     open: &OpenOrder,
     receipt: &AnyReceipt,
 ) -> anyhow::Result<()> {
+    if let AnyReceipt::Return(receipt) = receipt {
+        if store.record_returned(receipt)? {
+            note(format_args!("return {} of an earlier run is settled: it was carried out", receipt.key));
+        }
+        return Ok(());
+    }
     if let Some((key, version, at)) = posted(receipt) {
         if store.record_posted(key, version, at)? {
             let noun = open.kept.as_ref().map_or("entry", KeptOrder::noun);
@@ -278,7 +297,7 @@ async fn settle_one(
 
 fn rows_in(receipt: &AnyReceipt) -> String {
     let (accepted, rows) = match receipt {
-        AnyReceipt::Order(_) | AnyReceipt::Posting(_) => return String::new(),
+        AnyReceipt::Order(_) | AnyReceipt::Return(_) | AnyReceipt::Posting(_) => return String::new(),
         AnyReceipt::Bulk(BulkReceipt { outcome, .. }) => (outcome.accepted_rows, outcome.rows),
         AnyReceipt::BulkPosting(BulkPostingReceipt { outcome, .. }) => (outcome.accepted_rows, outcome.rows),
     };
@@ -296,6 +315,9 @@ async fn send(client: &Client, order: &KeptOrder) -> Result<AnyReceipt, ClientEr
     match order {
         KeptOrder::Lines(order) => client.purchase(order).await.map(AnyReceipt::Order),
         KeptOrder::Bulk(order) => client.purchase_bulk(order).await.map(AnyReceipt::Bulk),
+        KeptOrder::Return(wanted) => {
+            client.return_units(wanted).await.map(|receipt| AnyReceipt::Return(Box::new(receipt)))
+        }
         KeptOrder::Posting(posting) => client.post(posting).await.map(AnyReceipt::Posting),
         KeptOrder::BulkPosting(batch) => client.post_bulk(batch).await.map(AnyReceipt::BulkPosting),
     }

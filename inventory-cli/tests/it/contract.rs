@@ -153,7 +153,7 @@ fn tables_are_aligned_and_without_colour_on_a_pipe() {
     012345678905   Organic Bananas, 1 lb           main            3         0          3   0.79
     3017620422003  Nutella Hazelnut Spread, 400 g  main           84         0         84   4.99
     ");
-    client.run(&["mine"]).exits(0).shows("nothing bought yet");
+    client.run(&["mine"]).exits(0).shows("nothing held");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn an_open_order_that_can_no_longer_be_had_is_closed_with_a_note() {
     let (alice, bob) = (place.logged_in("alice"), place.logged_in("bob"));
     open_an_order(&alice, &place);
     bob.run(&["buy", TISSUES, "99"]).exits(0);
-    alice.run(&["mine"]).exits(0).shows("nothing bought yet").tells("it was refused: not enough stock");
+    alice.run(&["mine"]).exits(0).shows("nothing held").tells("it was refused: not enough stock");
     let quiet = alice.run(&["mine"]).exits(0);
     assert_eq!(quiet.err, "");
 }

@@ -20,5 +20,6 @@ mod ledger_commands;
 mod local_files;
 mod past;
 mod proxy;
+mod returns;
 mod server;
 mod shell;

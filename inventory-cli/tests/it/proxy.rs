@@ -1,4 +1,4 @@
-//! A proxy between client and server that can lose a purchase, or the answer to it.
+//! A proxy between client and server that can lose a purchase or a return, or the answer to it.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -60,9 +60,9 @@ fn pass_on(client: UnixStream, server: UnixStream, loses: Loses, lost: &Sender<(
     thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from_client.read(&mut bytes) {
-            // Names, or beginnings of names, of fields that only orders, entries and batches have.
-            if bytes[..length].windows(5).any(|window| [&b"lines"[..], b"units", b"amoun"].contains(&window))
-            {
+            // Names, or beginnings of names, of fields that only orders, returns, entries and batches have.
+            let names = [&b"lines"[..], b"units", b"amoun", b"order"];
+            if bytes[..length].windows(5).any(|window| names.contains(&window)) {
                 seen.store(true, Ordering::SeqCst);
                 if loses == Loses::Purchase {
                     let _ = tell.send(());

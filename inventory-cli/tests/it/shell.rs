@@ -75,7 +75,7 @@ fn a_shell_never_acts_for_another_user_unasked() {
     shell.types(&format!("buy {TISSUES} 1")).shows("alice bought");
     client.run(&["logout"]).exits(0);
     client.log_in("bob").exits(0);
-    shell.types(&format!("buy {TISSUES} 5")).types("mine").shows("nothing bought yet");
+    shell.types(&format!("buy {TISSUES} 5")).types("mine").shows("nothing held");
     shell.ends().exits(0).tells("alice was logged out elsewhere").tells("nothing was done");
     assert_eq!((client.held(TISSUES), client.available(TISSUES)), (0, 99));
 }
@@ -105,7 +105,7 @@ fn what_is_no_text_is_told_and_the_shell_goes_on() {
     let mut input = shell.stdin.take().unwrap();
     input.write_all(b"\xff\xfe\0\nmine\n").unwrap();
     drop(input);
-    Ran::from(shell.wait_with_output().unwrap()).exits(0).tells("type menu").shows("nothing bought yet");
+    Ran::from(shell.wait_with_output().unwrap()).exits(0).tells("type menu").shows("nothing held");
 }
 
 #[test]

@@ -326,10 +326,12 @@ pub(super) fn put_order(to: &mut Vec<u8>, key: OrderKey, user: UserId, digest: O
     to.put_u64_le(digest.0);
 }
 
+#[inline]
 pub(super) fn get_order(from: &mut &[u8]) -> Result<(OrderKey, UserId, OrderDigest), Malformed> {
     Ok((get_key(from)?, UserId(from.try_get_u32_le()?), OrderDigest(from.try_get_u64_le()?)))
 }
 
+#[inline]
 pub(super) fn get_key(from: &mut &[u8]) -> Result<OrderKey, Malformed> {
     OrderKey::from_bytes(get_array(from)?).map_err(|_| Malformed::OutOfRange("key"))
 }
@@ -340,6 +342,7 @@ fn put_line(to: &mut Vec<u8>, line: &Line) {
     to.put_u64_le(line.units.get());
 }
 
+#[inline]
 fn get_line(from: &mut &[u8]) -> Result<Line, Malformed> {
     let (item, location) = (ItemId(from.try_get_u32_le()?), LocationId(from.try_get_u16_le()?));
     Ok(Line { item, location, units: get_units(from)? })
@@ -352,8 +355,17 @@ pub(super) fn put_lines(to: &mut Vec<u8>, lines: &[Line]) {
     }
 }
 
+/// In place for one line, which most purchases have.
+#[inline]
 pub(super) fn get_lines(from: &mut &[u8]) -> Result<OneOrMany<Line>, Malformed> {
-    let count = get_count(from)?;
+    match get_count(from)? {
+        1 => get_line(from).map(OneOrMany::One),
+        count => get_many_lines(from, count),
+    }
+}
+
+#[inline(never)]
+fn get_many_lines(from: &mut &[u8], count: usize) -> Result<OneOrMany<Line>, Malformed> {
     (0..count).map(|_| get_line(from)).collect()
 }
 
@@ -365,7 +377,9 @@ pub(super) fn put_charge(to: &mut Vec<u8>, lines: &[Line], charge: &Charge) {
     charge.amounts.iter().for_each(|amount| to.put_i64_le(amount.minor()));
 }
 
-/// `is_by_line` says that the amount of each line follows: there are several.
+/// `is_by_line` says that the amount of each line follows: there are several. Apart, so that the lines of a purchase are read in
+/// place.
+#[inline(never)]
 pub(super) fn get_charge(from: &mut &[u8], is_by_line: bool) -> Result<(OneOrMany<Line>, Charge), Malformed> {
     let (lines, account, total) = (get_lines(from)?, AccountId(from.try_get_u32_le()?), get_amount(from)?);
     if is_by_line && lines.len() < 2 {
@@ -389,6 +403,7 @@ pub(super) fn put_returned(to: &mut Vec<u8>, returned: &Returned) {
     }
 }
 
+#[inline(never)]
 pub(super) fn get_returned(from: &mut &[u8]) -> Result<Returned, Malformed> {
     let (order, purchased, lines) = (get_key(from)?, Version(from.try_get_u64_le()?), get_lines(from)?);
     let refund = if get_flag(from)? {

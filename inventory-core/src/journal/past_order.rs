@@ -6,7 +6,7 @@ use super::{Group, Journal, JournalError};
 use crate::command::{Action, Actor, Command, Query};
 use crate::event::OrderDigest;
 use crate::id::{OrderKey, UserId, Version};
-use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
+use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US};
 use crate::query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -70,12 +70,14 @@ impl PastOrder {
     /// The order whose units this command is to return, if that is older than the window of this state at `now` and the return
     /// comes without what the journal says about it. The engine answers such a return
     /// [`OrderNotAtHand`](crate::Unavailable::OrderNotAtHand): look the order up, [`testify`](Self::testify) and submit the
-    /// return then. None also if the return itself has an outcome or is too old to get one, or the actor is nobody.
+    /// return then. None also if the return itself has an outcome or is too old to get one, or is refused whatever its order is:
+    /// to nobody, and for too many lines.
     pub fn returned_by(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Self> {
         let Action::Command(Command::Return(wanted)) = action else { return None };
         let now = now.max(state.now());
         let is_needed = wanted.evidence.is_none()
             && state.user_of(actor).is_ok()
+            && wanted.lines.len() <= ORDER_LINES_MAX
             && wanted.order.time() < state.orders().start(now)
             && state.orders().look_up(wanted.key, now) == Lookup::Undecided;
         is_needed.then_some(Self { key: wanted.order, user: None, digest: None })

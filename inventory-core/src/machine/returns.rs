@@ -32,10 +32,15 @@ pub(super) fn decide(state: &State, now: Time, actor: Actor, wanted: &Return) ->
     let user = buyer(state, actor)?;
     let (key, digest) = (wanted.key, OrderDigest::of_return(wanted));
     once(state, now, user, (key, digest), || {
-        let Some(found) = find(state, now, wanted) else {
-            return Ok(Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand)));
+        // Before the order is looked for: too many lines would have to wait in memory for what the journal says.
+        let returned = match check_lines(&wanted.lines) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match find(state, now, wanted) {
+                Some(found) => give_back(state, user, wanted, found),
+                None => return Ok(Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand))),
+            },
         };
-        let event = match give_back(state, user, wanted, found) {
+        let event = match returned {
             Ok(returned) => Event::Returned { key, user, digest, returned: Box::new(returned) },
             Err(refusal) => Event::ReturnRefused { key, user, digest, refusal },
         };
@@ -76,7 +81,6 @@ fn is_at_hand(state: &State, found: &Found) -> bool {
 
 /// What comes back, if all of it can.
 fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Result<Returned, Refusal> {
-    check_lines(&wanted.lines)?;
     let asked = sum_same(&wanted.lines)?;
     let may_return = |owner: UserId| {
         let may = owner == user || state.is_administrator(user) || defect::is(Defect::ReturnsOthersOrder);

@@ -146,13 +146,10 @@ impl Auditor {
                 displaced.map_or(Ok(()), |displaced| self.end_session(version, displaced))?;
             }
             Event::LoggedOut { session } => self.end_session(version, *session)?,
-            Event::Purchased { key, user, digest, lines, total } => {
-                let sale = Sold { lines, total: *total, account: None };
-                let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
-                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
-            }
-            Event::PurchaseCharged { key, user, digest, lines, charge } => {
-                let sale = Sold { lines, total: Some(charge.total), account: Some(charge.account) };
+            Event::Purchased { key, user, digest, lines, .. }
+            | Event::PurchaseCharged { key, user, digest, lines, .. } => {
+                let (total, account) = paid(&record.event);
+                let sale = Sold { lines, total, account };
                 let reply = self.sold(Rc::make_mut(&mut shop), at, (*key, *user, *digest), &sale)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
@@ -365,6 +362,15 @@ impl Auditor {
         let user = row.user;
         self.user_mut(user)?.sessions.retain(|other| *other != session);
         Ok(())
+    }
+}
+
+/// What a purchase cost, and the account that paid if one did.
+fn paid(purchase: &Event) -> (Option<Money>, Option<AccountId>) {
+    match purchase {
+        Event::Purchased { total, .. } => (*total, None),
+        Event::PurchaseCharged { charge, .. } => (Some(charge.total), Some(charge.account)),
+        _ => (None, None),
     }
 }
 

@@ -1,78 +1,12 @@
 //! The bodies of replies about accounts: see `bodies`.
 
 use inventory_core::journal::ScanPlace;
-use inventory_core::{
-    BalanceRow, BalancesPage, BulkPostingReceipt, EntriesOutcome, Money, OrderKey, PostingReceipt, Time,
-    Version,
-};
+use inventory_core::{BalanceRow, BalancesPage, Money, OrderKey, Time, Version};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::message::entries::{EntriesPage, EntryKind, EntryRow};
+use crate::message::entries::{EntriesPage, EntryRow};
 use crate::message::value::{Row, valid, valid_if_present};
-
-#[derive(Serialize)]
-pub(super) struct PostingReceiptOut<'a> {
-    at: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'a str>,
-    key: ByteArray<16>,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    user: &'a str,
-    amount: i64,
-    account: &'a str,
-    balance: i64,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to_balance: Option<i64>,
-}
-
-impl<'a> From<&'a PostingReceipt> for PostingReceiptOut<'a> {
-    fn from(receipt: &'a PostingReceipt) -> Self {
-        let PostingReceipt { key, version, user, at, entry, balance, counterpart_balance } = receipt;
-        Self {
-            at: at.as_micros(),
-            to: entry.counterpart().map(|name| &**name),
-            key: ByteArray::new(key.to_bytes()),
-            kind: EntryKind::of(entry).name(),
-            user,
-            amount: entry.amount().minor(),
-            account: entry.account(),
-            balance: balance.minor(),
-            version: version.0,
-            to_balance: counterpart_balance.map(Money::minor),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct BulkPostingReceiptOut<'a> {
-    at: u64,
-    key: ByteArray<16>,
-    rows: u32,
-    user: &'a str,
-    #[serde(skip_serializing_if = "<[u8]>::is_empty", with = "serde_bytes")]
-    codes: &'a [u8],
-    version: u64,
-    accepted: u32,
-}
-
-impl<'a> From<&'a BulkPostingReceipt> for BulkPostingReceiptOut<'a> {
-    fn from(receipt: &'a BulkPostingReceipt) -> Self {
-        let BulkPostingReceipt { key, version, user, at, outcome } = receipt;
-        let EntriesOutcome { rows, accepted_rows, codes } = outcome;
-        Self {
-            at: at.as_micros(),
-            key: ByteArray::new(key.to_bytes()),
-            rows: *rows,
-            user,
-            codes: codes.bytes(),
-            version: version.0,
-            accepted: *accepted_rows,
-        }
-    }
-}
 
 #[derive(Serialize)]
 pub(super) struct BalanceOut<'a> {

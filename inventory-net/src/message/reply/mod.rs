@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bodies;
+mod receipts;
 
 use bytes::BytesMut;
 use inventory_core::{

@@ -2,23 +2,19 @@
 //! deterministic CBOR: shorter names first, then by their bytes.
 
 use bytes::BytesMut;
-use inventory_core::{
-    BulkOrder, BulkOrderError, LocationId, Money, OneOrMany, Order, OrderKey, OrderLine, Refusal, Return,
-    Role, Units, Upc,
-};
+use inventory_core::{LocationId, Money, Refusal, Role, Units, Upc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::message::columns::{UnitsColumn, UpcColumn, units_of, units_to_column, upcs_of, upcs_to_column};
 use crate::message::envelope;
 use crate::message::error::EncodeError;
-use crate::message::lines::{Lines, Rows};
 use crate::message::request::accounts::{
     self, BalanceIn, BalanceOut, BalancesIn, BalancesOut, EntriesIn, PostBulkIn, PostIn, SetFloorIn,
     SetFloorOut,
 };
+use crate::message::request::orders::{self, PurchaseBulkIn, PurchaseIn, ReceiptIn, ReturnIn};
 use crate::message::request::{ClientHello, RequestBody};
-use crate::message::value::{AccountName, Checked, Value, present};
+use crate::message::value::{Checked, Value, present};
 use crate::message::{Op, Password, Token, decode_body};
 
 /// Appends a request.
@@ -39,31 +35,10 @@ pub(super) fn encode(to: &mut BytesMut, id: u32, body: &RequestBody) -> Result<(
             envelope::seal(to, id, op, &LevelsOut { after: after.map(Upc::get), limit: *limit })
         }
         RequestBody::Item { upc } => envelope::seal(to, id, op, &ItemOut { upc: upc.get() }),
-        RequestBody::Purchase(Order { key, lines, charge }) => {
-            let key = ByteArray::new(key.to_bytes());
-            envelope::seal(to, id, op, &PurchaseOut { key, lines: Rows(lines), charge: charge.as_deref() })
-        }
-        RequestBody::PurchaseBulk(order) => {
-            let location = (order.location() != LocationId::MAIN).then_some(order.location().0);
-            let body = PurchaseBulkOut {
-                key: ByteArray::new(order.key().to_bytes()),
-                upc: upcs_to_column(order.upcs()),
-                units: units_to_column(order.units()),
-                location,
-            };
-            envelope::seal(to, id, op, &body)
-        }
-        RequestBody::Return(Return { key, order, lines, evidence: _ }) => {
-            let body = ReturnOut {
-                key: ByteArray::new(key.to_bytes()),
-                lines: (!lines.is_empty()).then_some(Rows(lines)),
-                order: ByteArray::new(order.to_bytes()),
-            };
-            envelope::seal(to, id, op, &body)
-        }
-        RequestBody::Receipt { key } => {
-            envelope::seal(to, id, op, &ReceiptOut { key: ByteArray::new(key.to_bytes()) })
-        }
+        RequestBody::Purchase(order) => orders::encode_purchase(to, id, op, order),
+        RequestBody::PurchaseBulk(order) => orders::encode_purchase_bulk(to, id, op, order),
+        RequestBody::Return(wanted) => orders::encode_return(to, id, op, wanted),
+        RequestBody::Receipt { key } => orders::encode_receipt(to, id, op, *key),
         RequestBody::DefineItem { upc, name, price } => {
             let price = price.map(Money::minor);
             envelope::seal(to, id, op, &DefineItemOut { upc: upc.get(), name, price })
@@ -238,120 +213,6 @@ impl ItemIn {
 }
 
 #[derive(Serialize)]
-struct PurchaseOut<'a> {
-    key: ByteArray<16>,
-    lines: Rows<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charge: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurchaseIn {
-    key: Checked<OrderKey>,
-    lines: Lines,
-    #[serde(default, deserialize_with = "present")]
-    charge: Option<Checked<AccountName>>,
-}
-
-impl PurchaseIn {
-    fn check(self) -> Result<RequestBody, Refusal> {
-        let key = self.key.or_refuse("key")?;
-        let charge = self.charge.map(|charge| charge.or_refuse("charge")).transpose()?;
-        let charge = charge.map(|AccountName(name)| name);
-        match self.lines {
-            Lines { invalid: Some(field), .. } => Err(Refusal::InvalidValue { field }),
-            Lines { lines, invalid: None } => Ok(RequestBody::Purchase(Order { key, lines, charge })),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct PurchaseBulkOut {
-    key: ByteArray<16>,
-    upc: UpcColumn,
-    units: UnitsColumn,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<u16>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurchaseBulkIn {
-    key: Checked<OrderKey>,
-    upc: UpcColumn,
-    units: UnitsColumn,
-    #[serde(default, deserialize_with = "present")]
-    location: Option<Checked<LocationId>>,
-}
-
-impl PurchaseBulkIn {
-    fn check(self) -> Result<RequestBody, Refusal> {
-        let refuse = |field| Refusal::InvalidValue { field };
-        let key = self.key.or_refuse("key")?;
-        let upcs = upcs_of(&self.upc).ok_or(refuse("upc"))?;
-        let units = units_of(&self.units).ok_or(refuse("units"))?;
-        let location = location_or_main(self.location)?;
-        let order = BulkOrder::new(key, location, upcs, units);
-        order.map(RequestBody::PurchaseBulk).map_err(|why| match why {
-            BulkOrderError::Uneven { .. } => refuse("units"),
-            _ => refuse("upc"),
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct ReturnOut<'a> {
-    key: ByteArray<16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lines: Option<Rows<'a>>,
-    order: ByteArray<16>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReturnIn {
-    key: Checked<OrderKey>,
-    #[serde(default, deserialize_with = "present")]
-    lines: Option<Lines>,
-    order: Checked<OrderKey>,
-}
-
-impl ReturnIn {
-    fn check(self) -> Result<RequestBody, Refusal> {
-        let (key, order) = (self.key.or_refuse("key")?, self.order.or_refuse("order")?);
-        let lines: Box<[OrderLine]> = match self.lines {
-            None => Box::default(),
-            Some(Lines { invalid: Some(field), .. }) => return Err(Refusal::InvalidValue { field }),
-            // Everything is asked for by saying nothing: a client whose list came out empty does not mean that.
-            Some(Lines { lines, .. }) if lines.is_empty() => {
-                return Err(Refusal::InvalidValue { field: "lines" });
-            }
-            Some(Lines { lines: OneOrMany::One(line), .. }) => Box::new([line]),
-            Some(Lines { lines: OneOrMany::Many(lines), .. }) => lines,
-        };
-        Ok(RequestBody::Return(Return { key, order, lines, evidence: None }))
-    }
-}
-
-#[derive(Serialize)]
-struct ReceiptOut {
-    key: ByteArray<16>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReceiptIn {
-    key: Checked<OrderKey>,
-}
-
-impl ReceiptIn {
-    fn check(self) -> Result<RequestBody, Refusal> {
-        Ok(RequestBody::Receipt { key: self.key.or_refuse("key")? })
-    }
-}
-
-#[derive(Serialize)]
 struct DefineItemOut<'a> {
     upc: u64,
     name: &'a str,
@@ -402,7 +263,7 @@ impl SetInitialLevelIn {
     }
 }
 
-fn location_or_main(location: Option<Checked<LocationId>>) -> Result<LocationId, Refusal> {
+pub(super) fn location_or_main(location: Option<Checked<LocationId>>) -> Result<LocationId, Refusal> {
     location.map_or(Ok(LocationId::MAIN), |location| location.or_refuse("location"))
 }
 

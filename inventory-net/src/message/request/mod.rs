@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bodies;
+mod orders;
 
 use bytes::BytesMut;
 use inventory_core::journal::ScanPlace;

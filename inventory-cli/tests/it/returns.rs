@@ -1,0 +1,200 @@
+//! Returns on the command line: units and money come back once, whatever happens in between.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{BANANAS, Client, Place, Ran, Server, TISSUES, piped};
+use crate::proxy::{Loses, Proxy};
+
+/// A server, and alice, who bought five boxes of tissues and two bananas; and the key of her order.
+fn shop() -> (Place, Server, Client, String) {
+    let place = Place::new();
+    let server = place.serve();
+    let alice = place.logged_in("alice");
+    let order = buy(&alice, &[TISSUES, "5", BANANAS, "2"]);
+    (place, server, alice, order)
+}
+
+#[track_caller]
+fn buy(client: &Client, lines: &[&str]) -> String {
+    let bought = client.run(&[&["buy"], lines, &["--format", "json"]].concat()).exits(0).json();
+    bought["key"].as_str().unwrap().to_owned()
+}
+
+/// Units of tissues held and available.
+fn tissues(client: &Client) -> (u64, u64) {
+    (client.held(TISSUES), client.available(TISSUES))
+}
+
+fn key_of_now() -> String {
+    inventory_net::client::new_order_key().unwrap().to_string()
+}
+
+#[test]
+fn units_come_back_until_none_is_left() {
+    let (_place, _server, alice, order) = shop();
+    let some = alice.run(&["return", &order, TISSUES, "2"]).exits(0);
+    let some = some.shows("alice returned, return ").shows(&format!("\nof order {order}, at "));
+    assert!(!some.out.contains("refunded"), "nobody had paid: {some:#?}");
+    assert_eq!(tissues(&alice), (3, 97));
+    alice.run(&["return", &order, TISSUES, "4", BANANAS, "2"]).exits(1).tells(&format!(
+        "refused: more than was bought and has not come back yet: {TISSUES} at main: 4 asked, 3 left"
+    ));
+    let rest = alice.run(&["return", &order, "--format", "csv"]).exits(0);
+    let rows: Vec<Vec<&str>> = rest.out.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0].join(","), "key,version,user,at,order,upc,location,units,refund,refunded");
+    assert_eq!(rows[1][4..], [&*order, TISSUES, "main", "3", "", ""]);
+    assert_eq!(rows[2][4..], [&*order, BANANAS, "main", "2", "", ""]);
+    assert_eq!((alice.held(TISSUES), alice.held(BANANAS), alice.available(TISSUES)), (0, 0, 100));
+    alice.run(&["mine"]).exits(0).shows("nothing held");
+
+    let nothing = alice.run(&["return", &order, "--format", "json"]).exits(1);
+    let told: Value = serde_json::from_str(&nothing.err).unwrap();
+    assert_eq!((&told["refusal"], &told["code"]), (&"exceeds_purchase".into(), &35.into()));
+    assert_eq!((&told["lines"][0]["requested"], &told["lines"][0]["available"]), (&5.into(), &0.into()));
+}
+
+#[test]
+fn what_an_account_paid_comes_back_to_it_at_the_price_of_then() {
+    let (place, _server, alice, first) = shop();
+    let admin = place.logged_in("admin");
+    alice.run(&["return", &first]).exits(0);
+    admin.run(&["ledger", "post", "credit", "alice", "20"]).exits(0);
+    let order = buy(&alice, &[TISSUES, "2", BANANAS, "3", "--charge", "alice"]);
+    admin.run(&["item", "define", TISSUES, "Tissues", "--price", "99.00"]).exits(0);
+    let back = ["return", &order, TISSUES, "1", BANANAS, "2"];
+    let shown = alice.run(&back).exits(0).shows(&format!("\nof order {order}, refunded 4.07 to alice, at "));
+    let key = shown.out.split("return ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    let told = alice.run(&["receipt", &key, "--format", "json"]).exits(0).json();
+    assert_eq!(
+        (&told["order"], &told["refund"], &told["refunded"]),
+        (&order.clone().into(), &407.into(), &"alice".into())
+    );
+    assert_eq!(told["lines"].as_array().unwrap().len(), 2);
+    alice.run(&["receipt", &key]).exits(0).shows("refunded 4.07 to alice");
+
+    let entries = alice.run(&["ledger", "entries", "alice", "--format", "json"]).exits(0).json();
+    let last = entries.as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["reason"], &last["change"], &last["key"]),
+        (&"refund".into(), &407.into(), &order.clone().into())
+    );
+    let data = place.data();
+    let history = ["history", "--data", data.to_str().unwrap(), "--format", "json", "--order"];
+    let moved = alice.run(&[&history[..], &[&order]].concat()).exits(0).json();
+    let reasons: Vec<_> =
+        moved.as_array().unwrap().iter().map(|row| (&row["reason"], &row["change"])).collect();
+    assert_eq!(reasons[2..], [(&"return".into(), &1.into()), (&"return".into(), &2.into())]);
+    let moved = alice.run(&[&history[..], &[&key]].concat()).exits(0).json();
+    assert_eq!(moved.as_array().unwrap().len(), 2, "a return is found by its own key too");
+    alice.run(&["verify", data.to_str().unwrap()]).exits(0).shows("all is well");
+}
+
+#[test]
+fn a_return_repeated_under_its_key_comes_back_once_also_from_elsewhere() {
+    let (place, server, alice, order) = shop();
+    let key = key_of_now();
+    let back = ["return", &*order, TISSUES, "2", "--key", &*key];
+    let first = alice.run(&back).exits(0);
+    assert_eq!(alice.run(&back).exits(0).out, first.out);
+    server.kill();
+    let _server = place.serve();
+    assert_eq!(alice.run(&back).exits(0).out, first.out);
+    // Another client of hers knows of neither the order nor the return: its own holdings are others.
+    let other = place.client("elsewhere");
+    other.log_in("alice").exits(0);
+    buy(&other, &[TISSUES, "1"]);
+    assert_eq!(other.run(&back).exits(0).out, first.out);
+    other.run(&["return", &order, TISSUES, "1"]).exits(0);
+    assert_eq!((other.held(TISSUES), tissues(&alice)), (1, (3, 97)));
+    alice.run(&["return", &order, TISSUES, "1", "--key", &key]).exits(1).tells("key");
+    assert_eq!(tissues(&alice), (3, 97));
+}
+
+#[test]
+fn only_an_administrator_returns_what_another_bought() {
+    let (place, _server, alice, order) = shop();
+    let (bob, admin) = (place.logged_in("bob"), place.logged_in("admin"));
+    bob.run(&["return", &order]).exits(1).tells("refused: no order of yours has this key");
+    alice.run(&["return", &key_of_now()]).exits(1).tells("no order of yours has this key");
+    admin.run(&["return", &order, TISSUES, "1"]).exits(0).shows("admin returned");
+    assert_eq!(tissues(&alice), (5, 96), "the local inventory knows what was done here");
+    let refused = buy(&alice, &[BANANAS, "1"]);
+    alice.run(&["return", &refused]).exits(0);
+    let key = key_of_now();
+    alice.run(&["buy", TISSUES, "1000", "--key", &key]).exits(1);
+    alice.run(&["return", &key]).exits(1).tells("nothing of this order can come back: it was refused");
+}
+
+#[test]
+fn what_is_no_return_never_reaches_the_server() {
+    let (_place, server, alice, order) = shop();
+    drop(server);
+    alice.run(&["return"]).exits(2).tells("<ORDER>");
+    alice.run(&["return", "milk"]).exits(2).tells("no order key");
+    alice.run(&["return", TISSUES, "1"]).exits(2).tells("no order key");
+    alice.run(&["return", &order, TISSUES]).exits(2).tells("has no quantity");
+    alice.run(&["return", &order, TISSUES, "-1"]).exits(2).tells("\"-1\" is no quantity");
+    alice.run(&["return", &order, TISSUES, "1"]).exits(3).tells("cannot reach");
+}
+
+#[test]
+fn zero_units_are_refused() {
+    let (_place, _server, alice, order) = shop();
+    alice.run(&["return", &order, TISSUES, "0"]).exits(1).tells("zero units");
+    assert_eq!(tissues(&alice), (5, 95));
+}
+
+#[test]
+fn the_shell_returns_too() {
+    let (_place, _server, alice, order) = shop();
+    let lines = format!("return {order} {TISSUES} 2\nreturn\n{order}\nmine\n");
+    piped(alice.command(&["shell"]), &lines)
+        .exits(0)
+        .shows("return ORDER [UPC QTY]...")
+        .shows("alice returned, return ")
+        .shows("nothing held");
+    assert_eq!(tissues(&alice), (0, 100));
+}
+
+/// Kills a client that waits for the answer to a return, and lets another command settle it.
+fn killed_while_waiting(loses: Loses, lines: &[&str], left: u64) {
+    let (place, _server, alice, order) = shop();
+    let between = place.path().join("between");
+    let (real, aside) = (place.path().join("s"), place.path().join("aside"));
+    std::fs::rename(&real, &aside).unwrap();
+    let proxy = Proxy::start(&between, &aside, loses);
+    std::fs::rename(&between, &real).unwrap();
+    let back = [&["return", &order], lines].concat();
+    let mut returning = alice.command(&back).stdout(Stdio::null()).spawn().unwrap();
+    proxy.wait_for_loss();
+    returning.kill().unwrap();
+    returning.wait().unwrap();
+    std::fs::rename(&aside, &real).unwrap();
+
+    alice.run(&["mine"]).exits(0).tells("of an earlier run is settled: it was carried out");
+    assert_eq!(tissues(&alice), (left, 95 + 5 - left));
+    assert_eq!(alice.run(&["mine"]).exits(0).err, "");
+}
+
+#[test]
+fn a_client_killed_before_the_answer_counts_its_return_once() {
+    killed_while_waiting(Loses::Answer, &[TISSUES, "2"], 3);
+}
+
+#[test]
+fn a_client_killed_before_the_return_arrived_gets_it_once() {
+    killed_while_waiting(Loses::Purchase, &[TISSUES, "2"], 3);
+    killed_while_waiting(Loses::Purchase, &[], 0);
+}
+
+#[test]
+fn a_return_that_was_not_sent_is_told_and_forgotten() {
+    let (place, server, alice, order) = shop();
+    server.kill();
+    alice.run(&["return", &order]).exits(3).tells("cannot reach");
+    let _server = place.serve();
+    let quiet: Ran = alice.run(&["mine"]).exits(0);
+    assert_eq!((quiet.err, tissues(&alice)), (String::new(), (5, 95)));
+}
