@@ -246,7 +246,7 @@ async fn the_journal_is_read_for_an_old_order_only_and_not_for_strangers_or_too_
     shop.clock.advance_hours(7 * 24);
     let refused = shop.give_back(Actor::Anonymous, shop.wanted(3, milk, &[])).await;
     assert_eq!((refused, readings()), (Err(Refusal::NotLoggedIn), before));
-    let too_many = shop.wanted(5, milk, &[(MILK, 1); 1_025]);
+    let too_many = shop.wanted(5, milk, &vec![(MILK, 1); 1_025]);
     let refused = shop.give_back(shop.alice, too_many).await;
     assert_eq!((refused, readings()), (Err(Refusal::TooManyLines { lines: 1_025 }), before));
     let wanted = shop.wanted(4, milk, &[]);

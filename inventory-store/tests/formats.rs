@@ -310,7 +310,7 @@ fn returns(soup: Upc, bread: Upc, nothing: Upc) -> Vec<(Actor, Command)> {
     let entry = Entry::Credit { account: "alice".into(), amount: Money::from_minor(2_000) };
     let lines = vec![line(soup, 3), elsewhere(2)].into();
     let order = Order { key: key_of(54), lines, charge: Some("alice".into()) };
-    vec![
+    let mut steps = vec![
         (Actor::System, Command::SetInitialLevel { upc: soup, location, units }),
         (Actor::System, Command::Post(Posting { key: key_of(53), entry })),
         (Actor::User(UserId(1)), Command::Purchase(order)),
@@ -324,5 +324,8 @@ fn returns(soup: Upc, bread: Upc, nothing: Upc) -> Vec<(Actor, Command)> {
         give_back(62, 1, vec![line(soup, 0)]),
         give_back(63, 1, vec![line(soup, 1); 1_025]),
         give_back(64, 1, vec![line(soup, u64::MAX / 4), line(soup, 1)]),
-    ]
+    ];
+    // Many orders of which something came back.
+    steps.extend((9..24).map(|order| give_back(order + 56, order, vec![])));
+    steps
 }

@@ -389,8 +389,8 @@ impl Node {
             RequestBody::AddUser { name, password, role } => {
                 (actor, Query::WhoAmI.into(), Stage::AddUserWhoAmI(name, password, role))
             }
-            // Clients here do not ask for entries: the way from the journal to a page is the service's.
-            RequestBody::Hello(_) | RequestBody::Entries { .. } => return,
+            // Clients here return nothing, and do not ask for entries: the way from the journal to a page is the service's.
+            RequestBody::Hello(_) | RequestBody::Return(_) | RequestBody::Entries { .. } => return,
         };
         let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
         let ticket = Ticket { link, id, op, stage, past_order, renamed };

@@ -1,10 +1,17 @@
 //! Returns on the command line: units and money come back once, whatever happens in between.
 
+use std::path::Path;
 use std::process::Stdio;
 
+use inventory_core::journal::Journal as _;
+use inventory_core::{Inventory, Order, OrderKey, OrderLine, Role, Time, Upc};
+use inventory_net::clock::{Clock as _, SystemClock};
+use inventory_net::password::{PasswordOptions, Passwords};
+use inventory_store::{FileJournal, FileJournalOptions};
 use serde_json::Value;
 
 use crate::harness::{BANANAS, Client, Place, Ran, Server, TISSUES, piped};
+use crate::past::run;
 use crate::proxy::{Loses, Proxy};
 
 /// A server, and alice, who bought five boxes of tissues and two bananas; and the key of her order.
@@ -197,4 +204,62 @@ fn a_return_that_was_not_sent_is_told_and_forgotten() {
     let _server = place.serve();
     let quiet: Ran = alice.run(&["mine"]).exits(0);
     assert_eq!((quiet.err, tissues(&alice)), (String::new(), (5, 95)));
+}
+
+/// A shop of ten days ago, in which alice bought three units; and her order's key.
+fn old_shop(data: &Path) -> (Inventory<FileJournal>, OrderKey) {
+    let journal =
+        FileJournal::open(data, FileJournalOptions { segment_bytes: 8 << 10, prepare_ahead: false });
+    let mut shop = pollster::block_on(Inventory::open(journal.unwrap(), 7)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let hash = runtime.block_on(async {
+        Passwords::new(PasswordOptions::default()).unwrap().hash(b"alice-demo".to_vec().into()).await.unwrap()
+    });
+    let then = Time::from_micros(SystemClock.now().as_micros() - 10 * 86_400 * 1_000_000);
+    let upc = TISSUES.parse().unwrap();
+    let key = OrderKey::from_parts(then, 1 << 8);
+    pollster::block_on(async {
+        shop.define_item(then, upc, "Tissues", None).await.unwrap();
+        shop.set_initial_level(then, upc, "100".parse().unwrap()).await.unwrap();
+        let alice = shop.add_user(then, "alice", &hash, Role::Buyer).await.unwrap();
+        let order = Order { key, lines: OrderLine::new(upc, "3".parse().unwrap()).into(), charge: None };
+        shop.purchase(then, alice, order).await.unwrap();
+    });
+    (shop, key)
+}
+
+#[test]
+fn an_order_of_last_week_comes_back() {
+    let place = Place::new();
+    let (shop, order) = old_shop(&place.data());
+    drop(shop);
+    let server = Server::start(place.serve_command(&["--listen", &place.socket()])).unwrap();
+    let alice = place.logged_in("alice");
+    alice.run(&["return", &order.to_string(), TISSUES, "2"]).exits(0).shows("alice returned, return ");
+    alice.run(&["return", &order.to_string(), TISSUES, "2"]).exits(1).tells("2 asked, 1 left");
+    assert_eq!(tissues(&alice), (0, 99), "it was bought elsewhere");
+    server.stop().exits(0);
+    run(place.path(), &["verify", place.data().to_str().unwrap()]).exits(0).shows("all is well");
+}
+
+#[test]
+fn an_order_of_a_time_that_is_no_longer_kept_does_not_come_back() {
+    let place = Place::new();
+    let (mut shop, order) = old_shop(&place.data());
+    // A discard leaves the last segment: the order must be in one before it.
+    for number in 0..100 {
+        let (now, upc) = (SystemClock.now(), Upc::new(number).unwrap());
+        pollster::block_on(shop.define_item(now, upc, &"long name ".repeat(20), None)).unwrap();
+    }
+    pollster::block_on(shop.save_snapshot()).unwrap();
+    let journal = shop.into_journal();
+    let tip = pollster::block_on(journal.tip()).unwrap();
+    pollster::block_on(journal.discard_through(tip.version)).unwrap();
+    drop(journal);
+    assert!(!place.data().join("journal/00000000000000000001.seg").exists(), "something was discarded");
+    let _server = Server::start(place.serve_command(&["--listen", &place.socket()])).unwrap();
+    let alice = place.logged_in("alice");
+    let told = alice.run(&["return", &order.to_string()]).exits(1);
+    told.tells(&format!("refused: nothing of order {order} came back: ")).tells("no longer kept");
+    assert_eq!(tissues(&alice), (0, 97));
 }

@@ -127,7 +127,7 @@ impl RefusalIn {
             12 => Refusal::NotPermitted,
             13 => Refusal::AlreadyLoggedIn,
             20 => Refusal::UnknownItem { upc: self.upc? },
-            21 => Refusal::InsufficientStock { shortages: shortages(self.lines?) },
+            21 => Refusal::InsufficientStock { shortages: shortages(&self.lines?) },
             22 => Refusal::ZeroQuantity { upc: self.upc? },
             23 => Refusal::Overflow { upc: self.upc? },
             24 => Refusal::TooManyLines { lines: self.count? },
@@ -141,7 +141,7 @@ impl RefusalIn {
             32 => Refusal::KeyFromFuture,
             33 => Refusal::UnknownOrder,
             34 => Refusal::OutcomeNotKept,
-            35 => Refusal::ExceedsPurchase { shortages: shortages(self.lines?) },
+            35 => Refusal::ExceedsPurchase { shortages: shortages(&self.lines?) },
             36 => Refusal::NotReturnable,
             40 => Refusal::UserExists,
             41 => Refusal::LevelAlreadySet,
@@ -163,7 +163,7 @@ impl RefusalIn {
     }
 }
 
-fn shortages(rows: Box<[Row<ShortageRow>]>) -> Box<[Shortage]> {
+fn shortages(rows: &[Row<ShortageRow>]) -> Box<[Shortage]> {
     rows.iter().map(|Row(short)| short.get()).collect()
 }
 
