@@ -15,7 +15,7 @@ use super::purchase::{check_lines, sum_same};
 use crate::command::{Actor, OrderLine};
 use crate::defect::{self, Defect};
 use crate::event::{Charge, Event, Line, OrderDigest};
-use crate::id::{ItemId, LocationId, UserId};
+use crate::id::{ItemId, LocationId, OrderKey, UserId};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
@@ -67,16 +67,22 @@ fn find(state: &State, now: Time, wanted: &Return) -> Option<Found> {
         Lookup::TooOld => {
             let found =
                 wanted.evidence.as_deref().and_then(|evidence: &Evidence| evidence.about(wanted.order));
-            found.filter(|found| is_at_hand(state, found)).cloned()
+            found.filter(|found| is_at_hand(state, wanted.order, found)).cloned()
         }
     }
 }
 
-/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers.
-fn is_at_hand(state: &State, found: &Found) -> bool {
-    let Found::Bought { lines, charge, .. } = found else { return true };
-    lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
-        && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers, and was behind it
+/// if the order was not written yet when it was read.
+fn is_at_hand(state: &State, order: OrderKey, found: &Found) -> bool {
+    match found {
+        Found::Bought { lines, charge, .. } => {
+            lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
+                && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+        }
+        Found::NeverDecided => !state.orders.holds(order),
+        Found::Other { .. } | Found::NotKept => true,
+    }
 }
 
 /// What comes back, if all of it can.
@@ -209,8 +215,33 @@ mod tests {
     use super::*;
     use crate::command::{Command, Order, Role};
     use crate::event::Record;
-    use crate::id::{OrderKey, Upc};
+    use crate::id::Upc;
+    use crate::limits::ORDER_WINDOW_AGE_US;
     use crate::machine::{apply, decide};
+
+    #[test]
+    fn evidence_that_an_order_was_never_decided_is_not_believed_while_the_table_holds_its_outcome() {
+        let mut state = State::new(1);
+        let key = |time, random: u128| OrderKey::from_parts(time, random << 8);
+        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
+        let order = Order { key: key(Time::ZERO, 1), lines: Vec::new().into(), charge: None };
+        for (actor, command) in
+            [(Actor::System, add), (Actor::User(UserId(1)), Command::Purchase(order.clone()))]
+        {
+            let Decision::Happens(event) = decide(&state, Time::ZERO, actor, &command) else { panic!() };
+            apply(&mut state, &Record { at: Time::ZERO, event });
+        }
+        // The journal was read before the order was written, and by now its key is too old.
+        let later = Time::ZERO.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000);
+        let evidence = |order| Some(Box::new(Evidence::new(order, Found::NeverDecided)));
+        let give_back =
+            |order| Return { key: key(later, 2), order, lines: Box::default(), evidence: evidence(order) };
+        let decision =
+            |order| decide(&state, later, Actor::User(UserId(1)), &Command::Return(give_back(order)));
+        let not_at_hand = Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand));
+        assert_eq!(decision(order.key), not_at_hand);
+        assert!(matches!(decision(key(Time::ZERO, 3)), Decision::Happens(Event::ReturnRefused { .. })));
+    }
 
     #[test]
     fn a_full_table_of_returned_orders_is_a_refusal_under_the_key_and_takes_more_of_what_it_holds() {
