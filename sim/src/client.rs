@@ -235,7 +235,8 @@ impl Client {
         let of_all: Vec<OrderKey> = match self.rng.u8(..16) {
             0 => Vec::new(),
             1 => orders().collect(),
-            2..5 => around.auditor.outcomes().map(|(key, _)| key).collect(),
+            2 => orders().last().into_iter().collect(),
+            3..6 => around.auditor.outcomes().map(|(key, _)| key).collect(),
             _ => orders().filter(|key| !around.auditor.bought(*key).is_empty()).collect(),
         };
         let ago_us = self.rng.u64(..60) * 3_600_000_000;

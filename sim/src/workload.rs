@@ -1,6 +1,8 @@
 //! What clients ask for, drawn so that every command reaches every outcome now and then.
 
-use inventory_core::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, UNITS_MAX};
+use inventory_core::limits::{
+    BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX,
+};
 use inventory_core::{
     BulkEntries, BulkOrder, Entry, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting,
     Return, Role, Time, Units, Upc,
@@ -74,6 +76,8 @@ impl Workload {
         let time = match rng.u8(..50) {
             0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
             1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
+            // It leaves the window soon, perhaps before it is durable.
+            2 => now.minus_micros(ORDER_WINDOW_AGE_US - rng.u64(..1_000_000)),
             _ => now,
         };
         OrderKey::from_parts(time, rng.u128(..))
