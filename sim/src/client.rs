@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use inventory_core::journal::ScanPlace;
 use inventory_core::{OrderKey, Refusal, Time};
 use inventory_net::connection::{ClientConnection, ClientError};
 use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Token};
@@ -45,6 +46,8 @@ pub(crate) struct Client {
     in_flight: BTreeMap<RequestId, Asked>,
     /// When it began to wait for the next reply.
     waits_since: Option<Time>,
+    /// Where the next page of some account's entries begins, or of any: a place is one in the journal.
+    place: ScanPlace,
     /// Whether this connection was bound to the session of `token`.
     bound: bool,
     rng: fastrand::Rng,
@@ -77,6 +80,7 @@ impl Client {
             intents: Vec::new(),
             in_flight: BTreeMap::new(),
             waits_since: None,
+            place: ScanPlace::default(),
             bound: false,
             rng,
         }
@@ -185,7 +189,7 @@ impl Client {
                 if self.number == 0 && self.rng.u8(..3) == 0 {
                     around.workload.administration(&mut self.rng)
                 } else {
-                    around.workload.request(&mut self.rng, &keys, around.now)
+                    around.workload.request(&mut self.rng, &keys, self.place, around.now)
                 }
             }
         }
@@ -199,7 +203,7 @@ impl Client {
                 0 => return RequestBody::LogIn { user, password: wrong_password() },
                 1 => return RequestBody::LogOut,
                 2 => return RequestBody::WhoAmI,
-                3 => return around.workload.request(&mut self.rng, &[], around.now),
+                3 => return around.workload.request(&mut self.rng, &[], ScanPlace::default(), around.now),
                 _ => {}
             }
         }
@@ -316,6 +320,10 @@ impl Client {
             (_, ReplyBody::Done(Done::LoggedIn { token, .. })) => {
                 self.token = Some(token.clone());
                 self.bound = true;
+            }
+            (_, ReplyBody::Done(Done::Entries(page))) => {
+                let next = page.next.map(|next| ScanPlace { skip: 0, ..next });
+                self.place = next.unwrap_or_default();
             }
             (RequestBody::Resume { .. }, ReplyBody::Done(_)) => self.bound = true,
             (RequestBody::Resume { .. }, ReplyBody::Refused(Refusal::NotLoggedIn))

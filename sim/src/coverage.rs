@@ -228,6 +228,18 @@ const WANTED: &[(Op, &[&str])] = &[
             "overloaded",
         ],
     ),
+    (
+        Op::Entries,
+        &[
+            "done",
+            "not_logged_in",
+            "not_permitted",
+            "unknown_account",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
     (Op::Balances, &["done", "not_logged_in", "not_permitted", "not_written", "poisoned", "overloaded"]),
 ];
 

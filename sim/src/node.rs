@@ -6,7 +6,10 @@ mod wrong;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use inventory_core::journal::{Commit, Group, Journal, JournalError, PastOrder, Tip, commit, commit_again};
+use inventory_core::journal::{
+    AccountScan, Commit, Group, Journal, JournalError, PastOrder, ScanPlace, ScannedEntry, Tip, commit,
+    commit_again,
+};
 use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{
@@ -16,7 +19,7 @@ use inventory_core::{
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::limits::ACCOUNT_ROWS_MAX;
 use inventory_net::message::{
-    Done, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
+    Done, EntriesPage, EntryRow, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
 };
 use pollster::block_on;
 
@@ -50,6 +53,8 @@ enum Stage {
     LogInWhoAmI(Box<str>, Password),
     LogInCredential(Password),
     LogInSession(Token),
+    /// Entries are read once the engine says that they may be.
+    Entries(Box<str>, ScanPlace, u32),
     /// Adding a user first asks for permission.
     AddUserWhoAmI(Box<str>, Password, Role),
 }
@@ -389,8 +394,12 @@ impl Node {
             RequestBody::AddUser { name, password, role } => {
                 (actor, Query::WhoAmI.into(), Stage::AddUserWhoAmI(name, password, role))
             }
-            // Clients here return nothing, and do not ask for entries: the way from the journal to a page is the service's.
-            RequestBody::Hello(_) | RequestBody::Return(_) | RequestBody::Entries { .. } => return,
+            RequestBody::Entries { account, place, limit } => {
+                let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).clamp(1, ACCOUNT_ROWS_MAX);
+                let query = Query::Balance { account: account.clone() }.into();
+                (actor, query, Stage::Entries(account, place, limit))
+            }
+            RequestBody::Hello(_) => return,
         };
         let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
         let ticket = Ticket { link, id, op, stage, past_order, renamed };
@@ -462,6 +471,9 @@ impl Node {
                 }
                 ReplyBody::Refused(Refusal::NotPermitted)
             }
+            (Stage::Entries(account, place, limit), Reply::Answered(_)) => {
+                self.entries(&account, place, limit)
+            }
             (_, reply) => {
                 let reply = match (past_order, reply) {
                     (Some(order), Reply::Refused(Refusal::KeyTooOld)) => self.look_in_history(order),
@@ -471,6 +483,32 @@ impl Node {
             }
         };
         self.reply(now_us, link, id, op, name_back(body, renamed));
+    }
+
+    /// A page of an account's entries, read from the journal.
+    fn entries(&self, account: &str, place: ScanPlace, limit: u32) -> ReplyBody {
+        let state = self.engine.state();
+        let Some(id) = state.accounts().id(account.as_bytes()) else {
+            return ReplyBody::Refused(Refusal::UnknownAccount { account: account.into() });
+        };
+        if place.after > self.engine.durable().version {
+            return ReplyBody::Refused(Refusal::InvalidValue { field: "after" });
+        }
+        let mut scan = AccountScan::new(id, place, usize::try_from(limit).unwrap_or(usize::MAX));
+        loop {
+            match block_on(scan.step(&*self.journal)) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) => return ReplyBody::Unavailable(Unavailable::Overloaded),
+            }
+        }
+        let row = |entry: &ScannedEntry| {
+            let ScannedEntry { version, at, reason, change, user, key } = *entry;
+            let user = state.users().user(user).map(|user| (&*user.name).into());
+            EntryRow { version, at, reason: reason.name().into(), change, user, key }
+        };
+        let entries = scan.entries().iter().map(row).collect();
+        ReplyBody::Done(Done::Entries(EntriesPage { entries, next: scan.place(), start: scan.start() }))
     }
 
     fn look_in_history(&self, order: PastOrder) -> Reply {

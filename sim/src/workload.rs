@@ -1,5 +1,6 @@
 //! What clients ask for, drawn so that every command reaches every outcome now and then.
 
+use inventory_core::journal::ScanPlace;
 use inventory_core::limits::{
     BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX,
 };
@@ -177,10 +178,21 @@ impl Workload {
     }
 
     /// A request that is no order and nothing about sessions.
-    pub(crate) fn request(&self, rng: &mut fastrand::Rng, keys: &[OrderKey], now: Time) -> RequestBody {
-        match rng.u8(..29) {
+    pub(crate) fn request(
+        &self,
+        rng: &mut fastrand::Rng,
+        keys: &[OrderKey],
+        place: ScanPlace,
+        now: Time,
+    ) -> RequestBody {
+        match rng.u8(..32) {
+            29.. => RequestBody::Entries {
+                account: self.account(rng),
+                place,
+                limit: rng.bool().then(|| rng.u32(1..4)),
+            },
             20..22 => RequestBody::Balance { account: self.account(rng) },
-            22.. => RequestBody::Balances {
+            22..29 => RequestBody::Balances {
                 after: rng.bool().then(|| self.account(rng)),
                 limit: rng.bool().then(|| rng.u32(1..4)),
             },

@@ -71,7 +71,7 @@ const FOUND_WITHIN: &[(Defect, u64)] = &[
     (Defect::Inside(In::RowsApart), 400),
     (Defect::Inside(In::SnapshotForgetsFloors), 60),
     (Defect::Inside(In::ReturnsForgotten), 20),
-    (Defect::Inside(In::RefundAtPresentPrice), 150),
+    (Defect::Inside(In::RefundAtPresentPrice), 900),
     (Defect::Inside(In::RefundWithoutUnits), 20),
     (Defect::Inside(In::ReturnsOthersOrder), 200),
     (Defect::Inside(In::UndoKeepsReturns), 300),

@@ -22,6 +22,8 @@ pub(super) struct Accounts {
     by_name: BTreeMap<Box<str>, Account>,
     /// Credits and refunds less debits and charges. A transfer adds nothing.
     came_in: i128,
+    /// What the event that is followed has changed so far.
+    changes: Vec<(Box<str>, i64)>,
 }
 
 impl Accounts {
@@ -148,6 +150,12 @@ impl Accounts {
         }
         self.by_name.entry(name.into()).or_default().balance = balance;
         self.came_in += change;
+        self.changes.push((name.into(), i64::try_from(change).unwrap_or(i64::MAX)));
+    }
+
+    /// What was changed since this was asked the last time.
+    pub(super) fn take_changes(&mut self) -> Vec<(Box<str>, i64)> {
+        std::mem::take(&mut self.changes)
     }
 }
 

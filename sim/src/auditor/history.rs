@@ -213,6 +213,8 @@ impl Auditor {
         }
         ensure(shop.is_conserved(), || "units are not conserved".into())?;
         ensure(shop.accounts.add_up(), || "money is not conserved, or a floor is broken".into())?;
+        let changes = Rc::make_mut(&mut shop).accounts.take_changes();
+        self.enter(version, record, changes);
         self.shops.push(shop);
         Ok(())
     }

@@ -7,10 +7,12 @@
 //! | `history` | each durable event is one that a client asked for and that the naive shop decides alike; nothing durable is lost |
 //! | `replies` | each reply is what the history says, at a version between the last acknowledged before it was asked for and the last durable when it arrived |
 //! | `returns` | what came back was bought and had not come back, and what was paid for it came back with it |
+//! | `entries` | pages of an account's entries have every change of its balance, once and in order |
 //! | `tables` | the engine's tables are those of the naive shop |
 //! | `shop`, `accounts` | the naive shop, and its naive accounts |
 
 mod accounts;
+mod entries;
 mod history;
 mod replies;
 mod returns;
@@ -25,7 +27,7 @@ use inventory_core::{
     LocationId, Money, OrderDigest, OrderKey, OrderLine, Record, Role, SessionId, Time, Units, Upc, UserId,
     Version,
 };
-use inventory_net::message::{Done, ReplyBody, RequestBody};
+use inventory_net::message::{Done, EntryRow, ReplyBody, RequestBody};
 
 use crate::order::AnyOrder;
 pub(crate) use replies::outcome_name;
@@ -114,6 +116,8 @@ pub(crate) struct Auditor {
     sessions: BTreeMap<SessionId, SessionRow>,
     decided: BTreeMap<OrderKey, Decided>,
     came_back: CameBack,
+    /// By account, oldest first.
+    entries: BTreeMap<Box<str>, Vec<EntryRow>>,
     now: Time,
     /// What was answered.
     acknowledged: BTreeMap<usize, Version>,

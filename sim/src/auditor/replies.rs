@@ -121,9 +121,18 @@ impl Auditor {
                 | RequestBody::Balances { .. },
                 Refusal::NotPermitted,
             ) => !permitted,
-            (RequestBody::Balance { account }, Refusal::NotPermitted) => !permitted && *account != asked.user,
             (
-                RequestBody::Balance { account } | RequestBody::SetFloor { account, .. },
+                RequestBody::Balance { account } | RequestBody::Entries { account, .. },
+                Refusal::NotPermitted,
+            ) => !permitted && *account != asked.user,
+            // Another server has named the place, and this one does not know it yet.
+            (RequestBody::Entries { place, .. }, Refusal::InvalidValue { field: "after" }) => {
+                place.after > asked.floor
+            }
+            (
+                RequestBody::Balance { account }
+                | RequestBody::Entries { account, .. }
+                | RequestBody::SetFloor { account, .. },
                 Refusal::UnknownAccount { account: unknown },
             ) => {
                 return self
@@ -263,6 +272,10 @@ impl Auditor {
             (RequestBody::Balance { account }, Done::Balance(row)) => {
                 self.check_may_see(asked, account)?;
                 self.check_read(asked, |shop| shop.accounts.row(account).as_ref() == Some(row))
+            }
+            (RequestBody::Entries { account, place, limit }, Done::Entries(page)) => {
+                self.check_may_see(asked, account)?;
+                self.check_entries(asked, account, *place, *limit, page)
             }
             (RequestBody::Balances { after, limit }, Done::Balances(page)) => {
                 self.check_may_see(asked, "")?;
