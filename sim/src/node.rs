@@ -418,15 +418,12 @@ impl Node {
         actor: Actor,
         mut action: Action,
     ) {
-        match block_on(order.look_up(&*self.journal)) {
-            Ok(found) => {
-                order.testify(&found, &mut action);
-                self.looked_up.push((Some(ticket), actor, action));
-            }
-            Err(_) => {
-                let Ticket { link, id, op, .. } = ticket;
-                self.reply(now_us, link, id, op, ReplyBody::Unavailable(Unavailable::Overloaded));
-            }
+        if let Ok(found) = block_on(order.look_up(&*self.journal)) {
+            order.testify(&found, &mut action);
+            self.looked_up.push((Some(ticket), actor, action));
+        } else {
+            let Ticket { link, id, op, .. } = ticket;
+            self.reply(now_us, link, id, op, ReplyBody::Unavailable(Unavailable::Overloaded));
         }
     }
 

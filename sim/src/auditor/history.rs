@@ -9,9 +9,9 @@ use inventory_core::limits::SESSIONS_PER_USER_MAX;
 use inventory_core::machine::{apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
-    AccountId, BulkOutcome, BulkPostingReceipt, BulkReceipt, EntriesOutcome, EntryRows, Event, Hash, Line,
-    Money, OneOrMany, OrderDigest, OrderKey, OrderLine, PostedEntry, Posting, PostingReceipt, Receipt,
-    Record, RowCodes, Time, Units, UserId, Version,
+    AccountId, BulkOutcome, BulkPostingReceipt, BulkReceipt, BulkRows, EntriesOutcome, EntryRows, Event,
+    Hash, Line, Money, OneOrMany, OrderDigest, OrderKey, OrderLine, PostedEntry, Posting, PostingReceipt,
+    Receipt, Record, RowCodes, Time, Units, UserId, Version,
 };
 use inventory_net::message::{Done, ReplyBody};
 
@@ -154,27 +154,8 @@ impl Auditor {
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::BulkPurchased { key, user, digest, total, rows, .. } => {
-                let AnyOrder::Bulk(order) = self.undecided(version, *key, *user, *digest)? else {
-                    return Err(Violation("no batch was sent under this key".into()));
-                };
-                let (codes, price) = Rc::make_mut(&mut shop).sell_rows(order);
-                let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
-                ensure(found == codes && *total == price && rows.units() == order.units(), || {
-                    format!("the shop decides {codes:?} at {price:?}")
-                })?;
-                let bought = order.rows().zip(&codes).filter(|(_, code)| **code == 0);
-                let (count, units) =
-                    bought.fold((0, 0), |(count, sum), ((_, units), _)| (count + 1, sum + u64::from(units)));
-                let outcome = BulkOutcome {
-                    rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
-                    accepted_rows: count,
-                    units: Units::new(units).unwrap_or_default(),
-                    total: price,
-                    codes: RowCodes::new(codes).unwrap_or_default(),
-                };
-                let receipt =
-                    BulkReceipt { key: *key, version, user: self.name_of(*user), at: record.at, outcome };
-                let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
+                let cause = (*key, *user, *digest);
+                let reply = self.rows_sold(Rc::make_mut(&mut shop), at, cause, *total, rows)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::Posted { key, user, digest, posted, added } => {
@@ -245,6 +226,37 @@ impl Auditor {
         let (user, lines) = (self.name_of(user), taken.into());
         let charged = charged.map(Into::into);
         Ok(ReplyBody::Done(Done::Receipt(Receipt { key, version, user, at, lines, total, charged })))
+    }
+
+    /// The rows of a batch, each for itself and each after the one before it.
+    fn rows_sold(
+        &self,
+        shop: &mut Shop,
+        (version, at): (Version, Time),
+        (key, user, digest): Cause,
+        total: Option<Money>,
+        rows: &BulkRows,
+    ) -> Result<ReplyBody, Violation> {
+        let AnyOrder::Bulk(order) = self.undecided(version, key, user, digest)? else {
+            return Err(Violation("no batch was sent under this key".into()));
+        };
+        let (codes, price) = shop.sell_rows(order);
+        let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
+        ensure(found == codes && total == price && rows.units() == order.units(), || {
+            format!("the shop decides {codes:?} at {price:?}")
+        })?;
+        let bought = order.rows().zip(&codes).filter(|(_, code)| **code == 0);
+        let (count, units) =
+            bought.fold((0, 0), |(count, sum), ((_, units), _)| (count + 1, sum + u64::from(units)));
+        let outcome = BulkOutcome {
+            rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
+            accepted_rows: count,
+            units: Units::new(units).unwrap_or_default(),
+            total: price,
+            codes: RowCodes::new(codes).unwrap_or_default(),
+        };
+        let receipt = BulkReceipt { key, version, user: self.name_of(user), at, outcome };
+        Ok(ReplyBody::Done(Done::BulkReceipt(receipt)))
     }
 
     /// An entry changes the balances of its accounts, and makes those that are new.
