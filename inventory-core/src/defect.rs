@@ -100,6 +100,18 @@ defects! {
     RowsApart,
     /// What a snapshot says of floors is not restored.
     SnapshotForgetsFloors,
+    /// It is not remembered what came back: it can be returned again.
+    ReturnsForgotten,
+    /// What is refunded is what the units cost now.
+    RefundAtPresentPrice,
+    /// A return refunds the money and leaves the units away.
+    RefundWithoutUnits,
+    /// Anybody can return anybody's order.
+    ReturnsOthersOrder,
+    /// What came back in a group that was not written counts as returned.
+    UndoKeepsReturns,
+    /// What a snapshot says of returns is not restored.
+    SnapshotForgetsReturns,
 }
 
 /// Whether this defect is planted here and now.

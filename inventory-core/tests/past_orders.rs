@@ -19,8 +19,8 @@ use inventory_core::journal::{
 };
 use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::{
-    Action, Actor, BulkOrder, Command, Inventory, InventoryError, LocationId, Order, OrderKey, OrderLine,
-    Query, Receipt, Refusal, Role, Time, Units, Upc, UserId, Version,
+    Action, Actor, Answer, BulkOrder, Command, Inventory, InventoryError, LocationId, Order, OrderKey,
+    OrderLine, Query, Receipt, Refusal, Reply, Role, Time, Unavailable, Units, Upc, UserId, Version,
 };
 use pollster::block_on;
 
@@ -92,6 +92,24 @@ fn refusal(answer: Result<Receipt, InventoryError>) -> Result<Receipt, Refusal> 
         InventoryError::Refused(refusal) => refusal,
         other => panic!("{other}"),
     })
+}
+
+#[test]
+fn of_an_outcome_that_another_writer_was_faster_to_write_a_state_behind_it_says_nothing() {
+    let mut shop = Shop::new();
+    let behind = block_on(replay(&*shop.journal, 7)).unwrap().0;
+    block_on(shop.inventory.define_item(NOW, Upc::new(1).unwrap(), "bread", None)).unwrap();
+    let bread = OrderLine::new(Upc::new(1).unwrap(), Units::new(1).unwrap());
+    block_on(shop.inventory.set_initial_level(NOW, bread.upc, bread.units)).unwrap();
+    let wanted = Order { lines: bread.into(), ..order(NOW, 1) };
+    let receipt = shop.buy(NOW, &wanted).unwrap();
+    let (later, alice) = (after_hours(25), Actor::User(shop.alice));
+    let action = Action::Command(Command::Purchase(wanted));
+    let past = PastOrder::asked_for(&behind, later, alice, &action).unwrap();
+    let found = block_on(past.look_up(&*shop.journal)).unwrap();
+    assert_eq!(past.reply(&behind, &found), Reply::Unavailable(Unavailable::Overloaded));
+    let ahead = block_on(replay(&*shop.journal, 7)).unwrap().0;
+    assert_eq!(past.reply(&ahead, &found), Reply::Answered(Answer::Receipt(receipt)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use inventory_core::journal::ScanPlace;
 use inventory_core::{OrderKey, Refusal, Time};
 use inventory_net::connection::{ClientConnection, ClientError};
 use inventory_net::message::{Done, Op, ProtocolErrorCode, ReplyBody, RequestBody, RequestId, Token};
@@ -18,6 +19,9 @@ use crate::workload::{Workload, password, user_name, wrong_password};
 const PATIENCE_US: u64 = 10_000_000;
 /// Most requests that a client has in flight.
 const IN_FLIGHT: usize = 6;
+
+/// How many requests are drawn at most until one is the favourite of the run.
+const DRAWS_MAX: usize = 50;
 
 /// Orders of no more lines fit the frames of a connection that has not logged in.
 const LINES_WITHOUT_SESSION: usize = 100;
@@ -42,6 +46,8 @@ pub(crate) struct Client {
     in_flight: BTreeMap<RequestId, Asked>,
     /// When it began to wait for the next reply.
     waits_since: Option<Time>,
+    /// Where the next page of some account's entries begins, or of any: a place is one in the journal.
+    place: ScanPlace,
     /// Whether this connection was bound to the session of `token`.
     bound: bool,
     rng: fastrand::Rng,
@@ -74,6 +80,7 @@ impl Client {
             intents: Vec::new(),
             in_flight: BTreeMap::new(),
             waits_since: None,
+            place: ScanPlace::default(),
             bound: false,
             rng,
         }
@@ -159,19 +166,33 @@ impl Client {
                 return None;
             }
         }
-        Some(match self.rng.u8(..40) {
+        let mut body = self.any_request(around);
+        if self.rng.u8(..4) == 0 {
+            let mut others = (0..DRAWS_MAX).map(|_| self.any_request(around));
+            body = others.find(|other| other.op() == around.workload.favourite).unwrap_or(body);
+        }
+        if let Some(order) = AnyOrder::of(&body)
+            && !self.intents.iter().any(|intent| intent.order == order)
+        {
+            self.intents.push(Intent { order, outcome: None, since: around.step });
+        }
+        Some(body)
+    }
+
+    fn any_request(&mut self, around: &Around<'_>) -> RequestBody {
+        match self.rng.u8(..40) {
             0 => RequestBody::LogOut,
             1 => RequestBody::LogIn { user: user_name(self.number), password: password(self.number) },
-            2..20 => self.purchase(around),
+            2..20 => self.any_order(around).request(),
             _ => {
                 let keys: Vec<OrderKey> = self.intents.iter().map(|intent| intent.order.key()).collect();
                 if self.number == 0 && self.rng.u8(..3) == 0 {
                     around.workload.administration(&mut self.rng)
                 } else {
-                    around.workload.request(&mut self.rng, &keys, around.now)
+                    around.workload.request(&mut self.rng, &keys, self.place, around.now)
                 }
             }
-        })
+        }
     }
 
     /// How an unbound connection gets its session; sometimes something that needs one is asked without.
@@ -182,7 +203,7 @@ impl Client {
                 0 => return RequestBody::LogIn { user, password: wrong_password() },
                 1 => return RequestBody::LogOut,
                 2 => return RequestBody::WhoAmI,
-                3 => return around.workload.request(&mut self.rng, &[], around.now),
+                3 => return around.workload.request(&mut self.rng, &[], ScanPlace::default(), around.now),
                 _ => {}
             }
         }
@@ -197,29 +218,35 @@ impl Client {
         self.rng.choice(open)
     }
 
-    fn purchase(&mut self, around: &Around<'_>) -> RequestBody {
-        let mut order = around.workload.order(&mut self.rng, self.number, around.now);
-        match self.rng.u8(..20) {
+    fn any_order(&mut self, around: &Around<'_>) -> AnyOrder {
+        let order = if self.rng.u8(..5) == 0 {
+            self.any_return(around)
+        } else {
+            around.workload.order(&mut self.rng, self.number, around.now)
+        };
+        match (self.rng.u8(..20), self.rng.choice(&self.intents)) {
             // Another order under a key that was used.
-            0 => {
-                if let Some(used) = self.rng.choice(&self.intents) {
-                    order = order.under(used.order.key());
-                }
-            }
+            (0, Some(used)) => order.under(used.order.key()),
             // An order whose outcome is known, again.
-            1 => {
-                if let Some(used) = self.rng.choice(&self.intents) {
-                    return used.order.request();
-                }
-            }
-            _ => {}
+            (1, Some(used)) => used.order.clone(),
+            _ => order,
         }
-        if self.intents.iter().any(|intent| intent.order == order) {
-            return order.request();
-        }
-        let request = order.request();
-        self.intents.push(Intent { order, outcome: None, since: around.step });
-        request
+    }
+
+    /// A return: mostly of an order of its own that was accepted, now and then of another's, or of what cannot come back.
+    fn any_return(&mut self, around: &Around<'_>) -> AnyOrder {
+        let orders = || self.intents.iter().map(|intent| intent.order.key());
+        let of_all: Vec<OrderKey> = match self.rng.u8(..16) {
+            0 => Vec::new(),
+            1 => orders().collect(),
+            2 => orders().last().into_iter().collect(),
+            3..6 => around.auditor.outcomes().map(|(key, _)| key).collect(),
+            _ => orders().filter(|key| !around.auditor.bought(*key).is_empty()).collect(),
+        };
+        let ago_us = self.rng.u64(..60) * 3_600_000_000;
+        let random = OrderKey::from_parts(around.now.minus_micros(ago_us), self.rng.u128(..));
+        let order = self.rng.choice(of_all).unwrap_or(random);
+        around.workload.give_back(&mut self.rng, around.now, order, around.auditor.bought(order))
     }
 
     fn ask(&mut self, around: &mut Around<'_>, body: &RequestBody) {
@@ -293,6 +320,10 @@ impl Client {
             (_, ReplyBody::Done(Done::LoggedIn { token, .. })) => {
                 self.token = Some(token.clone());
                 self.bound = true;
+            }
+            (_, ReplyBody::Done(Done::Entries(page))) => {
+                let next = page.next.map(|next| ScanPlace { skip: 0, ..next });
+                self.place = next.unwrap_or_default();
             }
             (RequestBody::Resume { .. }, ReplyBody::Done(_)) => self.bound = true,
             (RequestBody::Resume { .. }, ReplyBody::Refused(Refusal::NotLoggedIn))

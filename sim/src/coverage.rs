@@ -119,6 +119,27 @@ const WANTED: &[(Op, &[&str])] = &[
         ],
     ),
     (
+        Op::Return,
+        &[
+            "done",
+            "done_of_old_order",
+            "not_logged_in",
+            "unknown_order",
+            "outcome_not_kept",
+            "exceeds_purchase",
+            "not_returnable",
+            "zero_quantity",
+            "overflow",
+            "too_many_lines",
+            "key_reused",
+            "key_too_old",
+            "key_from_future",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
+    (
         Op::Receipt,
         &[
             "done",
@@ -207,6 +228,18 @@ const WANTED: &[(Op, &[&str])] = &[
             "overloaded",
         ],
     ),
+    (
+        Op::Entries,
+        &[
+            "done",
+            "not_logged_in",
+            "not_permitted",
+            "unknown_account",
+            "not_written",
+            "poisoned",
+            "overloaded",
+        ],
+    ),
     (Op::Balances, &["done", "not_logged_in", "not_permitted", "not_written", "poisoned", "overloaded"]),
 ];
 
@@ -230,6 +263,11 @@ impl Coverage {
         *self.faults.entry(fault).or_default() += 1;
     }
 
+    /// The commands of the table.
+    pub(crate) fn commands() -> impl ExactSizeIterator<Item = Op> {
+        WANTED.iter().map(|(op, _)| *op)
+    }
+
     /// Adds what another run has seen.
     pub fn add(&mut self, other: &Self) {
         for (seen, count) in &other.seen {
@@ -247,10 +285,7 @@ impl Coverage {
 
     /// The pairs of command and outcome that were never seen at all.
     pub fn missing_outcomes(&self) -> Vec<(Op, &'static str)> {
-        let seen = |op: Op, outcome: &str| {
-            self.seen.keys().any(|(code, other, _)| *code == op.code() && *other == outcome)
-        };
-        wanted().filter(|(op, outcome)| !seen(*op, outcome)).collect()
+        wanted().filter(|(op, outcome)| !self.has_seen(*op, outcome)).collect()
     }
 
     /// How many triples were seen, and how many there can be.
@@ -263,6 +298,11 @@ impl Coverage {
             }
         }
         (seen, possible)
+    }
+
+    /// Whether a command ended like this, whatever was about.
+    pub fn has_seen(&self, op: Op, outcome: &str) -> bool {
+        self.seen.keys().any(|(code, other, _)| *code == op.code() && *other == outcome)
     }
 
     fn has(&self, op: Op, outcome: &'static str, fault: Fault) -> bool {

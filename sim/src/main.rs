@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     };
     let began = Instant::now();
     let until = args.minutes.map(|minutes| began + Duration::from_secs(minutes.saturating_mul(60)));
-    let options = Options { steps: args.steps, defect: None };
+    let options = Options { steps: args.steps, defect: None, favourite: None };
     let (mut coverage, mut events, mut done) = (Coverage::default(), 0, 0);
     let mut next_progress = began + PROGRESS_INTERVAL;
     for seed in (first..=u64::MAX).take(usize::try_from(count).unwrap_or(usize::MAX)) {

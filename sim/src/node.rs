@@ -6,7 +6,10 @@ mod wrong;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use inventory_core::journal::{Commit, Group, Journal, JournalError, PastOrder, Tip, commit, commit_again};
+use inventory_core::journal::{
+    AccountScan, Commit, Group, Journal, JournalError, PastOrder, ScanPlace, ScannedEntry, Tip, commit,
+    commit_again,
+};
 use inventory_core::limits::LEVELS_PAGE_MAX;
 use inventory_core::state::State;
 use inventory_core::{
@@ -16,7 +19,7 @@ use inventory_core::{
 use inventory_net::connection::{ServerConfig, ServerConnection};
 use inventory_net::limits::ACCOUNT_ROWS_MAX;
 use inventory_net::message::{
-    Done, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
+    Done, EntriesPage, EntryRow, Op, Password, ReplyBody, Request, RequestBody, RequestId, Token, Unavailable,
 };
 use pollster::block_on;
 
@@ -50,6 +53,8 @@ enum Stage {
     LogInWhoAmI(Box<str>, Password),
     LogInCredential(Password),
     LogInSession(Token),
+    /// Entries are read once the engine says that they may be.
+    Entries(Box<str>, ScanPlace, u32),
     /// Adding a user first asks for permission.
     AddUserWhoAmI(Box<str>, Password, Role),
 }
@@ -94,6 +99,8 @@ pub(crate) struct Node {
     rng: fastrand::Rng,
     defect: Option<Defect>,
     stale: HashMap<String, (ReplyBody, u32)>,
+    /// Returns of which the journal was asked what it says about their orders, with the answer.
+    looked_up: Vec<(Option<Ticket>, Actor, Action)>,
     /// Under [`Defect::KeepsCutBytes`]: what a connection that was cut had received.
     kept: Vec<u8>,
 }
@@ -117,6 +124,7 @@ impl Node {
             rng,
             defect,
             stale: HashMap::new(),
+            looked_up: Vec::new(),
             kept: Vec::new(),
         }
     }
@@ -138,7 +146,7 @@ impl Node {
     /// Whether a request is neither under way nor answered.
     pub(crate) fn has_forgotten_a_request(&self) -> bool {
         let is_asked = |end: &End| end.wire.in_flight() > 0 && !end.wire.is_closing();
-        self.engine.is_idle() && self.ends.values().any(is_asked)
+        self.engine.is_idle() && self.looked_up.is_empty() && self.ends.values().any(is_asked)
     }
 
     /// What the operator does before the shop opens.
@@ -200,6 +208,12 @@ impl Node {
 
     /// Starts the requests that have arrived and hands out the replies that may leave.
     pub(crate) fn turn(&mut self, now: Time, now_us: u64) {
+        // Others may come first while the journal is asked.
+        if self.rng.bool() {
+            for (ticket, actor, action) in std::mem::take(&mut self.looked_up) {
+                self.engine.submit(now, ticket, actor, action);
+            }
+        }
         let links: Vec<LinkId> = self.ends.keys().copied().collect();
         for link in links {
             while let Some(end) = self.ends.get_mut(&link).filter(|end| end.awaited == Awaited::Nothing) {
@@ -338,6 +352,7 @@ impl Node {
         let (actor, action, stage): (_, Action, _) = match body {
             RequestBody::Purchase(_)
             | RequestBody::PurchaseBulk(_)
+            | RequestBody::Return(_)
             | RequestBody::Post(_)
             | RequestBody::PostBulk(_) => {
                 let Some(mut order) = AnyOrder::of(&body) else { return };
@@ -379,12 +394,37 @@ impl Node {
             RequestBody::AddUser { name, password, role } => {
                 (actor, Query::WhoAmI.into(), Stage::AddUserWhoAmI(name, password, role))
             }
-            // Clients here return nothing, and do not ask for entries: the way from the journal to a page is the service's.
-            RequestBody::Hello(_) | RequestBody::Return(_) | RequestBody::Entries { .. } => return,
+            RequestBody::Entries { account, place, limit } => {
+                let limit = limit.unwrap_or(ACCOUNT_ROWS_MAX).clamp(1, ACCOUNT_ROWS_MAX);
+                let query = Query::Balance { account: account.clone() }.into();
+                (actor, query, Stage::Entries(account, place, limit))
+            }
+            RequestBody::Hello(_) => return,
         };
         let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action);
         let ticket = Ticket { link, id, op, stage, past_order, renamed };
-        self.engine.submit(now, Some(ticket), actor, action);
+        match PastOrder::returned_by(self.engine.state(), now, actor, &action) {
+            None => self.engine.submit(now, Some(ticket), actor, action),
+            Some(order) => self.look_up_returned(now_us, ticket, &order, actor, action),
+        }
+    }
+
+    /// Asks the journal about the order of a return, which is submitted later with what it says.
+    fn look_up_returned(
+        &mut self,
+        now_us: u64,
+        ticket: Ticket,
+        order: &PastOrder,
+        actor: Actor,
+        mut action: Action,
+    ) {
+        if let Ok(found) = block_on(order.look_up(&*self.journal)) {
+            order.testify(&found, &mut action);
+            self.looked_up.push((Some(ticket), actor, action));
+        } else {
+            let Ticket { link, id, op, .. } = ticket;
+            self.reply(now_us, link, id, op, ReplyBody::Unavailable(Unavailable::Overloaded));
+        }
     }
 
     /// The next step of a request that takes several, or its reply.
@@ -428,6 +468,9 @@ impl Node {
                 }
                 ReplyBody::Refused(Refusal::NotPermitted)
             }
+            (Stage::Entries(account, place, limit), Reply::Answered(_)) => {
+                self.entries(&account, place, limit)
+            }
             (_, reply) => {
                 let reply = match (past_order, reply) {
                     (Some(order), Reply::Refused(Refusal::KeyTooOld)) => self.look_in_history(order),
@@ -437,6 +480,32 @@ impl Node {
             }
         };
         self.reply(now_us, link, id, op, name_back(body, renamed));
+    }
+
+    /// A page of an account's entries, read from the journal.
+    fn entries(&self, account: &str, place: ScanPlace, limit: u32) -> ReplyBody {
+        let state = self.engine.state();
+        let Some(id) = state.accounts().id(account.as_bytes()) else {
+            return ReplyBody::Refused(Refusal::UnknownAccount { account: account.into() });
+        };
+        if place.after > self.engine.durable().version {
+            return ReplyBody::Refused(Refusal::InvalidValue { field: "after" });
+        }
+        let mut scan = AccountScan::new(id, place, usize::try_from(limit).unwrap_or(usize::MAX));
+        loop {
+            match block_on(scan.step(&*self.journal)) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) => return ReplyBody::Unavailable(Unavailable::Overloaded),
+            }
+        }
+        let row = |entry: &ScannedEntry| {
+            let ScannedEntry { version, at, reason, change, user, key } = *entry;
+            let user = state.users().user(user).map(|user| (&*user.name).into());
+            EntryRow { version, at, reason: reason.name().into(), change, user, key }
+        };
+        let entries = scan.entries().iter().map(row).collect();
+        ReplyBody::Done(Done::Entries(EntriesPage { entries, next: scan.place(), start: scan.start() }))
     }
 
     fn look_in_history(&self, order: PastOrder) -> Reply {
@@ -475,6 +544,10 @@ fn name_back(body: ReplyBody, renamed: Option<OrderKey>) -> ReplyBody {
         (ReplyBody::Done(Done::BulkReceipt(mut receipt)), Some(key)) => {
             receipt.key = key;
             ReplyBody::Done(Done::BulkReceipt(receipt))
+        }
+        (ReplyBody::Done(Done::ReturnReceipt(mut receipt)), Some(key)) => {
+            receipt.key = key;
+            ReplyBody::Done(Done::ReturnReceipt(receipt))
         }
         (ReplyBody::Done(Done::PostingReceipt(mut receipt)), Some(key)) => {
             receipt.key = key;

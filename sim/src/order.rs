@@ -1,13 +1,14 @@
-//! What a client asks for under one key: an order, all or nothing, a batch of rows, an entry, or a batch of entries.
+//! What a client asks for under one key: an order, all or nothing, a batch of rows, a return, an entry, or a batch of entries.
 
-use inventory_core::{BulkEntries, BulkOrder, Command, Order, OrderDigest, OrderKey, Posting};
+use inventory_core::{BulkEntries, BulkOrder, Command, Order, OrderDigest, OrderKey, Posting, Return};
 use inventory_net::message::RequestBody;
 
-/// An order, an entry, or a batch of either.
+/// An order, an entry, a batch of either, or a return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AnyOrder {
     Lines(Order),
     Bulk(BulkOrder),
+    Return(Return),
     Entry(Posting),
     Entries(BulkEntries),
 }
@@ -18,6 +19,7 @@ impl AnyOrder {
         match body {
             RequestBody::Purchase(order) => Some(Self::Lines(order.clone())),
             RequestBody::PurchaseBulk(order) => Some(Self::Bulk(order.clone())),
+            RequestBody::Return(wanted) => Some(Self::Return(wanted.clone())),
             RequestBody::Post(posting) => Some(Self::Entry(posting.clone())),
             RequestBody::PostBulk(batch) => Some(Self::Entries(batch.clone())),
             _ => None,
@@ -28,6 +30,7 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => RequestBody::Purchase(order.clone()),
             Self::Bulk(order) => RequestBody::PurchaseBulk(order.clone()),
+            Self::Return(wanted) => RequestBody::Return(wanted.clone()),
             Self::Entry(posting) => RequestBody::Post(posting.clone()),
             Self::Entries(batch) => RequestBody::PostBulk(batch.clone()),
         }
@@ -37,6 +40,7 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => Command::Purchase(order),
             Self::Bulk(order) => Command::PurchaseBulk(order),
+            Self::Return(wanted) => Command::Return(wanted),
             Self::Entry(posting) => Command::Post(posting),
             Self::Entries(batch) => Command::PostBulk(batch),
         }
@@ -46,6 +50,7 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => order.key,
             Self::Bulk(order) => order.key(),
+            Self::Return(wanted) => wanted.key,
             Self::Entry(posting) => posting.key,
             Self::Entries(batch) => batch.key(),
         }
@@ -59,6 +64,7 @@ impl AnyOrder {
                 let moved = BulkOrder::new(key, order.location(), order.upcs(), order.units());
                 Self::Bulk(moved.unwrap_or_else(|_| unreachable!("its columns fit each other")))
             }
+            Self::Return(wanted) => Self::Return(Return { key, ..wanted }),
             Self::Entry(posting) => Self::Entry(Posting { key, ..posting }),
             Self::Entries(batch) => {
                 let moved = BulkEntries::new(key, batch.names().clone(), batch.amounts());
@@ -71,6 +77,7 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => OrderDigest::of_order(order),
             Self::Bulk(order) => OrderDigest::of_bulk(order),
+            Self::Return(wanted) => OrderDigest::of_return(wanted),
             Self::Entry(posting) => OrderDigest::of_entry(&posting.entry),
             Self::Entries(batch) => OrderDigest::of_entries(batch),
         }
@@ -80,6 +87,7 @@ impl AnyOrder {
         match self {
             Self::Lines(order) => order.lines.len(),
             Self::Bulk(order) => order.upcs().len(),
+            Self::Return(wanted) => wanted.lines.len(),
             Self::Entry(_) => 1,
             Self::Entries(batch) => batch.amounts().len(),
         }

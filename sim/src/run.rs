@@ -1,5 +1,6 @@
 //! One run: a world drawn from a seed, and what is said about it.
 
+use inventory_net::message::Op;
 use inventory_store::defect::plant;
 
 use crate::auditor::Violation;
@@ -14,6 +15,8 @@ pub struct Options {
     pub steps: u64,
     /// What is wrong on purpose.
     pub defect: Option<Defect>,
+    /// What clients ask for more often than anything else; if nothing is said, the seed draws it.
+    pub favourite: Option<Op>,
 }
 
 /// What a run without a violation has seen.
@@ -42,7 +45,7 @@ pub struct Failure {
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Result<Report, Failure> {
     let _planted = plant(options.defect.and_then(Defect::inside));
-    let mut world = World::new(seed, options.defect);
+    let mut world = World::new(seed, options);
     match world.run(options.steps) {
         Ok(()) => {
             Ok(Report { trace: world.trace(), events: world.events(), coverage: world.into_coverage() })

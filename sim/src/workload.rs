@@ -1,11 +1,14 @@
 //! What clients ask for, drawn so that every command reaches every outcome now and then.
 
-use inventory_core::limits::{BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, UNITS_MAX};
-use inventory_core::{
-    BulkEntries, BulkOrder, Entry, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting, Role,
-    Time, Units, Upc,
+use inventory_core::journal::ScanPlace;
+use inventory_core::limits::{
+    BULK_ROWS_MAX, ENTRIES_BATCH_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX,
 };
-use inventory_net::message::{Password, RequestBody};
+use inventory_core::{
+    BulkEntries, BulkOrder, Entry, LocationId, Money, NameColumn, Order, OrderKey, OrderLine, Posting,
+    Return, Role, Time, Units, Upc,
+};
+use inventory_net::message::{Op, Password, RequestBody};
 
 use crate::order::AnyOrder;
 
@@ -15,6 +18,8 @@ pub(crate) struct Workload {
     pub(crate) items: u64,
     pub(crate) locations: u16,
     pub(crate) users: u64,
+    /// What is asked for more often than anything else: so that runs together ask for everything often enough.
+    pub(crate) favourite: Op,
 }
 
 impl Workload {
@@ -45,12 +50,7 @@ impl Workload {
 
     /// A new order, entry or batch of the user of this number.
     pub(crate) fn order(&self, rng: &mut fastrand::Rng, user: u64, now: Time) -> AnyOrder {
-        let now = match rng.u8(..50) {
-            0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
-            1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
-            _ => now,
-        };
-        let key = OrderKey::from_parts(now, rng.u128(..));
+        let key = Self::key(rng, now);
         // The first user is an administrator; others are mostly told that they may not.
         if rng.u8(..if user == 0 { 2 } else { 24 }) == 0 {
             return self.posting(rng, key);
@@ -64,20 +64,50 @@ impl Workload {
             4..120 => rng.usize(2..5),
             _ => 1,
         };
-        let mut lines: Vec<OrderLine> = (0..lines).map(|_| self.any_line(rng)).collect();
-        // Only one line can be too much: which of two is named first is not part of any promise.
-        let mut huge = lines.iter_mut().filter(|line| line.units.get() > UNITS_MAX / 2);
-        let first = huge.next().map(|line| *line);
-        huge.for_each(|line| line.units = Units::new(1).unwrap_or_default());
-        if let Some(line) = first.filter(|_| lines.len() > 1) {
-            lines.push(line);
-        }
+        let lines = only_one_huge((0..lines).map(|_| self.any_line(rng)).collect()).into();
         let charge = match rng.u8(..12) {
             0..5 => Some(user_name(user)),
             5 => Some(self.account(rng)),
             _ => None,
         };
-        AnyOrder::Lines(Order { key, lines: lines.into(), charge })
+        AnyOrder::Lines(Order { key, lines, charge })
+    }
+
+    fn key(rng: &mut fastrand::Rng, now: Time) -> OrderKey {
+        let time = match rng.u8(..50) {
+            0 => now.plus_micros(rng.u64(30..200) * 1_000_000),
+            1 => now.minus_micros(rng.u64(..30) * 3_600_000_000),
+            // It leaves the window soon, perhaps before it is durable.
+            2 => now.minus_micros(ORDER_WINDOW_AGE_US - rng.u64(..1_000_000)),
+            _ => now,
+        };
+        OrderKey::from_parts(time, rng.u128(..))
+    }
+
+    /// A return of an order of which these lines were bought, if any were.
+    pub(crate) fn give_back(
+        &self,
+        rng: &mut fastrand::Rng,
+        now: Time,
+        order: OrderKey,
+        bought: &[OrderLine],
+    ) -> AnyOrder {
+        let count = match rng.u16(..200) {
+            0 => ORDER_LINES_MAX + 1,
+            1..80 => 0,
+            80..120 => rng.usize(2..5),
+            _ => 1,
+        };
+        let line = |rng: &mut fastrand::Rng| match rng.choice(bought) {
+            Some(line) if rng.u8(..12) > 0 => {
+                let beyond = u64::from(rng.u8(..8) == 0);
+                let units = rng.u64(1..=line.units.get().saturating_add(beyond));
+                OrderLine { units: Units::new(units).unwrap_or_default(), ..*line }
+            }
+            _ => self.any_line(rng),
+        };
+        let lines = only_one_huge((0..count).map(|_| line(rng)).collect()).into();
+        AnyOrder::Return(Return { key: Self::key(rng, now), order, lines, evidence: None })
     }
 
     /// The name of an account: often a user's, now and then no name at all.
@@ -148,10 +178,21 @@ impl Workload {
     }
 
     /// A request that is no order and nothing about sessions.
-    pub(crate) fn request(&self, rng: &mut fastrand::Rng, keys: &[OrderKey], now: Time) -> RequestBody {
-        match rng.u8(..29) {
+    pub(crate) fn request(
+        &self,
+        rng: &mut fastrand::Rng,
+        keys: &[OrderKey],
+        place: ScanPlace,
+        now: Time,
+    ) -> RequestBody {
+        match rng.u8(..32) {
+            29.. => RequestBody::Entries {
+                account: self.account(rng),
+                place,
+                limit: rng.bool().then(|| rng.u32(1..4)),
+            },
             20..22 => RequestBody::Balance { account: self.account(rng) },
-            22.. => RequestBody::Balances {
+            22..29 => RequestBody::Balances {
                 after: rng.bool().then(|| self.account(rng)),
                 limit: rng.bool().then(|| rng.u32(1..4)),
             },
@@ -213,6 +254,17 @@ const FALLBACK: Upc = match Upc::new(1) {
     Ok(upc) => upc,
     Err(_) => unreachable!(),
 };
+
+/// Only one line can be too much, and is so twice: which of two is named first is not part of any promise.
+fn only_one_huge(mut lines: Vec<OrderLine>) -> Vec<OrderLine> {
+    let mut huge = lines.iter_mut().filter(|line| line.units.get() > UNITS_MAX / 2);
+    let first = huge.next().map(|line| *line);
+    huge.for_each(|line| line.units = Units::new(1).unwrap_or_default());
+    if let Some(line) = first.filter(|_| lines.len() > 1) {
+        lines.push(line);
+    }
+    lines
+}
 
 /// The name of the user of this number.
 pub(crate) fn user_name(number: u64) -> Box<str> {

@@ -5,7 +5,7 @@ mod quiet;
 mod rates;
 
 use inventory_core::{Command, EngineConfig, LocationId, Money, Role, Time, Units};
-use inventory_net::message::RequestBody;
+use inventory_net::message::{Op, RequestBody};
 use inventory_store::FileJournalOptions;
 
 use crate::auditor::{Auditor, Check, ensure, password_hash};
@@ -15,6 +15,7 @@ use crate::defect::Defect;
 use crate::machine::{Machine, MachineOptions, Watch};
 use crate::network::{Link, LinkId, Network, take};
 use crate::node::Node;
+use crate::run::Options;
 use crate::trace::Trace;
 use crate::workload::{Workload, password, user_name};
 use rates::Rates;
@@ -41,10 +42,20 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, defect: Option<Defect>) -> Self {
+    pub(crate) fn new(seed: u64, Options { defect, favourite, .. }: Options) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let rates = Rates::draw(&mut rng);
-        let workload = Workload { items: rng.u64(1..6), locations: rng.u16(1..3), users: rng.u64(1..5) };
+        let workload = Workload {
+            items: rng.u64(1..6),
+            locations: rng.u16(1..3),
+            users: rng.u64(1..5),
+            favourite: rng
+                .choice(Coverage::commands())
+                .into_iter()
+                .chain(favourite)
+                .last()
+                .unwrap_or(Op::Purchase),
+        };
         let options = MachineOptions {
             journal: FileJournalOptions {
                 segment_bytes: 8 << (10 + rng.u32(..4).saturating_sub(1)),
@@ -251,7 +262,7 @@ impl World {
             }
             Fault::Pause => {
                 let pause_us = self.rng.u64(1_000_000..3_600_000_000);
-                let hours = if self.rng.bool() { self.rng.u64(..14) } else { 0 };
+                let hours = if self.rng.bool() { self.rng.u64(..30) } else { 0 };
                 self.pass_time(pause_us + hours * 3_600_000_000);
                 self.machine.happens(self.step, Fault::Pause);
                 Ok(())

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use inventory_core::journal::Journal as _;
-use inventory_core::{AccountId, Charge, Event, Hash, Line, LocationId, OrderKey, Units, Upc, Version};
+use inventory_core::{
+    AccountId, Charge, Event, Hash, Line, LocationId, OrderKey, Refund, Returned, Units, Upc, Version,
+};
 use inventory_store::{FileJournal, FileJournalOptions};
 
-/// How an order ended, as the journal has it.
+/// How an order or return ended, as the journal has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) version: Version,
     pub(crate) user: Box<str>,
-    /// Units by item; none if the order was refused.
+    /// Units by item; none if it is no order or was refused.
     pub(crate) bought: Option<BTreeMap<Upc, u64>>,
-    /// The account that paid, and how much.
+    /// The account that paid, and how much; of a return, the one that was refunded.
     pub(crate) charged: Option<(Box<str>, i64)>,
+    /// The order that a return is of, and units by item; none if it is none or was refused.
+    pub(crate) returned: Option<(OrderKey, BTreeMap<Upc, u64>)>,
 }
 
 /// The journal's events, folded.
@@ -26,6 +30,8 @@ pub(crate) struct Ledger {
     users: Vec<Box<str>>,
     initial: BTreeMap<Upc, u64>,
     on_hand: BTreeMap<Upc, u64>,
+    /// Units by order and item that came back.
+    came_back: BTreeMap<(OrderKey, Upc), u64>,
     accounts: Vec<Box<str>>,
     balances: BTreeMap<Box<str>, i64>,
     /// What each posting changed, and at which version.
@@ -90,13 +96,42 @@ impl Ledger {
                 self.post(key, version, rows.accepted().map(|(_, account, minor)| (account, minor)));
             }
             Event::BulkPurchased { key, .. } => panic!("nobody sent the batch {key}"),
-            Event::Returned { key, .. } | Event::ReturnRefused { key, .. } => {
-                panic!("nobody sent the return {key}")
-            }
+            Event::Returned { key, user, returned, .. } => self.take_back(key, version, user.0, &returned),
             Event::PostRefused { key, .. } => panic!("there is no floor, and {key} was refused"),
             Event::FloorSet { account, .. } => panic!("nobody set a floor of {account:?}"),
-            Event::PurchaseRefused { key, user, .. } => self.decide(key, version, user.0, None, None),
+            Event::PurchaseRefused { key, user, .. } | Event::ReturnRefused { key, user, .. } => {
+                self.decide(key, version, user.0, None, None);
+            }
         }
+    }
+
+    /// Units of an order come back, none twice, and with them what an account paid for them: what is charged here costs all the
+    /// same.
+    fn take_back(&mut self, key: OrderKey, version: Version, user: u32, returned: &Returned) {
+        let Returned { order, purchased, lines, refund } = returned;
+        let Recorded { version: decided, bought, charged, .. } = self.outcomes[order].clone();
+        assert_eq!(decided, *purchased, "return {key} is of another purchase");
+        let bought = bought.unwrap_or_else(|| panic!("return {key} is of what was not bought"));
+        let mut back = BTreeMap::new();
+        for line in lines.iter() {
+            let (upc, units) = (self.items[line.item.0 as usize], line.units.get());
+            let so_far = self.came_back.entry((*order, upc)).or_default();
+            *so_far += units;
+            assert!(Some(&*so_far) <= bought.get(&upc), "{upc} of {order} came back twice, at {version}");
+            *self.on_hand.get_mut(&upc).unwrap() += units;
+            back.insert(upc, units);
+        }
+        let name =
+            |refund: &Refund| (self.accounts[refund.account.0 as usize].clone(), refund.amount.minor());
+        let refunded = refund.as_ref().map(name);
+        let units = |of: &BTreeMap<Upc, u64>| i64::try_from(of.values().sum::<u64>()).unwrap();
+        let paid = charged.map(|(account, total)| (account, total / units(&bought) * units(&back)));
+        assert_eq!(refunded, paid, "return {key} refunds what was not paid");
+        if let Some((account, minor)) = &refunded {
+            self.change(account, *minor);
+        }
+        self.decide(key, version, user, None, refunded);
+        self.outcomes.get_mut(&key).unwrap().returned = Some((*order, back));
     }
 
     fn post(&mut self, key: OrderKey, version: Version, changes: impl Iterator<Item = (AccountId, i64)>) {
@@ -144,7 +179,7 @@ impl Ledger {
     ) {
         // Users are numbered from 1.
         let user = self.users[user as usize - 1].clone();
-        let before = self.outcomes.insert(key, Recorded { version, user, bought, charged });
+        let before = self.outcomes.insert(key, Recorded { version, user, bought, charged, returned: None });
         assert!(before.is_none(), "order {key} has two outcomes, the second at {version}");
     }
 
@@ -153,14 +188,16 @@ impl Ledger {
         &self.on_hand
     }
 
-    /// Units of an item that were sold.
+    /// Units of an item that were sold and did not come back.
     pub(crate) fn sold(&self, upc: Upc) -> u64 {
         self.initial[&upc] - self.on_hand[&upc]
     }
 
-    /// Units of an item that a user bought.
+    /// Units of an item that a user bought and did not return.
     pub(crate) fn sold_to(&self, user: &str, upc: Upc) -> u64 {
-        let of_user = self.outcomes.values().filter(|outcome| &*outcome.user == user);
-        of_user.filter_map(|outcome| outcome.bought.as_ref()?.get(&upc)).sum()
+        let of_user = || self.outcomes.values().filter(|outcome| &*outcome.user == user);
+        let bought: u64 = of_user().filter_map(|outcome| outcome.bought.as_ref()?.get(&upc)).sum();
+        let back = of_user().filter_map(|outcome| outcome.returned.as_ref()?.1.get(&upc));
+        bought - back.sum::<u64>()
     }
 }

@@ -1,8 +1,8 @@
 //! The audit finds what a server with a defect would have written or told: each history here has one mistake.
 
 use inventory_core::{
-    Event, ItemId, Line, LocationId, OrderDigest, OrderKey, OrderLine, Receipt, Refusal, Time, Units, Upc,
-    UserId, Version,
+    Event, ItemId, Line, LocationId, OrderDigest, OrderKey, OrderLine, Receipt, Refusal, Returned, Time,
+    Units, Upc, UserId, Version,
 };
 
 use crate::audit::Ledger;
@@ -28,6 +28,14 @@ fn bought(number: u128, count: u64) -> Event {
     let line = Line { item: ItemId(0), location: LocationId::MAIN, units: units(count) };
     let (user, digest) = (UserId(1), OrderDigest(0));
     Event::Purchased { key: key(number), user, digest, lines: line.into(), total: None }
+}
+
+/// A return of two units of an order that was bought at this version.
+fn returned(number: u128, order: u128, purchased: u64) -> Event {
+    let lines = Line { item: ItemId(0), location: LocationId::MAIN, units: units(2) }.into();
+    let returned = Returned { order: key(order), purchased: Version(purchased), lines, refund: None };
+    let (user, digest) = (UserId(1), OrderDigest(0));
+    Event::Returned { key: key(number), user, digest, returned: Box::new(returned) }
 }
 
 fn refused(number: u128) -> Event {
@@ -108,9 +116,16 @@ fn a_receipt_of_other_lines_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "left: Some({Upc(00000001): 2})")]
+#[should_panic(expected = "left: (Some({Upc(00000001): 2}), None)")]
 fn a_sale_that_was_told_as_a_refusal_is_found() {
     compare(&ledger(&[bought(1, 2)]), &told([Outcome::Refused(Refusal::EmptyOrder)]));
+}
+
+#[test]
+#[should_panic(expected = "left: (None, Some(")]
+fn a_return_that_was_told_as_a_refusal_is_found() {
+    let told = told([receipt(1, 4, 2), Outcome::Refused(Refusal::NotReturnable)]);
+    compare(&ledger(&[bought(1, 2), returned(2, 1, 4)]), &told);
 }
 
 #[test]
@@ -123,6 +138,24 @@ fn a_sale_that_nobody_was_told_of_is_found() {
 #[should_panic(expected = "has two outcomes")]
 fn an_order_that_is_decided_twice_is_found() {
     ledger(&[bought(1, 2), bought(1, 2)]);
+}
+
+#[test]
+#[should_panic(expected = "came back twice")]
+fn more_that_comes_back_than_was_bought_is_found() {
+    ledger(&[bought(1, 2), returned(2, 1, 4), returned(3, 1, 4)]);
+}
+
+#[test]
+#[should_panic(expected = "is of another purchase")]
+fn a_return_of_another_purchase_is_found() {
+    ledger(&[bought(1, 2), returned(2, 1, 3)]);
+}
+
+#[test]
+#[should_panic(expected = "sold and receipts")]
+fn a_return_that_nobody_was_told_of_is_found() {
+    compare(&ledger(&[bought(1, 2), returned(2, 1, 4)]), &told([receipt(1, 4, 2)]));
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Buyers with the client library: several connections, many orders at a time, each under its own key, sent again
+//! Buyers with the client library: several connections, many orders and returns at a time, each under its own key, sent again
 //! through whichever connection there is until there is an outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use inventory_core::{Order, OrderKey, OrderLine, Time, Units, Upc};
-use inventory_net::client::{Client, ClientOptions};
+use inventory_core::{Order, OrderKey, OrderLine, Receipt, Return, Time, Units, Upc};
+use inventory_net::client::{AnyReceipt, Client, ClientError, ClientOptions};
 use inventory_net::clock::{Clock as _, SystemClock};
 use inventory_net::transport::Address;
 use tokio::sync::watch;
@@ -20,6 +20,9 @@ const AT_ONCE: u64 = 4;
 const REST_MAX: Duration = Duration::from_millis(12);
 /// How long an order may stay without an outcome: longer than any pause between two servers.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What a client is answered.
+type Answer = Result<AnyReceipt, ClientError>;
 
 /// What they buy.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,15 @@ impl Buyer {
             let orders: Vec<(Order, Manner)> =
                 (0..=self.random.below(AT_ONCE)).map(|_| (self.order(), self.manner())).collect();
             join_all(orders.iter().map(|(order, manner)| self.buy(order, *manner))).await;
+            if self.random.below(3) == 0
+                && let Some(bought) = self.outcomes.any_bought_by(&self.user, &mut self.random)
+            {
+                let (wanted, manner) = (self.regret(&bought), self.manner());
+                self.settle(wanted.key, manner, async |client| {
+                    client.return_units(&wanted).await.map(Box::new).map(AnyReceipt::Return)
+                })
+                .await;
+            }
             if let Some(key) = self.outcomes.any(&mut self.random) {
                 self.ask_again(key).await;
             }
@@ -86,6 +98,15 @@ impl Buyer {
         Order { key, lines: lines.into(), charge }
     }
 
+    /// Gives back all of an order that has not come back, or one unit of each line, whether there is one left or not.
+    fn regret(&mut self, bought: &Receipt) -> Return {
+        let key = new_key(SystemClock.now(), &mut self.random);
+        let one = |line: &OrderLine| OrderLine { units: Units::new(1).unwrap(), ..*line };
+        let lines =
+            if self.random.below(2) == 0 { Box::default() } else { bought.lines.iter().map(one).collect() };
+        Return { key, order: bought.key, lines, evidence: None }
+    }
+
     fn manner(&mut self) -> Manner {
         match self.random.below(8) {
             0 => Manner::Twice,
@@ -95,31 +116,37 @@ impl Buyer {
     }
 
     async fn buy(&self, order: &Order, manner: Manner) {
+        let ask = async |client: &Client| client.purchase(order).await.map(AnyReceipt::Order);
+        self.settle(order.key, manner, ask).await;
+    }
+
+    /// Asks until there is an outcome.
+    async fn settle(&self, key: OrderKey, manner: Manner, ask: impl AsyncFn(&Client) -> Answer) {
         match manner {
-            Manner::Through(first) => self.buy_through(order, first).await,
+            Manner::Through(first) => self.settle_through(key, first, &ask).await,
             Manner::Twice => {
-                join(self.buy_through(order, 0), self.buy_through(order, 1)).await;
+                join(self.settle_through(key, 0, &ask), self.settle_through(key, 1, &ask)).await;
             }
         }
     }
 
-    async fn buy_through(&self, order: &Order, first: usize) {
+    async fn settle_through(&self, key: OrderKey, first: usize, ask: &impl AsyncFn(&Client) -> Answer) {
         let decided = async {
             for client in self.clients.iter().cycle().skip(first) {
-                if let Some(outcome) = Outcome::of(client.purchase(order).await) {
-                    return self.outcomes.told(order.key, outcome);
+                if let Some(outcome) = Outcome::of(ask(client).await) {
+                    return self.outcomes.told(key, outcome);
                 }
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, decided).await;
-        assert!(in_time.is_ok(), "order {} has no outcome after {PATIENCE:?}", order.key);
+        assert!(in_time.is_ok(), "{key} has no outcome after {PATIENCE:?}");
     }
 
     /// Asks what became of an order, its own or another's: whoever may know is told the same again.
     async fn ask_again(&self, key: OrderKey) {
         use inventory_core::Refusal::UnknownOrder;
         use inventory_net::client::ClientError::Refused;
-        match self.clients[0].receipt(key).await {
+        match self.clients[0].any_receipt(key).await {
             // Another buyer's.
             Err(Refused(UnknownOrder)) => {}
             answer => {

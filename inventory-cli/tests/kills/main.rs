@@ -135,13 +135,17 @@ fn kill(kills: u64, sabotage: Option<Sabotage>) {
     {
         assert_eq!(*held, ledger.sold(*upc), "{}'s local inventory is what was sold", shopper.user);
         assert_eq!(*held, ledger.sold_to(&shopper.user, *upc));
-        assert!((shopping.units_done..=shopping.units_tried).contains(held), "{held} of {shopping:?}");
+        assert!(
+            (shopping.held_at_least()..=shopping.held_at_most()).contains(held),
+            "{held} of {shopping:?}"
+        );
     }
     let client_kills: u64 = shopping.iter().map(|shopping| shopping.kills).sum();
     let client_done: u64 = shopping.iter().map(|shopping| shopping.done).sum();
+    let client_returns: u64 = shopping.iter().map(|shopping| shopping.returns).sum();
     println!(
-        "{:?} and {client_kills} of clients in {took:.1?}: {} outcomes told, {client_done} purchases of the \
-         command, {} outcomes in the journal, all as told",
+        "{:?} and {client_kills} of clients in {took:.1?}: {} outcomes told, {client_done} purchases and \
+         {client_returns} returns of the command, {} outcomes in the journal, all as told",
         victim.kills,
         outcomes.len(),
         ledger.outcomes.len()
@@ -149,10 +153,10 @@ fn kill(kills: u64, sabotage: Option<Sabotage>) {
     assert!(outcomes.len() > usize::try_from(kills).unwrap(), "there was no load to speak of");
 }
 
-/// Every outcome that was told is in the journal, at the version that was told, and nothing else was sold.
+/// Every outcome that was told is in the journal, at the version that was told; nothing else was sold or came back.
 fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: Goods, of_shoppers: &[Upc]) {
     let told = outcomes.all();
-    let mut sold: BTreeMap<Upc, u64> = BTreeMap::new();
+    let (mut sold, mut back) = (BTreeMap::<Upc, u64>::new(), BTreeMap::<Upc, u64>::new());
     let mut versions = BTreeSet::new();
     for (key, outcome) in &told {
         let recorded = ledger.outcomes.get(key).unwrap_or_else(|| panic!("order {key} is lost"));
@@ -170,16 +174,33 @@ fn buyers_have_what_they_were_told(ledger: &Ledger, outcomes: &Outcomes, goods: 
                     *sold.entry(upc).or_default() += units;
                 }
             }
-            Outcome::Refused(_) => assert_eq!(recorded.bought, None, "{key}"),
+            Outcome::Returned(receipt) => {
+                assert_eq!((receipt.version, &*receipt.user), (recorded.version, &*recorded.user), "{key}");
+                assert!(versions.insert(receipt.version), "two receipts of version {}", receipt.version);
+                let lines: BTreeMap<Upc, u64> =
+                    receipt.lines.iter().map(|line| (line.upc, line.units.get())).collect();
+                let refund = receipt.refund.as_ref();
+                let refund = refund.map(|refund| ((*refund.account).into(), refund.amount.minor()));
+                assert_eq!(recorded.charged, refund, "{key}");
+                assert_eq!(recorded.returned.as_ref(), Some(&(receipt.order, lines.clone())), "{key}");
+                for (upc, units) in lines {
+                    *back.entry(upc).or_default() += units;
+                }
+            }
+            Outcome::Refused(_) => {
+                assert_eq!((&recorded.bought, &recorded.returned), (&None, &None), "{key}");
+            }
         }
     }
     for upc in [goods.plenty, goods.scarce] {
-        assert_eq!(ledger.sold(upc), sold.get(&upc).copied().unwrap_or_default(), "{upc}: sold and receipts");
+        let told = [&sold, &back].map(|units| units.get(&upc).copied().unwrap_or_default());
+        assert_eq!(ledger.sold(upc) + told[1], told[0], "{upc}: sold and receipts");
     }
     // The buyers had asked until every order had its outcome: the rest are the shoppers' orders.
     let others = ledger.outcomes.iter().filter(|(key, _)| !told.contains_key(key));
     for (key, recorded) in others {
-        let bought = recorded.bought.as_ref().expect("shoppers are refused nothing");
+        let returned = recorded.returned.as_ref().map(|(_, lines)| lines);
+        let bought = recorded.bought.as_ref().or(returned).expect("shoppers are refused nothing");
         assert!(
             bought.keys().all(|upc| of_shoppers.contains(upc)),
             "order {key} was never told: {recorded:?}"
@@ -205,18 +226,27 @@ fn balances_are_what_was_told(
             *sums.entry(account.clone()).or_default() += minor;
         }
     }
+    let mut refunds = 0;
     for outcome in outcomes.all().values() {
-        if let Outcome::Bought(receipt) = outcome
-            && let Some((account, total)) = receipt.charged.as_ref().zip(receipt.total)
-        {
-            *sums.entry((**account).into()).or_default() -= total.minor();
-        }
+        let (account, minor) = match outcome {
+            Outcome::Bought(receipt) => match receipt.charged.as_ref().zip(receipt.total) {
+                Some((account, total)) => (account, -total.minor()),
+                None => continue,
+            },
+            Outcome::Returned(receipt) => match &receipt.refund {
+                Some(refund) => (&refund.account, refund.amount.minor()),
+                None => continue,
+            },
+            Outcome::Refused(_) => continue,
+        };
+        refunds += u64::from(minor > 0);
+        *sums.entry((**account).into()).or_default() += minor;
     }
     assert_eq!(*ledger.balances(), sums, "balances and what was told");
     let others = ledger.posted.keys().filter(|key| !posted.contains_key(*key));
     assert!(others.eq(allowances.keys()), "an entry was posted that nobody was told");
     assert!(!posted.is_empty(), "nobody posted");
-    println!("{} postings told, all in the journal as told", posted.len());
+    println!("{} postings and {refunds} refunds told, all in the journal as told", posted.len());
 }
 
 /// The server tells again what it has told, after however many kills.
@@ -226,7 +256,7 @@ async fn are_told_again(address: &Address, admin: &Token, acknowledged: &[(Order
     let client = &client;
     stream::iter(acknowledged)
         .for_each_concurrent(ASK_AT_ONCE, async |(key, outcome)| {
-            let again = Outcome::of(client.receipt(*key).await);
+            let again = Outcome::of(client.any_receipt(*key).await);
             assert_eq!(again.as_ref(), Some(outcome), "order {key} is not told as before");
         })
         .await;

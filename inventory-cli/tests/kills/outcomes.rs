@@ -3,26 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use inventory_core::{OrderKey, Receipt, Refusal};
-use inventory_net::client::ClientError;
+use inventory_core::{OrderKey, Receipt, Refusal, ReturnReceipt};
+use inventory_net::client::{AnyReceipt, ClientError};
 
 use crate::random::Random;
 
-/// How an order ended.
+/// How an order or return ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Bought(Receipt),
+    Returned(Box<ReturnReceipt>),
     Refused(Refusal),
 }
 
 impl Outcome {
-    /// What an answer says about an order; none if the order has to be sent again.
-    pub(crate) fn of(answer: Result<Receipt, ClientError>) -> Option<Self> {
+    /// What an answer says about an order or return; none if that has to be sent again.
+    pub(crate) fn of(answer: Result<AnyReceipt, ClientError>) -> Option<Self> {
+        use Refusal::{ExceedsPurchase, InsufficientStock};
         match answer {
-            Err(ClientError::Refused(refusal @ Refusal::InsufficientStock { .. })) => {
+            Err(ClientError::Refused(refusal @ (InsufficientStock { .. } | ExceedsPurchase { .. }))) => {
                 Some(Self::Refused(refusal))
             }
-            answer => unless_killed(answer).map(Self::Bought),
+            answer => Some(match unless_killed(answer)? {
+                AnyReceipt::Order(receipt) => Self::Bought(receipt),
+                AnyReceipt::Return(receipt) => Self::Returned(receipt),
+                other => panic!("an answer to nothing that was asked: {other:?}"),
+            }),
         }
     }
 }
@@ -72,6 +78,17 @@ impl Outcomes {
         let known = self.known.lock().unwrap();
         let count = u64::try_from(known.in_order.len()).unwrap();
         (count > 0).then(|| known.in_order[usize::try_from(random.below(count)).unwrap()])
+    }
+
+    /// A purchase of this user's that was told, if there is one among a few.
+    pub(crate) fn any_bought_by(&self, user: &str, random: &mut Random) -> Option<Receipt> {
+        (0..20).find_map(|_| {
+            let key = self.any(random)?;
+            match self.known.lock().unwrap().by_key.get(&key) {
+                Some(Outcome::Bought(receipt)) if *receipt.user == *user => Some(receipt.clone()),
+                _ => None,
+            }
+        })
     }
 
     /// Those told last, at most so many.

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use inventory_core::OrderKey;
+use inventory_net::clock::{Clock as _, SystemClock};
+
+use crate::buyers::new_key;
 use crate::harness::Client;
 use crate::random::Random;
 
@@ -17,6 +21,8 @@ const LIFE_MAX: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_mins(2);
 /// So many of a hundred are killed.
 const KILLED_PERCENT: u64 = 60;
+/// So many of a hundred commands return an order that was bought.
+const RETURNED_PERCENT: u64 = 25;
 
 /// One user with the command and its own state directory.
 pub(crate) struct Shopper {
@@ -36,35 +42,67 @@ pub(crate) struct Shopping {
     pub(crate) units_done: u64,
     /// Units of all purchases, whatever became of them.
     pub(crate) units_tried: u64,
+    /// Returns that the command said were made, and their units; and the units of all, whatever became of them.
+    pub(crate) returns: u64,
+    units_returned: u64,
+    units_offered: u64,
+}
+
+impl Shopping {
+    pub(crate) const fn held_at_least(&self) -> u64 {
+        self.units_done.saturating_sub(self.units_offered)
+    }
+
+    pub(crate) const fn held_at_most(&self) -> u64 {
+        self.units_tried - self.units_returned
+    }
 }
 
 impl Shopper {
-    /// Buys until it is told to stop.
+    /// Buys and returns until it is told to stop.
     pub(crate) fn run(&mut self, stop: &AtomicBool) -> Shopping {
         let mut shopping = Shopping::default();
+        // What was bought for sure, and nobody has tried to return.
+        let mut held: Vec<(OrderKey, u64)> = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            let units = 1 + self.random.below(3);
+            if self.random.percent(RETURNED_PERCENT)
+                && let Some((order, units)) = held.pop()
+            {
+                shopping.units_offered += units;
+                if self.ask(&["return", &order.to_string()], &mut shopping.kills) {
+                    shopping.returns += 1;
+                    shopping.units_returned += units;
+                }
+                continue;
+            }
+            let (units, key) = (1 + self.random.below(3), new_key(SystemClock.now(), &mut self.random));
             shopping.units_tried += units;
-            match self.buy(units) {
-                None => shopping.kills += 1,
-                Some((status, said)) => match status.code() {
-                    Some(0) => {
-                        shopping.done += 1;
-                        shopping.units_done += units;
-                    }
-                    // The server was away.
-                    Some(3) => {}
-                    _ => panic!("{}: {status}: {said}", self.user),
-                },
+            let (upc, count, under) = (self.upc.clone(), units.to_string(), key.to_string());
+            if self.ask(&["buy", &upc, &count, "--key", &under], &mut shopping.kills) {
+                shopping.done += 1;
+                shopping.units_done += units;
+                held.push((key, units));
             }
         }
         shopping
     }
 
-    /// Buys, and is killed meanwhile or not. None if it was killed.
-    fn buy(&mut self, units: u64) -> Option<(ExitStatus, String)> {
+    /// Whether the command said that it was done.
+    fn ask(&mut self, arguments: &[&str], kills: &mut u64) -> bool {
+        let ended = self.run_or_kill(arguments);
+        *kills += u64::from(ended.is_none());
+        match ended.map(|(status, said)| (status.code(), said)) {
+            Some((Some(0), _)) => true,
+            // It was killed, or the server was away.
+            None | Some((Some(3), _)) => false,
+            Some((code, said)) => panic!("{}: {arguments:?} ended with {code:?}: {said}", self.user),
+        }
+    }
+
+    /// Runs the command, which is killed meanwhile or not. None if it was killed.
+    fn run_or_kill(&mut self, arguments: &[&str]) -> Option<(ExitStatus, String)> {
         let mut said = tempfile::tempfile().unwrap();
-        let mut command = self.client.command(&["buy", &self.upc, &units.to_string()]);
+        let mut command = self.client.command(arguments);
         command.stdout(Stdio::null()).stderr(said.try_clone().unwrap());
         let mut process = command.spawn().unwrap();
         if self.random.percent(KILLED_PERCENT) {
@@ -84,7 +122,7 @@ impl Shopper {
             }
             if began.elapsed() > PATIENCE {
                 process.kill().unwrap();
-                panic!("a purchase of {} hung for {PATIENCE:?}", self.user);
+                panic!("a command of {} hung for {PATIENCE:?}", self.user);
             }
             sleep(Duration::from_millis(1));
         }

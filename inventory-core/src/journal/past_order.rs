@@ -9,7 +9,7 @@ use crate::id::{OrderKey, UserId, Version};
 use crate::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_LINES_MAX, ORDER_WINDOW_AGE_US};
 use crate::query;
 use crate::refusal::Refusal;
-use crate::reply::Reply;
+use crate::reply::{Reply, Unavailable};
 use crate::returns::{Evidence, Found};
 use crate::state::{Lookup, OutcomeRow, State};
 use crate::time::Time;
@@ -109,7 +109,8 @@ impl PastOrder {
         }
     }
 
-    /// The reply that this outcome is. `state` is of the same journal, at any later version.
+    /// The reply that this outcome is. `state` is of the same journal; if it is behind what was found there, because another
+    /// writer was faster, nothing can be said yet.
     pub fn reply(&self, state: &State, outcome: &PastOutcome) -> Reply {
         match outcome {
             PastOutcome::Decided(row) if self.user.is_some_and(|user| user != row.user) => {
@@ -117,6 +118,9 @@ impl PastOrder {
             }
             PastOutcome::Decided(row) if self.digest.is_some_and(|digest| digest != row.digest) => {
                 Reply::Refused(Refusal::KeyReused)
+            }
+            PastOutcome::Decided(row) if row.version > state.version() => {
+                Reply::Unavailable(Unavailable::Overloaded)
             }
             PastOutcome::Decided(row) => query::outcome(state, row),
             PastOutcome::NeverDecided => Reply::Refused(Refusal::KeyTooOld),

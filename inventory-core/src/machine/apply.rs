@@ -117,7 +117,8 @@ fn take(state: &mut State, line: &Line) {
 
 #[inline(never)]
 fn give_back(state: &mut State, returned: &Returned) {
-    for line in returned.lines.iter() {
+    let lines: &[Line] = if defect::is(Defect::RefundWithoutUnits) { &[] } else { &returned.lines };
+    for line in lines {
         let Line { item, location, units } = *line;
         let mut level = state.stock.level(item, location).unwrap_or_default();
         debug_assert!(level.on_hand.checked_add(units).is_some(), "decide and verify let no level overflow");
@@ -125,8 +126,10 @@ fn give_back(state: &mut State, returned: &Returned) {
         let before = state.stock.set(item, location, level);
         state.undo.push(Change::Level { item, location, before });
     }
-    let before = state.returns.add(returned.order, &returned.lines);
-    state.undo.push(Change::UnitsReturned(Box::new(before)));
+    if !defect::is(Defect::ReturnsForgotten) {
+        let before = state.returns.add(returned.order, &returned.lines);
+        state.undo.push(Change::UnitsReturned(Box::new(before)));
+    }
     if let Some(Refund { account, amount }) = returned.refund {
         post(state, account, amount);
     }

@@ -13,8 +13,9 @@ use super::once::{buyer, once};
 use super::post::balance_with;
 use super::purchase::{check_lines, sum_same};
 use crate::command::{Actor, OrderLine};
+use crate::defect::{self, Defect};
 use crate::event::{Charge, Event, Line, OrderDigest};
-use crate::id::{ItemId, LocationId, UserId};
+use crate::id::{ItemId, LocationId, OrderKey, UserId};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
@@ -66,23 +67,30 @@ fn find(state: &State, now: Time, wanted: &Return) -> Option<Found> {
         Lookup::TooOld => {
             let found =
                 wanted.evidence.as_deref().and_then(|evidence: &Evidence| evidence.about(wanted.order));
-            found.filter(|found| is_at_hand(state, found)).cloned()
+            found.filter(|found| is_at_hand(state, wanted.order, found)).cloned()
         }
     }
 }
 
-/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers.
-fn is_at_hand(state: &State, found: &Found) -> bool {
-    let Found::Bought { lines, charge, .. } = found else { return true };
-    lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
-        && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers, and was behind it
+/// if the order was not written yet when it was read.
+fn is_at_hand(state: &State, order: OrderKey, found: &Found) -> bool {
+    match found {
+        Found::Bought { lines, charge, .. } => {
+            lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
+                && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+        }
+        Found::NeverDecided => !state.orders.holds(order),
+        Found::Other { .. } | Found::NotKept => true,
+    }
 }
 
 /// What comes back, if all of it can.
 fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Result<Returned, Refusal> {
     let asked = sum_same(&wanted.lines)?;
     let may_return = |owner: UserId| {
-        if owner == user || state.is_administrator(user) { Ok(()) } else { Err(Refusal::UnknownOrder) }
+        let may = owner == user || state.is_administrator(user) || defect::is(Defect::ReturnsOthersOrder);
+        if may { Ok(()) } else { Err(Refusal::UnknownOrder) }
     };
     let (purchased, bought, charge) = match found {
         Found::Bought { version, user: owner, lines, charge } => {
@@ -108,7 +116,12 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Resu
             return Err(Refusal::Overflow { upc: upc_of(line)? });
         }
     }
-    let refund = refund(charge.as_deref(), &bought, &lines).ok_or(Refusal::NotReturnable)?;
+    let mut refund = refund(charge.as_deref(), &bought, &lines).ok_or(Refusal::NotReturnable)?;
+    if defect::is(Defect::RefundAtPresentPrice) {
+        let price = |line: &Line| state.catalogue.price(line.item)?.checked_times(line.units);
+        let present = lines.iter().try_fold(Money::ZERO, |sum, line| sum.checked_add(price(line)?));
+        refund = refund.map(|paid| Refund { amount: present.unwrap_or(paid.amount), ..paid });
+    }
     if let Some(Refund { account, amount }) = refund {
         let account = state.accounts.account(account).ok_or(Refusal::NotReturnable)?;
         balance_with(Some(account), amount).map_err(|why| why.refusal(account.name()))?;
@@ -202,8 +215,33 @@ mod tests {
     use super::*;
     use crate::command::{Command, Order, Role};
     use crate::event::Record;
-    use crate::id::{OrderKey, Upc};
+    use crate::id::Upc;
+    use crate::limits::ORDER_WINDOW_AGE_US;
     use crate::machine::{apply, decide};
+
+    #[test]
+    fn evidence_that_an_order_was_never_decided_is_not_believed_while_the_table_holds_its_outcome() {
+        let mut state = State::new(1);
+        let key = |time, random: u128| OrderKey::from_parts(time, random << 8);
+        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
+        let order = Order { key: key(Time::ZERO, 1), lines: Vec::new().into(), charge: None };
+        for (actor, command) in
+            [(Actor::System, add), (Actor::User(UserId(1)), Command::Purchase(order.clone()))]
+        {
+            let Decision::Happens(event) = decide(&state, Time::ZERO, actor, &command) else { panic!() };
+            apply(&mut state, &Record { at: Time::ZERO, event });
+        }
+        // The journal was read before the order was written, and by now its key is too old.
+        let later = Time::ZERO.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000);
+        let evidence = |order| Some(Box::new(Evidence::new(order, Found::NeverDecided)));
+        let give_back =
+            |order| Return { key: key(later, 2), order, lines: Box::default(), evidence: evidence(order) };
+        let decision =
+            |order| decide(&state, later, Actor::User(UserId(1)), &Command::Return(give_back(order)));
+        let not_at_hand = Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand));
+        assert_eq!(decision(order.key), not_at_hand);
+        assert!(matches!(decision(key(Time::ZERO, 3)), Decision::Happens(Event::ReturnRefused { .. })));
+    }
 
     #[test]
     fn a_full_table_of_returned_orders_is_a_refusal_under_the_key_and_takes_more_of_what_it_holds() {

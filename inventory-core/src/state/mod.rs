@@ -135,6 +135,7 @@ impl State {
                 Change::AccountAdded => self.accounts.undo_add(),
                 Change::BalanceChanged { .. } if defect::is(Defect::UndoKeepsBalances) => {}
                 Change::BalanceChanged { account, change } => self.accounts.undo_change(account, change),
+                Change::UnitsReturned(_) if defect::is(Defect::UndoKeepsReturns) => {}
                 Change::UnitsReturned(before) => self.returns.undo_add(*before),
                 Change::FloorSet { account, before } => drop(self.accounts.set_floor(account, before)),
                 Change::EntriesPosted(_) if defect::is(Defect::UndoKeepsBatches) => {}

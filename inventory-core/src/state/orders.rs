@@ -252,6 +252,12 @@ impl Orders {
         bucket.find(key, self.hasher.hash_one(key)).map_or(Lookup::Undecided, Lookup::Decided)
     }
 
+    /// Whether the outcome of this key is here, too old or not: it leaves only with an event.
+    pub(crate) fn holds(&self, key: OrderKey) -> bool {
+        let bucket = self.buckets.get(&second_of(key.time()));
+        bucket.is_some_and(|bucket| bucket.find(key, self.hasher.hash_one(key)).is_some())
+    }
+
     /// The outcomes by second of their keys, and in the order they were decided within one.
     pub fn iter(&self) -> impl Iterator<Item = &OutcomeRow> {
         self.buckets.values().flat_map(|bucket| &bucket.rows)

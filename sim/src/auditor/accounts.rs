@@ -20,8 +20,10 @@ pub(super) struct Accounts {
     /// Names in the order in which the accounts were made: the engine's row numbers.
     rows: Vec<Box<str>>,
     by_name: BTreeMap<Box<str>, Account>,
-    /// Credits less debits and charges. A transfer adds nothing.
+    /// Credits and refunds less debits and charges. A transfer adds nothing.
     came_in: i128,
+    /// What the event that is followed has changed so far.
+    changes: Vec<(Box<str>, i64)>,
 }
 
 impl Accounts {
@@ -110,6 +112,15 @@ impl Accounts {
         self.change(name, -i128::from(total.minor()));
     }
 
+    /// What becomes of an account to which this comes back.
+    pub(super) fn can_get(&self, name: &str, amount: Money) -> Result<(), Refusal> {
+        self.balance_with(name, amount.minor().into()).map(|_| ())
+    }
+
+    pub(super) fn refund(&mut self, name: &str, amount: Money) {
+        self.change(name, amount.minor().into());
+    }
+
     /// Sets a floor; false if it may not be set, or is there.
     pub(super) fn set_floor(&mut self, name: &str, floor: Option<Money>) -> bool {
         let Some(account) = self.by_name.get_mut(name) else { return false };
@@ -139,6 +150,12 @@ impl Accounts {
         }
         self.by_name.entry(name.into()).or_default().balance = balance;
         self.came_in += change;
+        self.changes.push((name.into(), i64::try_from(change).unwrap_or(i64::MAX)));
+    }
+
+    /// What was changed since this was asked the last time.
+    pub(super) fn take_changes(&mut self) -> Vec<(Box<str>, i64)> {
+        std::mem::take(&mut self.changes)
     }
 }
 

@@ -9,9 +9,9 @@ use inventory_core::limits::SESSIONS_PER_USER_MAX;
 use inventory_core::machine::{apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
-    AccountId, BulkOutcome, BulkPostingReceipt, BulkReceipt, EntriesOutcome, EntryRows, Event, Hash, Line,
-    Money, OneOrMany, OrderDigest, OrderKey, OrderLine, PostedEntry, Posting, PostingReceipt, Receipt,
-    Record, RowCodes, Time, Units, UserId, Version,
+    AccountId, BulkOutcome, BulkPostingReceipt, BulkReceipt, BulkRows, EntriesOutcome, EntryRows, Event,
+    Hash, Line, Money, OneOrMany, OrderDigest, OrderKey, OrderLine, PostedEntry, Posting, PostingReceipt,
+    Receipt, Record, RowCodes, Time, Units, UserId, Version,
 };
 use inventory_net::message::{Done, ReplyBody};
 
@@ -23,7 +23,7 @@ use super::{Auditor, Check, Decided, SessionRow, UserRow, Violation, ensure};
 use crate::order::AnyOrder;
 
 /// The key of an outcome, whose it is, and of which order.
-type Cause = (OrderKey, UserId, OrderDigest);
+pub(super) type Cause = (OrderKey, UserId, OrderDigest);
 
 /// What an event says of a purchase.
 struct Sold<'a> {
@@ -154,27 +154,8 @@ impl Auditor {
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::BulkPurchased { key, user, digest, total, rows, .. } => {
-                let AnyOrder::Bulk(order) = self.undecided(version, *key, *user, *digest)? else {
-                    return Err(Violation("no batch was sent under this key".into()));
-                };
-                let (codes, price) = Rc::make_mut(&mut shop).sell_rows(order);
-                let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
-                ensure(found == codes && *total == price && rows.units() == order.units(), || {
-                    format!("the shop decides {codes:?} at {price:?}")
-                })?;
-                let bought = order.rows().zip(&codes).filter(|(_, code)| **code == 0);
-                let (count, units) =
-                    bought.fold((0, 0), |(count, sum), ((_, units), _)| (count + 1, sum + u64::from(units)));
-                let outcome = BulkOutcome {
-                    rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
-                    accepted_rows: count,
-                    units: Units::new(units).unwrap_or_default(),
-                    total: price,
-                    codes: RowCodes::new(codes).unwrap_or_default(),
-                };
-                let receipt =
-                    BulkReceipt { key: *key, version, user: self.name_of(*user), at: record.at, outcome };
-                let reply = ReplyBody::Done(Done::BulkReceipt(receipt));
+                let cause = (*key, *user, *digest);
+                let reply = self.rows_sold(Rc::make_mut(&mut shop), at, cause, *total, rows)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::Posted { key, user, digest, posted, added } => {
@@ -187,8 +168,14 @@ impl Auditor {
                 let reply = self.batch_posted(accounts, at, (*key, *user, *digest), rows)?;
                 self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
-            Event::Returned { .. } | Event::ReturnRefused { .. } => {
-                ensure(false, || "nobody returns anything here".into())?;
+            Event::Returned { key, user, digest, returned } => {
+                let cause = (*key, *user, *digest);
+                let reply = self.returned(Rc::make_mut(&mut shop), at, cause, returned)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
+            }
+            Event::ReturnRefused { key, user, digest, refusal } => {
+                let reply = self.return_refused(&shop, version, (*key, *user, *digest), refusal)?;
+                self.decided.insert(*key, Decided { version, user: *user, digest: *digest, reply });
             }
             Event::FloorSet { by, account, floor } => {
                 self.set_floor(&mut Rc::make_mut(&mut shop).accounts, *by, *account, *floor)?;
@@ -198,7 +185,7 @@ impl Auditor {
                 let right = match self.undecided(version, *key, *user, *digest)? {
                     AnyOrder::Lines(order) => shop.decide(order).err(),
                     AnyOrder::Entry(posting) => shop.accounts.decide(&posting.entry).err(),
-                    AnyOrder::Bulk(_) | AnyOrder::Entries(_) => None,
+                    AnyOrder::Bulk(_) | AnyOrder::Entries(_) | AnyOrder::Return(_) => None,
                 };
                 ensure(right.as_ref() == Some(refusal), || format!("the shop decides {right:?}"))?;
                 let reply = ReplyBody::Refused(refusal.clone());
@@ -207,6 +194,8 @@ impl Auditor {
         }
         ensure(shop.is_conserved(), || "units are not conserved".into())?;
         ensure(shop.accounts.add_up(), || "money is not conserved, or a floor is broken".into())?;
+        let changes = Rc::make_mut(&mut shop).accounts.take_changes();
+        self.enter(version, record, changes);
         self.shops.push(shop);
         Ok(())
     }
@@ -237,6 +226,37 @@ impl Auditor {
         let (user, lines) = (self.name_of(user), taken.into());
         let charged = charged.map(Into::into);
         Ok(ReplyBody::Done(Done::Receipt(Receipt { key, version, user, at, lines, total, charged })))
+    }
+
+    /// The rows of a batch, each for itself and each after the one before it.
+    fn rows_sold(
+        &self,
+        shop: &mut Shop,
+        (version, at): (Version, Time),
+        (key, user, digest): Cause,
+        total: Option<Money>,
+        rows: &BulkRows,
+    ) -> Result<ReplyBody, Violation> {
+        let AnyOrder::Bulk(order) = self.undecided(version, key, user, digest)? else {
+            return Err(Violation("no batch was sent under this key".into()));
+        };
+        let (codes, price) = shop.sell_rows(order);
+        let found: Vec<u8> = (0..codes.len()).map(|row| rows.codes().get(row)).collect();
+        ensure(found == codes && total == price && rows.units() == order.units(), || {
+            format!("the shop decides {codes:?} at {price:?}")
+        })?;
+        let bought = order.rows().zip(&codes).filter(|(_, code)| **code == 0);
+        let (count, units) =
+            bought.fold((0, 0), |(count, sum), ((_, units), _)| (count + 1, sum + u64::from(units)));
+        let outcome = BulkOutcome {
+            rows: u32::try_from(codes.len()).unwrap_or(u32::MAX),
+            accepted_rows: count,
+            units: Units::new(units).unwrap_or_default(),
+            total: price,
+            codes: RowCodes::new(codes).unwrap_or_default(),
+        };
+        let receipt = BulkReceipt { key, version, user: self.name_of(user), at, outcome };
+        Ok(ReplyBody::Done(Done::BulkReceipt(receipt)))
     }
 
     /// An entry changes the balances of its accounts, and makes those that are new.
@@ -315,12 +335,12 @@ impl Auditor {
         Ok(ReplyBody::Done(Done::BulkPostingReceipt(receipt)))
     }
 
-    fn name_of(&self, user: UserId) -> Arc<str> {
+    pub(super) fn name_of(&self, user: UserId) -> Arc<str> {
         self.user(user).map(|user| user.name.clone().into()).unwrap_or_default()
     }
 
     /// What this user has sent under this key, if it may be decided now.
-    fn undecided(
+    pub(super) fn undecided(
         &self,
         version: Version,
         key: OrderKey,
@@ -368,7 +388,7 @@ fn paid(purchase: &Event) -> (Option<Money>, Option<AccountId>) {
     }
 }
 
-fn named(accounts: &Accounts, id: AccountId) -> Result<Box<str>, Violation> {
+pub(super) fn named(accounts: &Accounts, id: AccountId) -> Result<Box<str>, Violation> {
     accounts.name(id.0).map(Box::from).ok_or_else(|| Violation("there is no such account".into()))
 }
 
@@ -376,7 +396,7 @@ fn tip_of(group: &Group) -> Tip {
     Tip { version: group.last(), hash: group.hash() }
 }
 
-fn order_lines(shop: &Shop, lines: &OneOrMany<Line>) -> Result<Vec<OrderLine>, Violation> {
+pub(super) fn order_lines(shop: &Shop, lines: &OneOrMany<Line>) -> Result<Vec<OrderLine>, Violation> {
     let order_line = |line: &Line| {
         let upc = shop.upc(line.item.0).ok_or_else(|| Violation("there is no such item".into()))?;
         Ok(OrderLine { upc, location: line.location, units: line.units })

@@ -6,12 +6,16 @@
 //! |---|---|
 //! | `history` | each durable event is one that a client asked for and that the naive shop decides alike; nothing durable is lost |
 //! | `replies` | each reply is what the history says, at a version between the last acknowledged before it was asked for and the last durable when it arrived |
+//! | `returns` | what came back was bought and had not come back, and what was paid for it came back with it |
+//! | `entries` | pages of an account's entries have every change of its balance, once and in order |
 //! | `tables` | the engine's tables are those of the naive shop |
 //! | `shop`, `accounts` | the naive shop, and its naive accounts |
 
 mod accounts;
+mod entries;
 mod history;
 mod replies;
+mod returns;
 mod shop;
 mod tables;
 
@@ -20,12 +24,14 @@ use std::rc::Rc;
 
 use inventory_core::journal::{Group, Tip};
 use inventory_core::{
-    LocationId, Money, OrderDigest, OrderKey, Record, Role, SessionId, Time, Units, Upc, UserId, Version,
+    LocationId, Money, OrderDigest, OrderKey, OrderLine, Record, Role, SessionId, Time, Units, Upc, UserId,
+    Version,
 };
-use inventory_net::message::{ReplyBody, RequestBody};
+use inventory_net::message::{Done, EntryRow, ReplyBody, RequestBody};
 
 use crate::order::AnyOrder;
 pub(crate) use replies::outcome_name;
+use returns::CameBack;
 use shop::Shop;
 
 /// A promise was broken: which, and how it shows.
@@ -109,6 +115,9 @@ pub(crate) struct Auditor {
     users: Vec<UserRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
     decided: BTreeMap<OrderKey, Decided>,
+    came_back: CameBack,
+    /// By account, oldest first.
+    entries: BTreeMap<Box<str>, Vec<EntryRow>>,
     now: Time,
     /// What was answered.
     acknowledged: BTreeMap<usize, Version>,
@@ -193,9 +202,17 @@ impl Auditor {
         Some(Version(before as u64)).filter(|version| *version < self.version())
     }
 
-    /// Every durable purchase: its key, and what a client must know of it.
-    pub(crate) fn purchases(&self) -> impl Iterator<Item = (OrderKey, &ReplyBody)> {
+    /// Every durable outcome: its key, and what a client must know of it.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (OrderKey, &ReplyBody)> {
         self.decided.iter().map(|(key, decided)| (*key, &decided.reply))
+    }
+
+    /// What was bought with this order, for all that is durable.
+    pub(crate) fn bought(&self, order: OrderKey) -> &[OrderLine] {
+        match self.decided.get(&order).map(|decided| &decided.reply) {
+            Some(ReplyBody::Done(Done::Receipt(receipt))) => &receipt.lines,
+            _ => &[],
+        }
     }
 
     pub(crate) fn version(&self) -> Version {

@@ -3,7 +3,7 @@
 use inventory_core::limits::ORDER_WINDOW_AGE_US;
 use inventory_core::{
     BulkPostingReceipt, BulkReceipt, Event, LevelsPage, OrderKey, Posting, PostingReceipt, Receipt, Refusal,
-    SessionId, Upc, UserId, Version,
+    ReturnReceipt, SessionId, Upc, UserId, Version,
 };
 use inventory_net::message::{Account, Done, Op, ReplyBody, RequestBody};
 
@@ -87,7 +87,14 @@ impl Auditor {
         if let Some(order) = AnyOrder::of(&asked.body) {
             return self.check_order_refusal(asked, user, &order, refusal, body);
         }
+        let is_outcome = |key| self.decided.get(&key).is_some_and(|decided| decided.reply == *body);
         let holds = match (&asked.body, refusal) {
+            // The outcome of a return, or what is said of a key: which of them, nobody can tell.
+            (RequestBody::Receipt { key }, Refusal::UnknownOrder | Refusal::OutcomeNotKept)
+                if is_outcome(*key) =>
+            {
+                true
+            }
             (RequestBody::Receipt { key }, Refusal::KeyTooOld) => {
                 self.is_too_old(*key) && !self.is_known(asked, *key)
             }
@@ -114,9 +121,18 @@ impl Auditor {
                 | RequestBody::Balances { .. },
                 Refusal::NotPermitted,
             ) => !permitted,
-            (RequestBody::Balance { account }, Refusal::NotPermitted) => !permitted && *account != asked.user,
             (
-                RequestBody::Balance { account } | RequestBody::SetFloor { account, .. },
+                RequestBody::Balance { account } | RequestBody::Entries { account, .. },
+                Refusal::NotPermitted,
+            ) => !permitted && *account != asked.user,
+            // Another server has named the place, and this one does not know it yet.
+            (RequestBody::Entries { place, .. }, Refusal::InvalidValue { field: "after" }) => {
+                place.after > asked.floor
+            }
+            (
+                RequestBody::Balance { account }
+                | RequestBody::Entries { account, .. }
+                | RequestBody::SetFloor { account, .. },
                 Refusal::UnknownAccount { account: unknown },
             ) => {
                 return self
@@ -157,7 +173,7 @@ impl Auditor {
     }
 
     /// Whether the journal need no longer hold the outcome of this order, if there is one.
-    fn is_gone(&self, key: OrderKey) -> bool {
+    pub(super) fn is_gone(&self, key: OrderKey) -> bool {
         let decided = self.decided.get(&key);
         let is_gone = decided.is_none_or(|decided| decided.version <= self.discarded);
         is_gone && self.discarded > Version::ZERO && self.is_too_old(key)
@@ -182,7 +198,8 @@ impl Auditor {
                 }
                 self.is_too_old(order.key()) && !self.is_known(asked, order.key())
             }
-            Refusal::OutcomeNotKept => {
+            // Of a return this may be the outcome, too.
+            Refusal::OutcomeNotKept if decided.is_none_or(|decided| decided.reply != *body) => {
                 if decided.is_none() {
                     self.too_old.insert(order.key());
                 }
@@ -208,7 +225,7 @@ impl Auditor {
     fn may_ask(&self, user: UserId, order: &AnyOrder) -> bool {
         match order {
             AnyOrder::Lines(order) => order.charge.as_ref().is_none_or(|account| self.may_use(user, account)),
-            AnyOrder::Bulk(_) => true,
+            AnyOrder::Bulk(_) | AnyOrder::Return(_) => true,
             AnyOrder::Entry(_) | AnyOrder::Entries(_) => self.is_administrator(user),
         }
     }
@@ -221,6 +238,7 @@ impl Auditor {
         match (&asked.body, done) {
             (RequestBody::Purchase(_), Done::Receipt(_))
             | (RequestBody::PurchaseBulk(_), Done::BulkReceipt(_))
+            | (RequestBody::Return(_), Done::ReturnReceipt(_))
             | (RequestBody::Post(_), Done::PostingReceipt(_))
             | (RequestBody::PostBulk(_), Done::BulkPostingReceipt(_)) => {
                 let order = AnyOrder::of(&asked.body);
@@ -233,6 +251,11 @@ impl Auditor {
                 | Done::PostingReceipt(PostingReceipt { user, .. })
                 | Done::BulkPostingReceipt(BulkPostingReceipt { user, .. }),
             ) => {
+                self.check_told(asked, *key, body)?;
+                self.check_may_see(asked, user)
+            }
+            (RequestBody::Receipt { key }, Done::ReturnReceipt(receipt)) => {
+                let ReturnReceipt { user, .. } = &**receipt;
                 self.check_told(asked, *key, body)?;
                 self.check_may_see(asked, user)
             }
@@ -249,6 +272,10 @@ impl Auditor {
             (RequestBody::Balance { account }, Done::Balance(row)) => {
                 self.check_may_see(asked, account)?;
                 self.check_read(asked, |shop| shop.accounts.row(account).as_ref() == Some(row))
+            }
+            (RequestBody::Entries { account, place, limit }, Done::Entries(page)) => {
+                self.check_may_see(asked, account)?;
+                self.check_entries(asked, account, *place, *limit, page)
             }
             (RequestBody::Balances { after, limit }, Done::Balances(page)) => {
                 self.check_may_see(asked, "")?;
@@ -371,6 +398,11 @@ impl Auditor {
 /// How a reply is called in the table of what was covered.
 pub(crate) fn outcome_name(op: Op, body: &ReplyBody) -> &'static str {
     match body {
+        ReplyBody::Done(Done::ReturnReceipt(receipt))
+            if receipt.at > receipt.order.time().plus_micros(ORDER_WINDOW_AGE_US) =>
+        {
+            "done_of_old_order"
+        }
         ReplyBody::Done(_) => "done",
         ReplyBody::Refused(refusal) => refusal.name(),
         ReplyBody::RefusedOtherwise(_) => "refused_otherwise",

@@ -23,9 +23,10 @@ pub(super) struct Shop {
     rows: Vec<Upc>,
     items: BTreeMap<Upc, (Box<str>, Option<Money>)>,
     levels: BTreeMap<(Upc, LocationId), u64>,
-    /// Units that ever came in, and that were ever sold.
+    /// Units that ever came in, that were ever sold, and of those that ever came back.
     received: u128,
     sold: u128,
+    returned: u128,
     pub(super) accounts: Accounts,
 }
 
@@ -71,10 +72,16 @@ impl Shop {
         true
     }
 
-    /// Whether what came in is what is there and what was sold.
+    /// Puts units back that were bought.
+    pub(super) fn bring_back(&mut self, line: &OrderLine) {
+        *self.levels.entry((line.upc, line.location)).or_default() += line.units.get();
+        self.returned += u128::from(line.units.get());
+    }
+
+    /// Whether what came in is what is there and what was sold and did not come back.
     pub(super) fn is_conserved(&self) -> bool {
         let there: u128 = self.levels.values().map(|units| u128::from(*units)).sum();
-        there + self.sold == self.received
+        self.returned <= self.sold && there + self.sold == self.received + self.returned
     }
 
     /// What becomes of an order here and now.
@@ -91,16 +98,10 @@ impl Shop {
     }
 
     fn fill(&self, lines: &[OrderLine]) -> Result<Sale, Refusal> {
-        if lines.len() > ORDER_LINES_MAX {
-            return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
-        }
-        if let Some(line) = lines.iter().find(|line| line.units == Units::ZERO) {
-            return Err(Refusal::ZeroQuantity { upc: line.upc });
-        }
-        if lines.is_empty() {
+        let wanted = check_and_add_up(lines)?;
+        if wanted.is_empty() {
             return Err(Refusal::EmptyOrder);
         }
-        let wanted = add_up(lines)?;
         if let Some(line) = wanted.iter().find(|line| !self.items.contains_key(&line.upc)) {
             return Err(Refusal::UnknownItem { upc: line.upc });
         }
@@ -187,8 +188,14 @@ impl Shop {
     }
 }
 
-/// Lines of one item and location as one, where the first of them stood.
-fn add_up(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+/// Lines of one item and location as one, where the first of them stood; none of zero units, and not too many.
+pub(super) fn check_and_add_up(lines: &[OrderLine]) -> Result<Vec<OrderLine>, Refusal> {
+    if lines.len() > ORDER_LINES_MAX {
+        return Err(Refusal::TooManyLines { lines: u32::try_from(lines.len()).unwrap_or(u32::MAX) });
+    }
+    if let Some(line) = lines.iter().find(|line| line.units == Units::ZERO) {
+        return Err(Refusal::ZeroQuantity { upc: line.upc });
+    }
     let mut sums: Vec<OrderLine> = Vec::new();
     for line in lines {
         match sums.iter_mut().find(|sum| sum.upc == line.upc && sum.location == line.location) {

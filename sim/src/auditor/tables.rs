@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use inventory_core::state::{Account, Outcome, State};
-use inventory_core::{AccountId, BalanceRow, LocationId, Refusal, Upc};
+use inventory_core::{AccountId, BalanceRow, LocationId, Refund, Refusal, Upc};
 use inventory_net::message::{Done, ReplyBody};
 
 use super::{Auditor, Check, Violation, ensure};
@@ -30,6 +30,7 @@ impl Auditor {
             format!("the levels are {levels:?} instead of {:?}", shop.levels())
         })?;
         self.same_accounts(state)?;
+        self.same_returns(state)?;
         self.same_users(state)?;
         self.same_orders(state)
     }
@@ -77,6 +78,13 @@ impl Auditor {
                         receipt.total == Some(charge.total)
                             && receipt.charged.as_ref() == account
                             && receipt.at == row.at
+                    }
+                    (Outcome::Returned(back), ReplyBody::Done(Done::ReturnReceipt(receipt))) => {
+                        let refund = back.refund.and_then(|Refund { account, amount }| {
+                            let account = Arc::clone(state.accounts().account(account)?.name());
+                            Some(Refund { account, amount })
+                        });
+                        back.order == receipt.order && refund == receipt.refund && receipt.at == row.at
                     }
                     (Outcome::Posted(posted), ReplyBody::Done(Done::PostingReceipt(receipt))) => {
                         let name =

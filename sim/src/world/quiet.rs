@@ -65,7 +65,7 @@ impl World {
     /// What clients know they have bought is what was sold to them.
     fn check_holdings(&self) -> Check {
         let intents = || self.clients.iter().flat_map(|client| &client.intents);
-        for (key, reply) in self.auditor.purchases() {
+        for (key, reply) in self.auditor.outcomes() {
             let known = intents().filter(|intent| intent.order.key() == key).any(|intent| {
                 matches!(
                     intent.outcome,
