@@ -125,8 +125,8 @@ fn give_back(state: &mut State, returned: &Returned) {
         let before = state.stock.set(item, location, level);
         state.undo.push(Change::Level { item, location, before });
     }
-    let before = state.returns.add(returned.order, &returned.lines);
-    state.undo.push(Change::UnitsReturned(Box::new(before)));
+    let added = state.returns.add(returned.order, &returned.lines);
+    state.undo.push(Change::UnitsReturned(Box::new(added)));
     if let Some(Refund { account, amount }) = returned.refund {
         post(state, account, amount);
     }

@@ -3,7 +3,6 @@
 //! It is never inlined where all commands meet, so that a purchase costs no more for it.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -20,11 +19,13 @@ use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
 use crate::reply::{Reply, Unavailable};
 use crate::returns::{Evidence, Found, Refund, Return, Returned};
-use crate::state::{Lookup, State};
+use crate::state::{Lookup, State, units_in};
 use crate::time::Time;
 
 /// Keeps the digest of a return apart from those of orders and entries.
 const DIGEST_SEED: u64 = 5;
+/// Up to so many lines are looked for by going through those that were bought; for more, these are sorted.
+const LOOKED_THROUGH_MAX: usize = 8;
 
 #[inline(never)]
 pub(super) fn decide(state: &State, now: Time, actor: Actor, wanted: &Return) -> Result<Decision, Refusal> {
@@ -58,28 +59,36 @@ impl OrderDigest {
     }
 }
 
-/// What is known of the order: from the window or, if it has left, from what the journal says. None if nobody has looked there.
-fn find(state: &State, now: Time, wanted: &Return) -> Option<Found> {
+/// What is known of the order: from the window or, if it has left, from what the journal says. None if nobody has looked there, or
+/// not at all that this state knows.
+fn find<'a>(state: &'a State, now: Time, wanted: &'a Return) -> Option<Found<'a>> {
     match state.orders.look_up(wanted.order, now) {
         Lookup::Decided(row) => Some(row.found()),
-        Lookup::Undecided => Some(Found::NeverDecided),
+        Lookup::Undecided => Some(Found::NeverDecided { read: state.version }),
         Lookup::TooOld => {
             let found =
                 wanted.evidence.as_deref().and_then(|evidence: &Evidence| evidence.about(wanted.order));
-            found.filter(|found| is_at_hand(state, found)).cloned()
+            found.filter(|found| is_at_hand(state, found))
         }
     }
 }
 
-/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers.
-fn is_at_hand(state: &State, found: &Found) -> bool {
-    let Found::Bought { lines, charge, .. } = found else { return true };
-    lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
-        && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+/// Whether what was found can be said of this state. The journal may be ahead of it where there are several writers; and behind it,
+/// as far as decisions are not durable yet: the order may be among those.
+fn is_at_hand(state: &State, found: &Found<'_>) -> bool {
+    match found {
+        Found::Bought { version, lines, charge, .. } => {
+            *version <= state.version
+                && lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
+                && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
+        }
+        Found::NeverDecided { read } => *read >= state.version,
+        Found::Other { .. } | Found::NotKept => true,
+    }
 }
 
 /// What comes back, if all of it can.
-fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Result<Returned, Refusal> {
+fn give_back(state: &State, user: UserId, wanted: &Return, found: Found<'_>) -> Result<Returned, Refusal> {
     let asked = sum_same(&wanted.lines)?;
     let may_return = |owner: UserId| {
         if owner == user || state.is_administrator(user) { Ok(()) } else { Err(Refusal::UnknownOrder) }
@@ -93,11 +102,14 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Resu
             may_return(owner)?;
             return Err(Refusal::NotReturnable);
         }
-        Found::NeverDecided => return Err(Refusal::UnknownOrder),
+        Found::NeverDecided { .. } => return Err(Refusal::UnknownOrder),
         Found::NotKept => return Err(Refusal::OutcomeNotKept),
     };
     // Asked before anything is said about the lines: this answer is the same whatever they are.
-    refund(charge.as_deref(), &bought, &bought).ok_or(Refusal::NotReturnable)?;
+    if !charge.as_deref().is_none_or(|charge| charge.says_unit_prices(&bought)) {
+        return Err(Refusal::NotReturnable);
+    }
+    let bought = Bought::new(&bought, if asked.is_empty() { bought.len() } else { asked.len() });
     let lines = pick(state, wanted, &asked, &bought)?;
     if !state.returns.has_room_for(wanted.order) {
         return Err(Refusal::TableFull);
@@ -117,21 +129,27 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Resu
 }
 
 /// The lines that come back of those that were bought: those asked for, or all that are left.
-fn pick(state: &State, wanted: &Return, asked: &[OrderLine], bought: &[Line]) -> Result<Vec<Line>, Refusal> {
-    let left_of = |line: &Line| left(state, wanted, line);
+fn pick(
+    state: &State,
+    wanted: &Return,
+    asked: &[OrderLine],
+    bought: &Bought<'_>,
+) -> Result<Vec<Line>, Refusal> {
+    let came_back = state.returns.of(wanted.order);
+    let left_of = |line: &Line| line.units.saturating_sub(units_in(came_back, line.item, line.location));
     if asked.is_empty() {
         let all: Vec<Line> = bought
+            .lines
             .iter()
             .map(|line| Line { units: left_of(line), ..*line })
             .filter(|line| !line.units.is_zero())
             .collect();
-        return if all.is_empty() { Err(nothing_left(state, bought)) } else { Ok(all) };
+        return if all.is_empty() { Err(nothing_left(state, bought.lines)) } else { Ok(all) };
     }
-    let places = by_place(bought);
     let (mut lines, mut shortages) = (Vec::with_capacity(asked.len()), Vec::new());
     for OrderLine { upc, location, units: requested } in asked.iter().copied() {
         let item = state.catalogue.id(upc);
-        let line = item.and_then(|item| places.get(&(item, location)).copied());
+        let line = item.and_then(|item| bought.line(item, location));
         match line.map(|line| Line { units: left_of(line), ..*line }) {
             Some(line) if requested <= line.units => lines.push(Line { units: requested, ..line }),
             line => {
@@ -147,11 +165,6 @@ fn pick(state: &State, wanted: &Return, asked: &[OrderLine], bought: &[Line]) ->
     }
 }
 
-/// Units of a line that was bought and has not come back.
-fn left(state: &State, wanted: &Return, line: &Line) -> Units {
-    line.units.saturating_sub(state.returns.units(wanted.order, line.item, line.location))
-}
-
 /// Everything was asked for, and nothing is left of any line.
 fn nothing_left(state: &State, bought: &[Line]) -> Refusal {
     let shortage = |line: &Line| {
@@ -161,9 +174,37 @@ fn nothing_left(state: &State, bought: &[Line]) -> Refusal {
     Refusal::ExceedsPurchase { shortages: bought.iter().filter_map(shortage).collect() }
 }
 
-/// The lines of a purchase by item and location: each is there once.
-fn by_place(bought: &[Line]) -> BTreeMap<(ItemId, LocationId), &Line> {
-    bought.iter().map(|line| ((line.item, line.location), line)).collect()
+/// The lines of a purchase, to be found by item and location: each is there once.
+pub(super) struct Bought<'a> {
+    lines: &'a [Line],
+    /// Where they are, in the order of items and locations; none if looking through them is less work than sorting.
+    sorted: Option<Vec<(ItemId, LocationId, usize)>>,
+}
+
+impl<'a> Bought<'a> {
+    /// Of these lines about so many are looked for.
+    pub(super) fn new(lines: &'a [Line], looked_for: usize) -> Self {
+        let sorted = (looked_for > LOOKED_THROUGH_MAX).then(|| {
+            let places = lines.iter().enumerate().map(|(at, line)| (line.item, line.location, at));
+            let mut sorted: Vec<_> = places.collect();
+            sorted.sort_unstable();
+            sorted
+        });
+        Self { lines, sorted }
+    }
+
+    fn place(&self, item: ItemId, location: LocationId) -> Option<usize> {
+        let Some(sorted) = &self.sorted else {
+            return self.lines.iter().position(|line| (line.item, line.location) == (item, location));
+        };
+        let key = |place: &(ItemId, LocationId, usize)| (place.0, place.1);
+        let at = sorted.binary_search_by_key(&(item, location), key).ok()?;
+        sorted.get(at).map(|place| place.2)
+    }
+
+    fn line(&self, item: ItemId, location: LocationId) -> Option<&'a Line> {
+        self.lines.get(self.place(item, location)?)
+    }
 }
 
 /// Whether the level that a line comes back to can hold it.
@@ -173,12 +214,11 @@ pub(super) fn fits_level(state: &State, line: &Line) -> bool {
 }
 
 /// Whether these lines are of those bought, none of them with more units than were bought and have not come back.
-pub(super) fn are_left(state: &State, back: &Returned, bought: &[Line]) -> bool {
-    let places = by_place(bought);
+pub(super) fn are_left(state: &State, back: &Returned, bought: &Bought<'_>) -> bool {
+    let came_back = state.returns.of(back.order);
     back.lines.iter().all(|line| {
-        let came_back = state.returns.units(back.order, line.item, line.location);
-        let sum = came_back.checked_add(line.units);
-        let bought = places.get(&(line.item, line.location));
+        let sum = units_in(came_back, line.item, line.location).checked_add(line.units);
+        let bought = bought.line(line.item, line.location);
         sum.zip(bought).is_some_and(|(sum, bought)| sum <= bought.units)
     })
 }
@@ -186,12 +226,10 @@ pub(super) fn are_left(state: &State, back: &Returned, bought: &[Line]) -> bool 
 /// What comes back to the account that paid, if one did, for these lines of those bought: for each unit exactly what it cost.
 /// None if the purchase does not say.
 #[allow(clippy::option_option, reason = "no account is an answer, and not to be known another one")]
-pub(super) fn refund(charge: Option<&Charge>, bought: &[Line], lines: &[Line]) -> Option<Option<Refund>> {
+pub(super) fn refund(charge: Option<&Charge>, bought: &Bought<'_>, lines: &[Line]) -> Option<Option<Refund>> {
     let Some(charge) = charge else { return Some(None) };
-    let places: BTreeMap<_, usize> =
-        bought.iter().enumerate().map(|(at, line)| ((line.item, line.location), at)).collect();
     let amount = lines.iter().try_fold(Money::ZERO, |sum, line| {
-        let price = charge.unit_price(bought, *places.get(&(line.item, line.location))?)?;
+        let price = charge.unit_price(bought.lines, bought.place(line.item, line.location)?)?;
         sum.checked_add(price.checked_times(line.units)?)
     })?;
     Some(Some(Refund { account: charge.account, amount }))
