@@ -111,7 +111,7 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found<'_>) -> 
     }
     let bought = Bought::new(&bought, if asked.is_empty() { bought.len() } else { asked.len() });
     let lines = pick(state, wanted, &asked, &bought)?;
-    if !state.returns.has_room_for(wanted.order) {
+    if !state.returns.has_room_for(wanted.order, &lines) {
         return Err(Refusal::TableFull);
     }
     let upc_of = |line: &Line| state.catalogue.upc(line.item).ok_or(Refusal::NotReturnable);
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_full_table_of_returned_orders_is_a_refusal_under_the_key_and_takes_more_of_what_it_holds() {
         let mut state = State::new(1);
-        state.returns.hold_at_most(1);
+        state.returns.hold_at_most(1, 1);
         let (upc, location) = (Upc::new(1).unwrap(), LocationId::MAIN);
         let key = |random: u128| OrderKey::from_parts(Time::ZERO, random << 8);
         let lines = || OrderLine::new(upc, Units::new(2).unwrap());

@@ -285,7 +285,9 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
         Lookup::Decided(row) => row.found(),
         Lookup::Undecided => Found::NeverDecided { read: state.version },
         Lookup::TooOld
-            if is_before(state, *purchased) && state.returns.has_room_for(*order) && adds_up(state, back) =>
+            if is_before(state, *purchased)
+                && state.returns.has_room_for(*order, lines)
+                && adds_up(state, back) =>
         {
             return Ok(());
         }
@@ -297,7 +299,7 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
     let bought = Bought::new(&bought, lines.len());
     let is_right = version == *purchased
         && (owner == user || state.is_administrator(user))
-        && state.returns.has_room_for(*order)
+        && state.returns.has_room_for(*order, lines)
         && are_left(state, back, &bought);
     if !is_right {
         return Err(Impossible::Returned(*order));
@@ -313,8 +315,7 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
 fn adds_up(state: &State, back: &Returned) -> bool {
     let came_back = state.returns.of(back.order);
     let fits = |line: &Line| units_in(came_back, line.item, line.location).checked_add(line.units).is_some();
-    let is_new = |line: &&Line| units_in(came_back, line.item, line.location).is_zero();
-    let new = back.lines.iter().filter(is_new).count();
+    let new = state.returns.new_lines(back.order, &back.lines);
     came_back.len().saturating_add(new) <= ORDER_LINES_MAX && back.lines.iter().all(fits)
 }
 

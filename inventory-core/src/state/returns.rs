@@ -1,7 +1,7 @@
 //! What came back: by order key, the units of it that were returned so far.
 //!
 //! Invariants: only orders of which something came back have a row; a row lists each item and location once, in their order, and
-//! none of them with zero units; at most [`RETURNED_ORDERS_MAX`] rows. Rows are kept for ever: an order of any age can be
+//! none of them with zero units; at most [`RETURNED_ORDERS_MAX`] rows with [`RETURNED_LINES_MAX`] lines. Rows are kept for ever: an order of any age can be
 //! returned.
 
 use alloc::collections::BTreeMap;
@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::event::Line;
 use crate::id::{ItemId, LocationId, OrderKey};
-use crate::limits::RETURNED_ORDERS_MAX;
+use crate::limits::{RETURNED_LINES_MAX, RETURNED_ORDERS_MAX};
 use crate::one_or_many::OneOrMany;
 use crate::quantity::Units;
 
@@ -19,6 +19,10 @@ pub struct Returns {
     rows: BTreeMap<OrderKey, OneOrMany<Line>>,
     /// [`RETURNED_ORDERS_MAX`], or fewer in tests.
     count_max: usize,
+    /// Lines of all rows.
+    lines: usize,
+    /// [`RETURNED_LINES_MAX`], or fewer in tests.
+    lines_max: usize,
 }
 
 /// What came back at one event, to be taken back again: not the row, which may have many more lines.
@@ -30,7 +34,12 @@ pub(crate) struct Added {
 
 impl Default for Returns {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), count_max: RETURNED_ORDERS_MAX }
+        Self {
+            rows: BTreeMap::new(),
+            count_max: RETURNED_ORDERS_MAX,
+            lines: 0,
+            lines_max: RETURNED_LINES_MAX,
+        }
     }
 }
 
@@ -55,9 +64,17 @@ impl Returns {
         units_in(self.of(order), item, location)
     }
 
-    /// Whether something may come back of this order: there is a row of it, or room for one more.
-    pub fn has_room_for(&self, order: OrderKey) -> bool {
-        self.rows.len() < self.count_max || self.rows.contains_key(&order)
+    /// Whether these lines may come back of this order: there is a row of it, or room for one more, and room for those that it does
+    /// not have yet.
+    pub fn has_room_for(&self, order: OrderKey, lines: &[Line]) -> bool {
+        let has_row = self.rows.len() < self.count_max || self.rows.contains_key(&order);
+        has_row && self.lines.saturating_add(self.new_lines(order, lines)) <= self.lines_max
+    }
+
+    /// How many of these lines the row of this order does not have yet.
+    pub(crate) fn new_lines(&self, order: OrderKey, lines: &[Line]) -> usize {
+        let row = self.of(order);
+        lines.iter().filter(|line| units_in(row, line.item, line.location).is_zero()).count()
     }
 
     /// The orders of which something came back, by key, and what did.
@@ -65,15 +82,16 @@ impl Returns {
         self.rows.iter().map(|(order, lines)| (*order, &**lines))
     }
 
-    /// Holds fewer orders than [`RETURNED_ORDERS_MAX`]: a test cannot fill that.
+    /// Holds fewer orders and lines than [`RETURNED_ORDERS_MAX`] and [`RETURNED_LINES_MAX`]: a test cannot fill those.
     #[cfg(test)]
-    pub(crate) fn hold_at_most(&mut self, count_max: usize) {
-        self.count_max = count_max;
+    pub(crate) fn hold_at_most(&mut self, count_max: usize, lines_max: usize) {
+        (self.count_max, self.lines_max) = (count_max, lines_max);
     }
 
     /// Adds what came back, each item and location once. The caller has made sure that there is room, and that it was bought and had
     /// not come back.
     pub(crate) fn add(&mut self, order: OrderKey, lines: &OneOrMany<Line>) -> Added {
+        self.lines = self.lines.saturating_add(self.new_lines(order, lines));
         let Some(row) = self.rows.get_mut(&order) else {
             let mut row: Vec<Line> = lines.to_vec();
             row.sort_unstable_by_key(place);
@@ -105,7 +123,9 @@ impl Returns {
             }
         }
         if is_any_empty {
+            let before = row.len();
             *row = row.iter().filter(|line| !line.units.is_zero()).copied().collect();
+            self.lines = self.lines.saturating_sub(before.saturating_sub(row.len()));
         }
         if row.is_empty() {
             self.rows.remove(&added.order);
@@ -174,10 +194,16 @@ mod tests {
     #[test]
     fn a_full_table_takes_more_of_the_orders_that_it_holds() {
         let mut returns = Returns::default();
-        returns.hold_at_most(1);
+        returns.hold_at_most(1, 2);
         let [held, other] = [1, 2].map(|random| OrderKey::from_parts(Time::ZERO, random << 8));
-        assert!(returns.has_room_for(held));
+        assert!(returns.has_room_for(held, &[line(0, 0, 1)]));
         returns.add(held, &line(0, 0, 1).into());
-        assert!(returns.has_room_for(held) && !returns.has_room_for(other));
+        let [same, next, third] = [0, 1, 2].map(|item| line(item, 0, 1));
+        assert!(returns.has_room_for(held, &[same]) && !returns.has_room_for(other, &[same]));
+        assert!(returns.has_room_for(held, &[same, next]) && !returns.has_room_for(held, &[next, third]));
+        let added = returns.add(held, &next.into());
+        assert!(returns.has_room_for(held, &[same, next]) && !returns.has_room_for(held, &[third]));
+        returns.undo_add(&added);
+        assert!(returns.has_room_for(held, &[third]));
     }
 }
