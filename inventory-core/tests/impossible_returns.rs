@@ -371,3 +371,25 @@ fn no_purchase_has_more_lines_or_units_than_an_order_may_have_also_if_it_left_th
     let more = returned(56, 2, vec![line(2_000, 1)]);
     assert_eq!(verify(&state, &more), Err(Impossible::Returned(self::key(2))), "more than an order can have");
 }
+
+#[test]
+fn a_refusal_that_such_an_event_cannot_have_does_not_read() {
+    let read = |event: Event| {
+        let group = seal(Tip::default(), &[Record { at: NOW, event }]);
+        group.records().next().unwrap().map(drop).is_ok()
+    };
+    let (user, digest) = (ALICE, OrderDigest(0));
+    let of_return = |refusal| read(Event::ReturnRefused { key: key(1), user, digest, refusal });
+    let of_purchase = |refusal| read(Event::PurchaseRefused { key: key(1), user, digest, refusal });
+    let of_post = |refusal| read(Event::PostRefused { key: key(1), user, digest, refusal });
+    let upc = Upc::new(1).unwrap();
+    assert!(!of_return(Refusal::EmptyOrder) && of_purchase(Refusal::EmptyOrder));
+    assert!(!of_return(Refusal::UnknownItem { upc }) && of_purchase(Refusal::UnknownItem { upc }));
+    assert!(!of_return(Refusal::ExceedsPurchase { shortages: [].into() }));
+    for refusal in
+        [Refusal::UnknownOrder, Refusal::OutcomeNotKept, Refusal::NotReturnable, Refusal::TableFull]
+    {
+        assert!(of_return(refusal.clone()), "{refusal:?}");
+        assert!(!of_purchase(refusal.clone()) && !of_post(refusal.clone()), "{refusal:?}");
+    }
+}
