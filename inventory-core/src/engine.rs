@@ -7,7 +7,7 @@ use crate::bulk::BulkOutcome;
 use crate::command::{Action, Actor, Command, OrderLine};
 use crate::defect::{self, Defect};
 use crate::entry::{EntriesOutcome, Posting};
-use crate::event::{Event, Record};
+use crate::event::{Event, Line, Record};
 use crate::id::{AppendId, Upc, Version};
 use crate::journal::{Group, GroupBuilder, ReplayError, Snapshot, Tip, apply_group};
 use crate::limits::{GROUP_BYTES_TARGET, INBOX_REQUESTS_MAX, UNDURABLE_BYTES_MAX, WAITING_BYTES_MAX};
@@ -110,7 +110,8 @@ impl<T> Waiting<T> {
                 page.balances.len().saturating_mul(size_of::<BalanceRow>())
             }
             Reply::Answered(Answer::ReturnReceipt(receipt)) => {
-                receipt.lines.len().saturating_mul(size_of::<OrderLine>())
+                // What it takes to take them back is kept as long as the reply.
+                receipt.lines.len().saturating_mul(size_of::<(OrderLine, Line)>())
             }
             Reply::Refused(
                 Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages },
@@ -212,7 +213,8 @@ impl<T> Engine<T> {
     }
 
     /// The oldest group in flight was not written: these groups of another writer are there instead. All undurable
-    /// effects are rolled back, theirs applied, and all requests that wait decided anew.
+    /// effects are rolled back, theirs applied, and all requests that wait decided anew. So it is, too, where nothing is in flight
+    /// and another writer's groups follow what is [durable](Self::durable).
     ///
     /// An error says that their groups make no sense; the engine is poisoned then.
     pub fn conflicted(&mut self, now: Time, theirs: &[Group]) -> Result<(), ReplayError> {

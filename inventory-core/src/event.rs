@@ -39,6 +39,11 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Whether it says what a unit of each of its lines cost.
+    pub(crate) fn says_unit_prices(&self, lines: &[Line]) -> bool {
+        if lines.len() == 1 { self.unit_price(lines, 0).is_some() } else { self.amounts.len() == lines.len() }
+    }
+
     /// What one unit of the line at this place cost; none if the purchase does not say.
     pub(crate) fn unit_price(&self, lines: &[Line], place: usize) -> Option<Money> {
         let amount = if lines.len() == 1 { Some(&self.total) } else { self.amounts.get(place) };

@@ -20,6 +20,9 @@ use crate::reply::{
 use crate::returns::Return;
 use crate::time::Time;
 
+/// How many bytes of another writer's groups are read at once.
+const READ_BYTES: usize = 4 << 20;
+
 /// Why a call of [`Inventory`] did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -117,8 +120,9 @@ impl<J: Journal> Inventory<J> {
         self.gather_evidence(now, actor, &mut action).await?;
         let again = matches!(action, Action::Command(Command::Return(_))).then(|| action.clone());
         let (mut reply, mut failure) = self.execute_once(now, actor, action).await?;
-        // The order left the window while the return waited.
+        // The order left the window while the return waited, or another writer sold it meanwhile.
         if let (Reply::Unavailable(Unavailable::OrderNotAtHand), Some(mut action)) = (&reply, again) {
+            self.read_on(now).await?;
             self.gather_evidence(now, actor, &mut action).await?;
             (reply, failure) = self.execute_once(now, actor, action).await?;
         }
@@ -127,16 +131,48 @@ impl<J: Journal> Inventory<J> {
 
     /// Lets a return know what the journal says about its order, if that has left the window.
     async fn gather_evidence(
-        &self,
+        &mut self,
         now: Time,
         actor: Actor,
         action: &mut Action,
     ) -> Result<(), InventoryError> {
+        if PastOrder::returned_by(self.engine.state(), now, actor, action).is_none() {
+            return Ok(());
+        }
+        // The order may be in what a dropped call left to be written.
+        self.settle(now).await?;
         if let Some(order) = PastOrder::returned_by(self.engine.state(), now, actor, action) {
             let found = order.look_up(&self.journal).await.map_err(ReplayError::from)?;
             order.testify(&found, action);
         }
         Ok(())
+    }
+
+    /// Finishes what dropped calls left behind: nothing is undurable afterwards.
+    async fn settle(&mut self, now: Time) -> Result<(), InventoryError> {
+        loop {
+            while self.engine.poll_reply().is_some() {}
+            if self.engine.is_idle() {
+                return Ok(());
+            }
+            let failure = self.commit_next(now).await?;
+            if self.engine.is_poisoned() {
+                return Err(InventoryError::Poisoned(failure));
+            }
+        }
+    }
+
+    /// Applies what another writer has put into the journal meanwhile.
+    async fn read_on(&mut self, now: Time) -> Result<(), InventoryError> {
+        self.settle(now).await?;
+        loop {
+            let end = self.engine.durable().version;
+            let theirs = self.journal.read(end, READ_BYTES).await.map_err(ReplayError::from)?;
+            if theirs.is_empty() {
+                return Ok(());
+            }
+            self.engine.conflicted(now, &theirs)?;
+        }
     }
 
     /// The reply, and why the journal did not take the write if it did not.
@@ -353,8 +389,8 @@ impl<J: Journal> Inventory<J> {
         }
     }
 
-    /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase). The key of a bulk order is refused `KeyReused`: ask for its
-    /// [`bulk_receipt`](Self::bulk_receipt).
+    /// The outcome of one of the user's orders, found as for [`purchase`](Self::purchase). The key of a bulk order or of a return is
+    /// refused `KeyReused`: ask for its [`bulk_receipt`](Self::bulk_receipt) or [`return_receipt`](Self::return_receipt).
     pub async fn receipt(
         &mut self,
         now: Time,
@@ -362,6 +398,24 @@ impl<J: Journal> Inventory<J> {
         key: OrderKey,
     ) -> Result<Receipt, InventoryError> {
         expect_receipt(self.execute(now, Actor::User(user), Query::Receipt { key }).await?)
+    }
+
+    /// The outcome of one of the user's returns, found as for [`purchase`](Self::purchase). The key of anything else is refused
+    /// `KeyReused`.
+    pub async fn return_receipt(
+        &mut self,
+        now: Time,
+        user: UserId,
+        key: OrderKey,
+    ) -> Result<ReturnReceipt, InventoryError> {
+        match self.execute(now, Actor::User(user), Query::Receipt { key }).await? {
+            Answer::ReturnReceipt(receipt) => Ok(*receipt),
+            Answer::Receipt(_)
+            | Answer::BulkReceipt(_)
+            | Answer::PostingReceipt(_)
+            | Answer::BulkPostingReceipt(_) => Err(InventoryError::Refused(Refusal::KeyReused)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// The outcome of one of the user's recent bulk orders. The key of another order is refused `KeyReused`.

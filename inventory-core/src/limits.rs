@@ -37,6 +37,8 @@ pub const BALANCES_PAGE_NAME_BYTES_TARGET: usize = 256 << 10;
 pub const LEVELS_PAGE_MAX: usize = 1_000;
 /// Most orders of which something came back.
 pub const RETURNED_ORDERS_MAX: usize = 16 << 20;
+/// Most lines of orders that came back, over all orders: rows of several lines take 16 bytes for each, 1 GiB together.
+pub const RETURNED_LINES_MAX: usize = 64 << 20;
 /// Most items the catalogue may hold.
 pub const ITEMS_MAX: usize = 100_000_000;
 /// Most users.
@@ -117,4 +119,6 @@ const _: () = {
     assert!(USERS_MAX < ROWS_MAX);
     assert!(ACCOUNTS_MAX + ENTRIES_BATCH_MAX < ROWS_MAX);
     assert!(RETURNED_ORDERS_MAX < ROWS_MAX);
+    // As many orders as there may be can have a few lines each.
+    assert!(RETURNED_ORDERS_MAX * 4 <= RETURNED_LINES_MAX);
 };

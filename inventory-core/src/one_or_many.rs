@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 
 /// One element, or any other number of them. Reads as a slice.
 ///
@@ -26,6 +26,15 @@ impl<T> Deref for OneOrMany<T> {
     fn deref(&self) -> &[T] {
         match self {
             Self::One(one) => core::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl<T> DerefMut for OneOrMany<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::One(one) => core::slice::from_mut(one),
             Self::Many(many) => many,
         }
     }

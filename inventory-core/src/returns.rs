@@ -1,5 +1,6 @@
 //! Returns: units of an accepted purchase come back to the shelf, and what an account paid for them comes back to it.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
 use crate::command::OrderLine;
@@ -30,39 +31,70 @@ pub struct Return {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     order: OrderKey,
-    found: Found,
+    found: Found<'static>,
 }
 
-/// What was found under an order's key.
+/// What was found under an order's key. Borrowed where it lies at hand: a purchase has up to
+/// [`ORDER_LINES_MAX`](crate::limits::ORDER_LINES_MAX) lines, and a return may be of one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Found<'a> {
     /// An accepted purchase.
-    Bought { version: Version, user: UserId, lines: OneOrMany<Line>, charge: Option<Box<Charge>> },
+    Bought { version: Version, user: UserId, lines: Cow<'a, [Line]>, charge: Option<Cow<'a, Charge>> },
     /// The outcome of something else.
     Other { user: UserId },
-    /// Nothing, and there never will be.
-    NeverDecided,
+    /// Nothing up to this version.
+    NeverDecided { read: Version },
     /// It can no longer be said.
     NotKept,
 }
 
+impl Found<'_> {
+    pub(crate) fn borrowed(&self) -> Found<'_> {
+        match self {
+            Self::Bought { version, user, lines, charge } => Found::Bought {
+                version: *version,
+                user: *user,
+                lines: Cow::Borrowed(lines),
+                charge: charge.as_deref().map(Cow::Borrowed),
+            },
+            Self::Other { user } => Found::Other { user: *user },
+            Self::NeverDecided { read } => Found::NeverDecided { read: *read },
+            Self::NotKept => Found::NotKept,
+        }
+    }
+
+    fn into_owned(self) -> Found<'static> {
+        match self {
+            Self::Bought { version, user, lines, charge } => Found::Bought {
+                version,
+                user,
+                lines: Cow::Owned(lines.into_owned()),
+                charge: charge.map(|charge| Cow::Owned(charge.into_owned())),
+            },
+            Self::Other { user } => Found::Other { user },
+            Self::NeverDecided { read } => Found::NeverDecided { read },
+            Self::NotKept => Found::NotKept,
+        }
+    }
+}
+
 impl Evidence {
-    pub(crate) const fn new(order: OrderKey, found: Found) -> Self {
-        Self { order, found }
+    pub(crate) fn new(order: OrderKey, found: Found<'_>) -> Self {
+        Self { order, found: found.into_owned() }
     }
 
     /// About how much memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         let lines_bytes = match &self.found {
             Found::Bought { lines, .. } => lines.len().saturating_mul(size_of::<(Line, Money)>()),
-            Found::Other { .. } | Found::NeverDecided | Found::NotKept => 0,
+            Found::Other { .. } | Found::NeverDecided { .. } | Found::NotKept => 0,
         };
         lines_bytes.saturating_add(size_of::<Self>())
     }
 
     /// What was found, if that is about this order.
-    pub(crate) fn about(&self, order: OrderKey) -> Option<&Found> {
-        (self.order == order).then_some(&self.found)
+    pub(crate) fn about(&self, order: OrderKey) -> Option<Found<'_>> {
+        (self.order == order).then(|| self.found.borrowed())
     }
 }
 

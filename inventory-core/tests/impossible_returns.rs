@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use inventory_core::journal::{Auditor, Breach, Claims, Group, GroupBuilder, Settled, Tip};
-use inventory_core::limits::ORDER_WINDOW_AGE_US;
+use inventory_core::limits::{ORDER_LINES_MAX, ORDER_WINDOW_AGE_US, UNITS_MAX};
 use inventory_core::machine::{Impossible, apply, verify};
 use inventory_core::state::State;
 use inventory_core::{
@@ -341,4 +341,55 @@ fn a_refusal_of_a_return_that_cannot_be_true_is_found() {
     let upc = Upc::new(1).unwrap();
     assert_eq!(refused(exceeds(short(2, 2))), Some(Breach::FalseRefusal { key: key(9), upc }));
     assert_eq!(refused(Refusal::TableFull), Some(Breach::FalseEntryRefusal(key(9))));
+}
+
+#[test]
+fn no_purchase_has_more_lines_or_units_than_an_order_may_have_also_if_it_left_the_window() {
+    let mut state = state();
+    let line = |location: u16, units: u64| Line { location: LocationId(location), ..take(SOUP, units) };
+    let returned = |number: u128, order: u128, lines: Vec<Line>| {
+        let (order, purchased) = (key(order), Version(10));
+        let returned = Box::new(Returned { order, purchased, lines: lines.into(), refund: None });
+        let key = OrderKey::from_parts(LATER, number << 8);
+        Record { at: LATER, event: Event::Returned { key, user: ALICE, digest: OrderDigest(0), returned } }
+    };
+    let many = u16::try_from(ORDER_LINES_MAX).unwrap();
+    let too_many = returned(50, 1, (0..=many).map(|location| line(location, 1)).collect());
+    assert_eq!(verify(&state, &too_many), Err(Impossible::Returned(key(1))));
+    let as_many = returned(51, 1, (0..many).map(|location| line(location, 1)).collect());
+    assert_eq!(verify(&state, &as_many), Ok(()));
+    apply(&mut state, &as_many);
+    assert_eq!(verify(&state, &returned(52, 1, vec![line(7, 1)])), Ok(()), "more of a line that there is");
+    assert_eq!(verify(&state, &returned(53, 1, vec![line(many, 1)])), Err(Impossible::Returned(key(1))));
+
+    let all = returned(54, 2, vec![line(2_000, UNITS_MAX)]);
+    assert_eq!(verify(&state, &all), Ok(()));
+    apply(&mut state, &all);
+    let (key, lines) = (OrderKey::from_parts(LATER, 55 << 8), line(2_000, UNITS_MAX).into());
+    let event = Event::Purchased { key, user: ALICE, digest: OrderDigest(0), lines, total: None };
+    apply(&mut state, &Record { at: LATER, event });
+    let more = returned(56, 2, vec![line(2_000, 1)]);
+    assert_eq!(verify(&state, &more), Err(Impossible::Returned(self::key(2))), "more than an order can have");
+}
+
+#[test]
+fn a_refusal_that_such_an_event_cannot_have_does_not_read() {
+    let read = |event: Event| {
+        let group = seal(Tip::default(), &[Record { at: NOW, event }]);
+        group.records().next().unwrap().map(drop).is_ok()
+    };
+    let (user, digest) = (ALICE, OrderDigest(0));
+    let of_return = |refusal| read(Event::ReturnRefused { key: key(1), user, digest, refusal });
+    let of_purchase = |refusal| read(Event::PurchaseRefused { key: key(1), user, digest, refusal });
+    let of_post = |refusal| read(Event::PostRefused { key: key(1), user, digest, refusal });
+    let upc = Upc::new(1).unwrap();
+    assert!(!of_return(Refusal::EmptyOrder) && of_purchase(Refusal::EmptyOrder));
+    assert!(!of_return(Refusal::UnknownItem { upc }) && of_purchase(Refusal::UnknownItem { upc }));
+    assert!(!of_return(Refusal::ExceedsPurchase { shortages: [].into() }));
+    for refusal in
+        [Refusal::UnknownOrder, Refusal::OutcomeNotKept, Refusal::NotReturnable, Refusal::TableFull]
+    {
+        assert!(of_return(refusal.clone()), "{refusal:?}");
+        assert!(!of_purchase(refusal.clone()) && !of_post(refusal.clone()), "{refusal:?}");
+    }
 }

@@ -320,7 +320,7 @@ fn a_search_reads_the_time_of_the_order_in_small_steps() {
     let (found, steps) = search(&journal, order(after_hours(24 * 20), 1).key);
     assert!(matches!(found, PastOutcome::Decided(_)) && steps == 2, "{steps}");
     let (found, steps) = search(&journal, order(after_hours(24 * 20).plus_micros(1_000), 1).key);
-    assert_eq!((found, steps), (PastOutcome::NeverDecided, 2));
+    assert!(matches!(found, PastOutcome::NeverDecided { .. }) && steps == 2, "{found:?} after {steps}");
     // 256 KiB hold all of these small groups: after one step to the place one reading is enough, and what is not looked
     // at is what lies in front.
     let read = journal.groups_read.load(Ordering::Relaxed);
@@ -334,7 +334,7 @@ fn what_is_discarded_during_a_search_counts_as_not_kept() {
     block_on(shop.inventory.save_snapshot()).unwrap();
     let journal = Watched::new(&shop.journal);
     let key = order(NOW.plus_micros(500_000), 1).key;
-    assert_eq!(search(&journal, key).0, PastOutcome::NeverDecided);
+    assert!(matches!(search(&journal, key).0, PastOutcome::NeverDecided { .. }));
     journal.discard_at_reading.store(0, Ordering::Relaxed);
     assert_eq!(search(&journal, key).0, PastOutcome::NotKept);
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use inventory_core::journal::{Auditor, Journal, MemoryJournal, PastOrder, PastOutcome, Settled, replay};
-use inventory_core::limits::ORDER_WINDOW_AGE_US;
+use inventory_core::limits::{ORDER_KEY_FUTURE_US_MAX, ORDER_WINDOW_AGE_US};
 use inventory_core::machine::{Decision, decide};
+use inventory_core::state::OutcomeRow;
 use inventory_core::{
-    Action, Actor, Answer, Command, Entry, Inventory, InventoryError, Money, Order, OrderKey, OrderLine,
-    Posting, Query, Refund, Refusal, Reply, Return, ReturnReceipt, Role, Time, Unavailable, Units, Upc,
-    UserId, Version,
+    Action, Actor, Answer, Command, Entry, Event, Inventory, InventoryError, Money, Order, OrderKey,
+    OrderLine, Posting, Query, Refund, Refusal, Reply, Return, ReturnReceipt, Role, Time, Unavailable, Units,
+    Upc, UserId, Version,
 };
 use pollster::block_on;
 
@@ -220,8 +221,54 @@ fn evidence_is_looked_for_only_where_it_is_needed_and_believed_only_of_its_own_o
     assert!(matches!(decided(told.clone()), Decision::Happens(_)));
     let swapped = Return { order: bought.key, ..told.clone() };
     let not_at_hand = Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand));
+    assert_eq!(needed(&swapped), Some(bought.key), "what is said of another order is no answer");
     assert_eq!(decided(swapped), not_at_hand);
+    let tell = |found: &PastOutcome| {
+        let mut action: Action = Command::Return(back(now, 3, another.key, &[])).into();
+        search.testify(found, &mut action);
+        let Action::Command(Command::Return(told)) = action else { panic!() };
+        told
+    };
+    let PastOutcome::Decided(row) = &found else { panic!() };
+    let of_another = tell(&PastOutcome::Decided(OutcomeRow { key: bought.key, ..row.clone() }));
+    assert_eq!(of_another.evidence, None, "nothing is believed of a row under another key");
+    let ahead = OutcomeRow { version: state.version().plus(1), ..row.clone() };
+    assert_eq!(decided(tell(&PastOutcome::Decided(ahead))), not_at_hand, "the journal is ahead of the state");
+    let read = Version(state.version().0 - 1);
+    assert_eq!(
+        decided(tell(&PastOutcome::NeverDecided { read })),
+        not_at_hand,
+        "it may be decided and not written yet"
+    );
+    let never = decided(tell(&PastOutcome::NeverDecided { read: state.version() }));
+    assert!(
+        matches!(never, Decision::Happens(Event::ReturnRefused { refusal: Refusal::UnknownOrder, .. })),
+        "{never:?}"
+    );
+    let refused_anyhow = [
+        (ALICE, back(now.plus_micros(ORDER_KEY_FUTURE_US_MAX + 1_000), 3, bought.key, &[])),
+        (ALICE, back(now, 3, bought.key, &[line(1), line(0)])),
+        (UserId::SYSTEM, back(now, 3, bought.key, &[])),
+    ];
+    for (user, wanted) in refused_anyhow {
+        let actor = if user == UserId::SYSTEM { Actor::System } else { Actor::User(user) };
+        let action = Command::Return(wanted).into();
+        assert!(PastOrder::returned_by(&state, now, actor, &action).is_none(), "{action:?}");
+    }
     // An order that the window knows is as the window says.
     let in_window = decide(&state, NOW, Actor::User(ALICE), &Command::Return(back(NOW, 3, bought.key, &[])));
     assert!(matches!(in_window, Decision::Happens(_)));
+}
+
+#[test]
+fn a_return_has_a_receipt_of_its_own() {
+    let (_, mut shop) = shop();
+    let bought = order(NOW, 1, 5);
+    buy(&mut shop, NOW, &bought);
+    let wanted = back(NOW, 2, bought.key, &[line(4)]);
+    let receipt = give_back(&mut shop, NOW, ALICE, &wanted).unwrap();
+    assert_eq!(block_on(shop.return_receipt(days(2), ALICE, wanted.key)), Ok(receipt));
+    let reused = InventoryError::Refused(Refusal::KeyReused);
+    assert_eq!(block_on(shop.return_receipt(NOW, ALICE, bought.key)), Err(reused.clone()));
+    assert_eq!(block_on(shop.receipt(NOW, ALICE, wanted.key)), Err(reused));
 }

@@ -107,7 +107,9 @@ impl Verified {
                 }
                 None => {}
             }
-            self.audits.push(Auditor::after(&snapshot, HASH_SEED)?);
+            let audit = Auditor::after(&snapshot, HASH_SEED)?;
+            // The first audit has seen all returns that are kept: one pass settles what they claim.
+            self.audits.push(if self.audits.is_empty() { audit } else { audit.without_claims() });
             self.begun.push(at);
         }
         Ok(())
@@ -143,7 +145,7 @@ impl Verified {
                 if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?)?;
         }
-        self.returns = Some(claims.settled());
+        self.returns = self.violation.is_none().then(|| claims.settled());
         Ok(())
     }
 
@@ -231,6 +233,7 @@ mod tests {
         let [violation] = &row.violations[..] else { panic!("{row:?}") };
         assert_eq!(violation.version, Some(row.version));
         assert_eq!(violation.message, Breach::FalseReturn(key).to_string());
+        assert_eq!((row.returns_checked, row.returns_not_kept), (None, None), "the pass was not ended");
     }
 
     #[test]

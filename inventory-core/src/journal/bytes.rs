@@ -204,7 +204,12 @@ pub(super) fn decode_record(from: &mut &[u8]) -> Result<Record, Malformed> {
         }
         kind::PURCHASE_REFUSED => {
             let (key, user, digest) = get_order(from)?;
-            Event::PurchaseRefused { key, user, digest, refusal: get_refusal(from)? }
+            Event::PurchaseRefused {
+                key,
+                user,
+                digest,
+                refusal: get_refusal_of(from, |why| !is_of_returns(why))?,
+            }
         }
         other => decode_account_event(other, from)?,
     };
@@ -226,7 +231,7 @@ fn decode_account_event(kind: u8, from: &mut &[u8]) -> Result<Event, Malformed> 
         }
         kind::RETURN_REFUSED => {
             let (key, user, digest) = get_order(from)?;
-            Event::ReturnRefused { key, user, digest, refusal: get_refusal(from)? }
+            Event::ReturnRefused { key, user, digest, refusal: get_refusal_of(from, can_be_of_return)? }
         }
         kind::POSTED => {
             let (key, user, digest) = get_order(from)?;
@@ -241,7 +246,12 @@ fn decode_account_event(kind: u8, from: &mut &[u8]) -> Result<Event, Malformed> 
         }
         kind::POST_REFUSED => {
             let (key, user, digest) = get_order(from)?;
-            Event::PostRefused { key, user, digest, refusal: get_refusal(from)? }
+            Event::PostRefused {
+                key,
+                user,
+                digest,
+                refusal: get_refusal_of(from, |why| !is_of_returns(why))?,
+            }
         }
         kind::FLOOR_SET => {
             let (by, account) = (UserId(from.try_get_u32_le()?), AccountId(from.try_get_u32_le()?));
@@ -652,6 +662,35 @@ pub(super) fn put_refusal(to: &mut Vec<u8>, refusal: &Refusal) {
         | Refusal::NotReturnable
         | Refusal::TableFull => {}
         other => debug_assert!(false, "{other:?} is no outcome of an order"),
+    }
+}
+
+/// A refusal that can be the outcome of this kind of event.
+fn get_refusal_of(from: &mut &[u8], is_possible: impl Fn(&Refusal) -> bool) -> Result<Refusal, Malformed> {
+    let refusal = get_refusal(from)?;
+    if is_possible(&refusal) { Ok(refusal) } else { Err(Malformed::OutOfRange("refusal of this event")) }
+}
+
+/// Whether only a return can be refused so.
+const fn is_of_returns(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::UnknownOrder
+            | Refusal::OutcomeNotKept
+            | Refusal::NotReturnable
+            | Refusal::TableFull
+            | Refusal::ExceedsPurchase { .. }
+    )
+}
+
+fn can_be_of_return(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::ExceedsPurchase { shortages } => !shortages.is_empty(),
+        Refusal::ZeroQuantity { .. }
+        | Refusal::TooManyLines { .. }
+        | Refusal::Overflow { .. }
+        | Refusal::BalanceOutOfRange { .. } => true,
+        other => is_of_returns(other),
     }
 }
 

@@ -36,7 +36,11 @@ pub enum PastOutcome {
     /// It was decided, with this outcome.
     Decided(OutcomeRow),
     /// It was not decided and never will be: the journal holds all of the time in which that can have happened.
-    NeverDecided,
+    NeverDecided {
+        /// The version up to which this is so for certain: the last one of the journal, or the largest there can be if that goes on
+        /// behind the time in which the order can have been decided. What an engine has decided and not yet written is behind it.
+        read: Version,
+    },
     /// What the journal still holds does not say.
     NotKept,
 }
@@ -68,27 +72,32 @@ impl PastOrder {
     }
 
     /// The order whose units this command is to return, if that is older than the window of this state at `now` and the return
-    /// comes without what the journal says about it. The engine answers such a return
+    /// comes without what the journal says about it (what it says about another order does not count). The engine answers such a return
     /// [`OrderNotAtHand`](crate::Unavailable::OrderNotAtHand): look the order up, [`testify`](Self::testify) and submit the
     /// return then. None also if the return itself has an outcome or is too old to get one, or is refused whatever its order is:
-    /// to nobody, and for too many lines.
+    /// to nobody, to the system, with a key from the future, for too many lines or lines of no units.
     pub fn returned_by(state: &State, now: Time, actor: Actor, action: &Action) -> Option<Self> {
         let Action::Command(Command::Return(wanted)) = action else { return None };
         let now = now.max(state.now());
-        let is_needed = wanted.evidence.is_none()
-            && state.user_of(actor).is_ok()
+        let evidence = wanted.evidence.as_deref();
+        let is_needed = evidence.is_none_or(|evidence| evidence.about(wanted.order).is_none())
+            && state.user_of(actor).is_ok_and(|user| user != UserId::SYSTEM)
+            && wanted.key.time() <= now.plus_micros(ORDER_KEY_FUTURE_US_MAX)
+            && wanted.lines.iter().all(|line| !line.units.is_zero())
             && wanted.lines.len() <= ORDER_LINES_MAX
             && wanted.order.time() < state.orders().start(now)
             && state.orders().look_up(wanted.key, now) == Lookup::Undecided;
         is_needed.then_some(Self { key: wanted.order, user: None, digest: None })
     }
 
-    /// Gives a return of this order what was found about it.
+    /// Gives a return of this order what was found about it. Does nothing if either is of another order.
     pub fn testify(&self, found: &PastOutcome, action: &mut Action) {
         let Action::Command(Command::Return(wanted)) = action else { return };
         let found = match found {
+            _ if wanted.order != self.key => return,
+            PastOutcome::Decided(row) if row.key != self.key => return,
             PastOutcome::Decided(row) => row.found(),
-            PastOutcome::NeverDecided => Found::NeverDecided,
+            PastOutcome::NeverDecided { read } => Found::NeverDecided { read: *read },
             PastOutcome::NotKept => Found::NotKept,
         };
         wanted.evidence = Some(Box::new(Evidence::new(self.key, found)));
@@ -123,7 +132,7 @@ impl PastOrder {
                 Reply::Unavailable(Unavailable::Overloaded)
             }
             PastOutcome::Decided(row) => query::outcome(state, row),
-            PastOutcome::NeverDecided => Reply::Refused(Refusal::KeyTooOld),
+            PastOutcome::NeverDecided { .. } => Reply::Refused(Refusal::KeyTooOld),
             PastOutcome::NotKept => Reply::Refused(Refusal::OutcomeNotKept),
         }
     }
@@ -155,7 +164,7 @@ fn key_in(action: &Action) -> Option<OrderKey> {
 ///         break found;
 ///     }
 /// };
-/// assert_eq!(found, PastOutcome::NeverDecided);
+/// assert!(matches!(found, PastOutcome::NeverDecided { .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -211,12 +220,14 @@ impl PastOrderSearch {
     }
 
     fn look_at(&mut self, groups: &[Group]) -> Result<Option<PastOutcome>, JournalError> {
-        let Some(end) = groups.last().map(Group::last) else { return Ok(Some(self.not_found())) };
+        let Some(end) = groups.last().map(Group::last) else {
+            return Ok(Some(self.not_found(self.after.unwrap_or_default())));
+        };
         for group in groups {
             for record in group.records() {
                 let (version, record) = record?;
                 if record.at > self.between.1 {
-                    return Ok(Some(self.not_found()));
+                    return Ok(Some(self.not_found(Version(u64::MAX))));
                 }
                 if record.event.order_key() == Some(self.key) {
                     return Ok(OutcomeRow::of(version, &record).map(PastOutcome::Decided));
@@ -227,7 +238,7 @@ impl PastOrderSearch {
         Ok(None)
     }
 
-    const fn not_found(&self) -> PastOutcome {
-        if self.is_complete { PastOutcome::NeverDecided } else { PastOutcome::NotKept }
+    const fn not_found(&self, read: Version) -> PastOutcome {
+        if self.is_complete { PastOutcome::NeverDecided { read } } else { PastOutcome::NotKept }
     }
 }

@@ -361,7 +361,7 @@ fn get_returns(from: &mut &[u8], state: &mut State) -> Result<(), Malformed> {
             && lines.iter().all(|line| !line.units.is_zero() && state.catalogue.upc(line.item).is_some())
             && lines.is_sorted_by(|a, b| (a.item, a.location) < (b.item, b.location))
             && state.returns.of(order).is_empty()
-            && state.returns.has_room_for(order);
+            && state.returns.has_room_for(order, &lines);
         if !fits {
             return Err(Malformed::OutOfRange("returned order"));
         }

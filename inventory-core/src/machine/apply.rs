@@ -127,8 +127,8 @@ fn give_back(state: &mut State, returned: &Returned) {
         state.undo.push(Change::Level { item, location, before });
     }
     if !defect::is(Defect::ReturnsForgotten) {
-        let before = state.returns.add(returned.order, &returned.lines);
-        state.undo.push(Change::UnitsReturned(Box::new(before)));
+        let added = state.returns.add(returned.order, &returned.lines);
+        state.undo.push(Change::UnitsReturned(Box::new(added)));
     }
     if let Some(Refund { account, amount }) = returned.refund {
         post(state, account, amount);

@@ -3,7 +3,6 @@
 //! It is never inlined where all commands meet, so that a purchase costs no more for it.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -15,17 +14,19 @@ use super::purchase::{check_lines, sum_same};
 use crate::command::{Actor, OrderLine};
 use crate::defect::{self, Defect};
 use crate::event::{Charge, Event, Line, OrderDigest};
-use crate::id::{ItemId, LocationId, OrderKey, UserId};
+use crate::id::{ItemId, LocationId, UserId};
 use crate::money::Money;
 use crate::quantity::Units;
 use crate::refusal::{Refusal, Shortage};
 use crate::reply::{Reply, Unavailable};
 use crate::returns::{Evidence, Found, Refund, Return, Returned};
-use crate::state::{Lookup, State};
+use crate::state::{Lookup, State, units_in};
 use crate::time::Time;
 
 /// Keeps the digest of a return apart from those of orders and entries.
 const DIGEST_SEED: u64 = 5;
+/// Up to so many lines are looked for by going through those that were bought; for more, these are sorted.
+const LOOKED_THROUGH_MAX: usize = 8;
 
 #[inline(never)]
 pub(super) fn decide(state: &State, now: Time, actor: Actor, wanted: &Return) -> Result<Decision, Refusal> {
@@ -59,34 +60,36 @@ impl OrderDigest {
     }
 }
 
-/// What is known of the order: from the window or, if it has left, from what the journal says. None if nobody has looked there.
-fn find(state: &State, now: Time, wanted: &Return) -> Option<Found> {
+/// What is known of the order: from the window or, if it has left, from what the journal says. None if nobody has looked there, or
+/// not at all that this state knows.
+fn find<'a>(state: &'a State, now: Time, wanted: &'a Return) -> Option<Found<'a>> {
     match state.orders.look_up(wanted.order, now) {
         Lookup::Decided(row) => Some(row.found()),
-        Lookup::Undecided => Some(Found::NeverDecided),
+        Lookup::Undecided => Some(Found::NeverDecided { read: state.version }),
         Lookup::TooOld => {
             let found =
                 wanted.evidence.as_deref().and_then(|evidence: &Evidence| evidence.about(wanted.order));
-            found.filter(|found| is_at_hand(state, wanted.order, found)).cloned()
+            found.filter(|found| is_at_hand(state, found))
         }
     }
 }
 
-/// Whether what was found can be of this state: the journal may be ahead of it where there are several writers, and was behind it
-/// if the order was not written yet when it was read.
-fn is_at_hand(state: &State, order: OrderKey, found: &Found) -> bool {
+/// Whether what was found can be said of this state. The journal may be ahead of it where there are several writers; and behind it,
+/// as far as decisions are not durable yet: the order may be among those.
+fn is_at_hand(state: &State, found: &Found<'_>) -> bool {
     match found {
-        Found::Bought { lines, charge, .. } => {
-            lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
+        Found::Bought { version, lines, charge, .. } => {
+            *version <= state.version
+                && lines.iter().all(|line| state.catalogue.upc(line.item).is_some())
                 && charge.as_ref().is_none_or(|charge| state.accounts.account(charge.account).is_some())
         }
-        Found::NeverDecided => !state.orders.holds(order),
+        Found::NeverDecided { read } => *read >= state.version,
         Found::Other { .. } | Found::NotKept => true,
     }
 }
 
 /// What comes back, if all of it can.
-fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Result<Returned, Refusal> {
+fn give_back(state: &State, user: UserId, wanted: &Return, found: Found<'_>) -> Result<Returned, Refusal> {
     let asked = sum_same(&wanted.lines)?;
     let may_return = |owner: UserId| {
         let may = owner == user || state.is_administrator(user) || defect::is(Defect::ReturnsOthersOrder);
@@ -101,13 +104,16 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Resu
             may_return(owner)?;
             return Err(Refusal::NotReturnable);
         }
-        Found::NeverDecided => return Err(Refusal::UnknownOrder),
+        Found::NeverDecided { .. } => return Err(Refusal::UnknownOrder),
         Found::NotKept => return Err(Refusal::OutcomeNotKept),
     };
     // Asked before anything is said about the lines: this answer is the same whatever they are.
-    refund(charge.as_deref(), &bought, &bought).ok_or(Refusal::NotReturnable)?;
+    if !charge.as_deref().is_none_or(|charge| charge.says_unit_prices(&bought)) {
+        return Err(Refusal::NotReturnable);
+    }
+    let bought = Bought::new(&bought, if asked.is_empty() { bought.len() } else { asked.len() });
     let lines = pick(state, wanted, &asked, &bought)?;
-    if !state.returns.has_room_for(wanted.order) {
+    if !state.returns.has_room_for(wanted.order, &lines) {
         return Err(Refusal::TableFull);
     }
     let upc_of = |line: &Line| state.catalogue.upc(line.item).ok_or(Refusal::NotReturnable);
@@ -130,21 +136,27 @@ fn give_back(state: &State, user: UserId, wanted: &Return, found: Found) -> Resu
 }
 
 /// The lines that come back of those that were bought: those asked for, or all that are left.
-fn pick(state: &State, wanted: &Return, asked: &[OrderLine], bought: &[Line]) -> Result<Vec<Line>, Refusal> {
-    let left_of = |line: &Line| left(state, wanted, line);
+fn pick(
+    state: &State,
+    wanted: &Return,
+    asked: &[OrderLine],
+    bought: &Bought<'_>,
+) -> Result<Vec<Line>, Refusal> {
+    let came_back = state.returns.of(wanted.order);
+    let left_of = |line: &Line| line.units.saturating_sub(units_in(came_back, line.item, line.location));
     if asked.is_empty() {
         let all: Vec<Line> = bought
+            .lines
             .iter()
             .map(|line| Line { units: left_of(line), ..*line })
             .filter(|line| !line.units.is_zero())
             .collect();
-        return if all.is_empty() { Err(nothing_left(state, bought)) } else { Ok(all) };
+        return if all.is_empty() { Err(nothing_left(state, bought.lines)) } else { Ok(all) };
     }
-    let places = by_place(bought);
     let (mut lines, mut shortages) = (Vec::with_capacity(asked.len()), Vec::new());
     for OrderLine { upc, location, units: requested } in asked.iter().copied() {
         let item = state.catalogue.id(upc);
-        let line = item.and_then(|item| places.get(&(item, location)).copied());
+        let line = item.and_then(|item| bought.line(item, location));
         match line.map(|line| Line { units: left_of(line), ..*line }) {
             Some(line) if requested <= line.units => lines.push(Line { units: requested, ..line }),
             line => {
@@ -160,11 +172,6 @@ fn pick(state: &State, wanted: &Return, asked: &[OrderLine], bought: &[Line]) ->
     }
 }
 
-/// Units of a line that was bought and has not come back.
-fn left(state: &State, wanted: &Return, line: &Line) -> Units {
-    line.units.saturating_sub(state.returns.units(wanted.order, line.item, line.location))
-}
-
 /// Everything was asked for, and nothing is left of any line.
 fn nothing_left(state: &State, bought: &[Line]) -> Refusal {
     let shortage = |line: &Line| {
@@ -174,9 +181,37 @@ fn nothing_left(state: &State, bought: &[Line]) -> Refusal {
     Refusal::ExceedsPurchase { shortages: bought.iter().filter_map(shortage).collect() }
 }
 
-/// The lines of a purchase by item and location: each is there once.
-fn by_place(bought: &[Line]) -> BTreeMap<(ItemId, LocationId), &Line> {
-    bought.iter().map(|line| ((line.item, line.location), line)).collect()
+/// The lines of a purchase, to be found by item and location: each is there once.
+pub(super) struct Bought<'a> {
+    lines: &'a [Line],
+    /// Where they are, in the order of items and locations; none if looking through them is less work than sorting.
+    sorted: Option<Vec<(ItemId, LocationId, usize)>>,
+}
+
+impl<'a> Bought<'a> {
+    /// Of these lines about so many are looked for.
+    pub(super) fn new(lines: &'a [Line], looked_for: usize) -> Self {
+        let sorted = (looked_for > LOOKED_THROUGH_MAX).then(|| {
+            let places = lines.iter().enumerate().map(|(at, line)| (line.item, line.location, at));
+            let mut sorted: Vec<_> = places.collect();
+            sorted.sort_unstable();
+            sorted
+        });
+        Self { lines, sorted }
+    }
+
+    fn place(&self, item: ItemId, location: LocationId) -> Option<usize> {
+        let Some(sorted) = &self.sorted else {
+            return self.lines.iter().position(|line| (line.item, line.location) == (item, location));
+        };
+        let key = |place: &(ItemId, LocationId, usize)| (place.0, place.1);
+        let at = sorted.binary_search_by_key(&(item, location), key).ok()?;
+        sorted.get(at).map(|place| place.2)
+    }
+
+    fn line(&self, item: ItemId, location: LocationId) -> Option<&'a Line> {
+        self.lines.get(self.place(item, location)?)
+    }
 }
 
 /// Whether the level that a line comes back to can hold it.
@@ -186,12 +221,11 @@ pub(super) fn fits_level(state: &State, line: &Line) -> bool {
 }
 
 /// Whether these lines are of those bought, none of them with more units than were bought and have not come back.
-pub(super) fn are_left(state: &State, back: &Returned, bought: &[Line]) -> bool {
-    let places = by_place(bought);
+pub(super) fn are_left(state: &State, back: &Returned, bought: &Bought<'_>) -> bool {
+    let came_back = state.returns.of(back.order);
     back.lines.iter().all(|line| {
-        let came_back = state.returns.units(back.order, line.item, line.location);
-        let sum = came_back.checked_add(line.units);
-        let bought = places.get(&(line.item, line.location));
+        let sum = units_in(came_back, line.item, line.location).checked_add(line.units);
+        let bought = bought.line(line.item, line.location);
         sum.zip(bought).is_some_and(|(sum, bought)| sum <= bought.units)
     })
 }
@@ -199,12 +233,10 @@ pub(super) fn are_left(state: &State, back: &Returned, bought: &[Line]) -> bool 
 /// What comes back to the account that paid, if one did, for these lines of those bought: for each unit exactly what it cost.
 /// None if the purchase does not say.
 #[allow(clippy::option_option, reason = "no account is an answer, and not to be known another one")]
-pub(super) fn refund(charge: Option<&Charge>, bought: &[Line], lines: &[Line]) -> Option<Option<Refund>> {
+pub(super) fn refund(charge: Option<&Charge>, bought: &Bought<'_>, lines: &[Line]) -> Option<Option<Refund>> {
     let Some(charge) = charge else { return Some(None) };
-    let places: BTreeMap<_, usize> =
-        bought.iter().enumerate().map(|(at, line)| ((line.item, line.location), at)).collect();
     let amount = lines.iter().try_fold(Money::ZERO, |sum, line| {
-        let price = charge.unit_price(bought, *places.get(&(line.item, line.location))?)?;
+        let price = charge.unit_price(bought.lines, bought.place(line.item, line.location)?)?;
         sum.checked_add(price.checked_times(line.units)?)
     })?;
     Some(Some(Refund { account: charge.account, amount }))
@@ -216,37 +248,12 @@ mod tests {
     use crate::command::{Command, Order, Role};
     use crate::event::Record;
     use crate::id::Upc;
-    use crate::limits::ORDER_WINDOW_AGE_US;
     use crate::machine::{apply, decide};
-
-    #[test]
-    fn evidence_that_an_order_was_never_decided_is_not_believed_while_the_table_holds_its_outcome() {
-        let mut state = State::new(1);
-        let key = |time, random: u128| OrderKey::from_parts(time, random << 8);
-        let add = Command::AddUser { name: "alice".into(), password_hash: "".into(), role: Role::Buyer };
-        let order = Order { key: key(Time::ZERO, 1), lines: Vec::new().into(), charge: None };
-        for (actor, command) in
-            [(Actor::System, add), (Actor::User(UserId(1)), Command::Purchase(order.clone()))]
-        {
-            let Decision::Happens(event) = decide(&state, Time::ZERO, actor, &command) else { panic!() };
-            apply(&mut state, &Record { at: Time::ZERO, event });
-        }
-        // The journal was read before the order was written, and by now its key is too old.
-        let later = Time::ZERO.plus_micros(ORDER_WINDOW_AGE_US + 1_000_000);
-        let evidence = |order| Some(Box::new(Evidence::new(order, Found::NeverDecided)));
-        let give_back =
-            |order| Return { key: key(later, 2), order, lines: Box::default(), evidence: evidence(order) };
-        let decision =
-            |order| decide(&state, later, Actor::User(UserId(1)), &Command::Return(give_back(order)));
-        let not_at_hand = Decision::Stands(Reply::Unavailable(Unavailable::OrderNotAtHand));
-        assert_eq!(decision(order.key), not_at_hand);
-        assert!(matches!(decision(key(Time::ZERO, 3)), Decision::Happens(Event::ReturnRefused { .. })));
-    }
 
     #[test]
     fn a_full_table_of_returned_orders_is_a_refusal_under_the_key_and_takes_more_of_what_it_holds() {
         let mut state = State::new(1);
-        state.returns.hold_at_most(1);
+        state.returns.hold_at_most(1, 1);
         let (upc, location) = (Upc::new(1).unwrap(), LocationId::MAIN);
         let key = |random: u128| OrderKey::from_parts(Time::ZERO, random << 8);
         let lines = || OrderLine::new(upc, Units::new(2).unwrap());

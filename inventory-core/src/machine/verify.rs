@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 use super::bulk::Shelf;
 use super::post::{Till, balance_with};
-use super::returns::{are_left, fits_level, refund};
+use super::returns::{Bought, are_left, fits_level, refund};
 use crate::bulk::{BulkRows, RowCodes};
 use crate::entry::{EntryRows, PostedEntry, account_name};
 use crate::event::{Charge, Event, Line, Record};
 use crate::id::{AccountId, ItemId, LocationId, OrderKey, SessionId, UserId, Version};
-use crate::limits::SESSIONS_PER_USER_MAX;
+use crate::limits::{ORDER_LINES_MAX, SESSIONS_PER_USER_MAX};
 use crate::money::Money;
 use crate::returns::{Found, Refund, Returned};
-use crate::state::{Lookup, State};
+use crate::state::{Lookup, State, units_in};
 
 /// Why an event cannot have happened in this state: the journal is damaged or was written by another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -283,16 +283,23 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
     }
     let found = match state.orders.look_up(*order, record.at) {
         Lookup::Decided(row) => row.found(),
-        Lookup::Undecided => Found::NeverDecided,
-        Lookup::TooOld if is_before(state, *purchased) && state.returns.has_room_for(*order) => return Ok(()),
+        Lookup::Undecided => Found::NeverDecided { read: state.version },
+        Lookup::TooOld
+            if is_before(state, *purchased)
+                && state.returns.has_room_for(*order, lines)
+                && adds_up(state, back) =>
+        {
+            return Ok(());
+        }
         Lookup::TooOld => return Err(Impossible::Returned(*order)),
     };
     let Found::Bought { version, user: owner, lines: bought, charge } = found else {
         return Err(Impossible::Returned(*order));
     };
+    let bought = Bought::new(&bought, lines.len());
     let is_right = version == *purchased
         && (owner == user || state.is_administrator(user))
-        && state.returns.has_room_for(*order)
+        && state.returns.has_room_for(*order, lines)
         && are_left(state, back, &bought);
     if !is_right {
         return Err(Impossible::Returned(*order));
@@ -302,6 +309,14 @@ fn can_return(state: &State, record: &Record, user: UserId, back: &Returned) -> 
     } else {
         Err(Impossible::Refund(*order))
     }
+}
+
+/// Whether some purchase can have had all that came back of it with this: not too many lines, and of none too many units.
+fn adds_up(state: &State, back: &Returned) -> bool {
+    let came_back = state.returns.of(back.order);
+    let fits = |line: &Line| units_in(came_back, line.item, line.location).checked_add(line.units).is_some();
+    let new = state.returns.new_lines(back.order, &back.lines);
+    came_back.len().saturating_add(new) <= ORDER_LINES_MAX && back.lines.iter().all(fits)
 }
 
 /// Whether this version was made by an event before the next one.

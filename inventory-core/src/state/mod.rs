@@ -17,6 +17,7 @@ pub use returns::Returns;
 pub use stock::{Level, Stock};
 pub use users::{Session, User, Users};
 
+pub(crate) use returns::units_in;
 pub(crate) use undo::{Change, UndoLog};
 
 use crate::defect::{self, Defect};
@@ -136,7 +137,7 @@ impl State {
                 Change::BalanceChanged { .. } if defect::is(Defect::UndoKeepsBalances) => {}
                 Change::BalanceChanged { account, change } => self.accounts.undo_change(account, change),
                 Change::UnitsReturned(_) if defect::is(Defect::UndoKeepsReturns) => {}
-                Change::UnitsReturned(before) => self.returns.undo_add(*before),
+                Change::UnitsReturned(added) => self.returns.undo_add(&added),
                 Change::FloorSet { account, before } => drop(self.accounts.set_floor(account, before)),
                 Change::EntriesPosted(_) if defect::is(Defect::UndoKeepsBatches) => {}
                 Change::EntriesPosted(rows) => self.accounts.undo_post_rows(&rows),

@@ -6,6 +6,7 @@
 //! `floor` is the first second that is still kept. So for every key at or above the floor it is certain
 //! whether it was decided, and every key below it is refused unseen.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
@@ -25,12 +26,34 @@ use crate::limits::{
 };
 use crate::money::Money;
 use crate::one_or_many::OneOrMany;
-use crate::refusal::{Refusal, Shortage};
+use crate::refusal::Refusal;
 use crate::returns::{Found, Returned};
 use crate::time::Time;
 
 /// Most seconds that leave at one event because they are too old: more than one, so that the window catches up.
 const SECONDS_LEAVING_MAX: usize = 4;
+
+/// What the parts of an outcome count as, in bytes: about what they take in memory. They decide when outcomes leave the window, so
+/// replay must count as the engine did that wrote the journal: these are numbers of the journal's format and not the sizes of
+/// types, which change with the types, the compiler and the libraries.
+mod counted {
+    /// A line, where there are several.
+    pub(super) const LINE: usize = 16;
+    /// What an account paid.
+    pub(super) const CHARGE: usize = 40;
+    /// What one of several lines cost.
+    pub(super) const AMOUNT: usize = 8;
+    /// A return.
+    pub(super) const RETURNED: usize = 72;
+    /// A batch, without the codes of its rows, which are a byte each.
+    pub(super) const BULK: usize = 64;
+    /// An entry.
+    pub(super) const POSTED: usize = 48;
+    /// A batch of entries, without the codes of its rows.
+    pub(super) const ENTRIES: usize = 40;
+    /// A line of a refusal that was short.
+    pub(super) const SHORTAGE: usize = 32;
+}
 
 /// What became of an order, return or posting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,27 +85,27 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Bytes of the lists in it, which lie outside its row.
+    /// What it counts as beyond its row.
     fn list_bytes(&self) -> usize {
         let lines_bytes = |lines: &OneOrMany<Line>| match lines {
             OneOrMany::One(_) => 0,
-            OneOrMany::Many(lines) => lines.len().saturating_mul(size_of::<Line>()),
+            OneOrMany::Many(lines) => lines.len().saturating_mul(counted::LINE),
         };
         match self {
             Self::Accepted { lines, .. } => lines_bytes(lines),
             Self::Charged { lines, charge } => charge
                 .amounts
                 .len()
-                .saturating_mul(size_of::<Money>())
+                .saturating_mul(counted::AMOUNT)
                 .saturating_add(lines_bytes(lines))
-                .saturating_add(size_of::<Charge>()),
-            Self::Returned(returned) => lines_bytes(&returned.lines).saturating_add(size_of::<Returned>()),
-            Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(size_of::<BulkOutcome>()),
-            Self::Posted(_) => size_of::<PostedEntry>(),
-            Self::Entries(entries) => entries.codes.bytes().len().saturating_add(size_of::<EntriesOutcome>()),
+                .saturating_add(counted::CHARGE),
+            Self::Returned(returned) => lines_bytes(&returned.lines).saturating_add(counted::RETURNED),
+            Self::Bulk(bulk) => bulk.codes.bytes().len().saturating_add(counted::BULK),
+            Self::Posted(_) => counted::POSTED,
+            Self::Entries(entries) => entries.codes.bytes().len().saturating_add(counted::ENTRIES),
             Self::Refused(refusal) => match &**refusal {
                 Refusal::InsufficientStock { shortages } | Refusal::ExceedsPurchase { shortages } => {
-                    shortages.len().saturating_mul(size_of::<Shortage>())
+                    shortages.len().saturating_mul(counted::SHORTAGE)
                 }
                 Refusal::InsufficientFunds { account, .. }
                 | Refusal::BalanceOutOfRange { account }
@@ -150,17 +173,17 @@ impl OutcomeRow {
 
 impl OutcomeRow {
     /// What a return of the order has to know.
-    pub(crate) fn found(&self) -> Found {
+    pub(crate) fn found(&self) -> Found<'_> {
         let (lines, charge) = match &self.outcome {
             Outcome::Accepted { lines, .. } => (lines, None),
-            Outcome::Charged { lines, charge } => (lines, Some(charge.clone())),
+            Outcome::Charged { lines, charge } => (lines, Some(Cow::Borrowed(&**charge))),
             Outcome::Bulk(_)
             | Outcome::Returned(_)
             | Outcome::Posted(_)
             | Outcome::Entries(_)
             | Outcome::Refused(_) => return Found::Other { user: self.user },
         };
-        Found::Bought { version: self.version, user: self.user, lines: lines.clone(), charge }
+        Found::Bought { version: self.version, user: self.user, lines: Cow::Borrowed(lines), charge }
     }
 }
 
@@ -250,12 +273,6 @@ impl Orders {
         }
         let Some(bucket) = self.buckets.get(&second) else { return Lookup::Undecided };
         bucket.find(key, self.hasher.hash_one(key)).map_or(Lookup::Undecided, Lookup::Decided)
-    }
-
-    /// Whether the outcome of this key is here, too old or not: it leaves only with an event.
-    pub(crate) fn holds(&self, key: OrderKey) -> bool {
-        let bucket = self.buckets.get(&second_of(key.time()));
-        bucket.is_some_and(|bucket| bucket.find(key, self.hasher.hash_one(key)).is_some())
     }
 
     /// The outcomes by second of their keys, and in the order they were decided within one.
@@ -394,8 +411,10 @@ const fn second_of(time: Time) -> u64 {
 mod tests {
     use super::*;
     use crate::bulk::RowCodes;
-    use crate::id::{ItemId, LocationId, Upc};
+    use crate::entry::Entry;
+    use crate::id::{AccountId, ItemId, LocationId, Upc};
     use crate::quantity::Units;
+    use crate::refusal::Shortage;
 
     const NOW: Time = Time::from_micros(1_795_219_200_000_000);
 
@@ -511,8 +530,36 @@ mod tests {
             Outcome::Accepted { lines, total: None }.list_bytes()
         };
         let refusal = Refusal::InsufficientStock { shortages: [short; 3].into() };
-        assert_eq!((accepted(1), accepted(3)), (0, 3 * size_of::<Line>()));
-        assert_eq!(Outcome::Refused(Box::new(refusal)).list_bytes(), 3 * size_of::<Shortage>());
+        assert_eq!((accepted(1), accepted(3)), (0, 48));
+        assert_eq!(Outcome::Refused(Box::new(refusal)).list_bytes(), 96);
+    }
+
+    /// The numbers decide where the window begins when it is full, and so what replay of a journal gives: a directory that was
+    /// written with these must be read with these, whatever the types become.
+    #[test]
+    fn what_an_outcome_counts_as_is_part_of_the_format_and_not_of_the_layout_of_types() {
+        let line = |item| Line { item: ItemId(item), location: LocationId::MAIN, units: Units::ZERO };
+        let lines = |count: u32| (0..count).map(line).collect::<OneOrMany<Line>>();
+        let charged = |count: u32, amounts: usize| {
+            let amounts = core::iter::repeat_n(Money::ZERO, amounts).collect();
+            let charge = Box::new(Charge { account: AccountId(0), total: Money::ZERO, amounts });
+            Outcome::Charged { lines: lines(count), charge }.list_bytes()
+        };
+        assert_eq!((charged(1, 0), charged(3, 0)), (40, 40 + 3 * 16), "as before format 4");
+        assert_eq!(charged(3, 3), 40 + 3 * (16 + 8));
+        let returned = |count: u32| {
+            let (order, purchased) = (OrderKey::from_parts(NOW, 1), Version(1));
+            Outcome::Returned(Box::new(Returned { order, purchased, lines: lines(count), refund: None }))
+                .list_bytes()
+        };
+        assert_eq!((returned(1), returned(2)), (72, 72 + 2 * 16));
+        assert_eq!(batch_of_refused_rows(10).list_bytes(), 64 + 10);
+        let codes = RowCodes::of([21].repeat(10));
+        let entries = EntriesOutcome { rows: 10, accepted_rows: 0, codes };
+        assert_eq!(Outcome::Entries(Box::new(entries)).list_bytes(), 40 + 10);
+        let entry = Entry::Credit { account: AccountId(0), amount: Money::ZERO };
+        let posted = PostedEntry { entry, balance: Money::ZERO, counterpart_balance: None };
+        assert_eq!(Outcome::Posted(Box::new(posted)).list_bytes(), 48);
     }
 
     fn batch_of_refused_rows(rows: u32) -> Outcome {

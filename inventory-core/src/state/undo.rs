@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::catalogue::ReplacedItem;
 use super::orders::WindowBefore;
-use super::returns::RowBefore;
+use super::returns::Added;
 use super::stock::Level;
 use super::users::EndedSession;
 use crate::bulk::BulkRows;
@@ -41,8 +41,8 @@ pub(crate) enum Change {
         account: AccountId,
         change: Money,
     },
-    /// What had come back of an order.
-    UnitsReturned(Box<RowBefore>),
+    /// This came back.
+    UnitsReturned(Box<Added>),
     FloorSet {
         account: AccountId,
         before: Option<Money>,

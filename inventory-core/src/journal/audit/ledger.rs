@@ -309,6 +309,10 @@ impl Ledger {
         self.users.get(row(user.0.checked_sub(1)?))
     }
 
+    pub(super) fn leave_claims(&mut self) {
+        self.returns.leave_claims();
+    }
+
     pub(super) fn into_claims(self) -> Claims {
         self.returns.into_claims()
     }

@@ -100,6 +100,13 @@ impl Auditor {
         }
     }
 
+    /// Keeps no [claims](Self::into_claims) from here on: for an audit beside another one that does.
+    #[must_use]
+    pub fn without_claims(mut self) -> Self {
+        self.ledger.leave_claims();
+        self
+    }
+
     /// What the returns that were followed claim of their purchases, to be settled by a second pass over the journal.
     pub fn into_claims(self) -> Claims {
         self.ledger.into_claims()
