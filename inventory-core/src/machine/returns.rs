@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::command::{Command, Order, Role};
     use crate::event::Record;
-    use crate::id::Upc;
+    use crate::id::{OrderKey, Upc};
     use crate::machine::{apply, decide};
 
     #[test]
