@@ -125,7 +125,9 @@ impl Shared {
         }
         drop(desk);
         self.work.notify_one();
-        turned_away.into_iter().for_each(|(reply_to, reply)| reply_to.deliver(reply));
+        for (reply_to, reply) in turned_away {
+            reply_to.deliver(reply);
+        }
     }
 }
 
