@@ -16,7 +16,7 @@ use crate::notice::note;
 use crate::output::{Output, RefusalView};
 use crate::parse::UsageError;
 use crate::past::NotRetained;
-use crate::shop::RowsRefused;
+use crate::shop::{NotSettled, RowsRefused};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<LoadError>() {
         return of_load(error);
     }
-    if cause.is::<SendError>() {
+    if cause.is::<SendError>() || cause.is::<NotSettled>() {
         return Some(Exit::Unreachable);
     }
     if cause.is::<RefusedHere>() || cause.is::<RowsRefused>() || cause.is::<NotRetained>() {

@@ -13,16 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::{
-    BREAD, MILK, ManualClock, Running, Scripted, add_user, batch, everything_of, on_hand, open_at, options,
-    order, serve, stock, units, upc,
+    BREAD, Gate, MILK, ManualClock, Running, Scripted, add_user, batch, everything_of, on_hand, open_at,
+    options, order, serve, stock, units, upc,
 };
 use inventory_core::journal::{Journal as _, MemoryJournal, ScanPlace};
 use inventory_core::{
     Actor, Answer, Command, Entry, LocationId, Money, Order, OrderKey, OrderLine, Posting, Query, Refund,
-    Refusal, Reply, Return, ReturnReceipt, Role, Shortage,
+    Refusal, Reply, Return, ReturnReceipt, Role, Shortage, Unavailable,
 };
 use inventory_net::client::{AnyReceipt, Client, ClientError, ClientOptions, new_order_key};
 use inventory_net::service::Service;
+use tokio::task::JoinHandle;
 
 async fn user(server: &Running, name: &str) -> Client {
     let client = Client::connect(&server.address, ClientOptions::default()).await.unwrap();
@@ -255,4 +256,70 @@ async fn the_journal_is_read_for_an_old_order_only_and_not_for_strangers_or_too_
     assert!(after > before);
     shop.give_back(shop.alice, wanted).await.unwrap();
     assert_eq!(readings(), after, "its outcome is known");
+}
+
+/// A shop whose alice returns an old order while the journal stands still, the key of the return, and what waits for it.
+async fn searching(journal: &Arc<Scripted>) -> (Shop, Return, Gate, JoinHandle<Reply>) {
+    let shop = Shop::open(journal.clone()).await;
+    let milk = shop.buy(1, MILK, 3).await;
+    shop.clock.advance_hours(7 * 24);
+    let wanted = shop.wanted(2, milk, &[(MILK, 1)]);
+    let before = journal.readings.load(Ordering::SeqCst);
+    let gate = journal.shut();
+    let first = ask(&shop, &wanted);
+    while journal.readings.load(Ordering::SeqCst) == before {
+        tokio::task::yield_now().await;
+    }
+    (shop, wanted, gate, first)
+}
+
+fn ask(shop: &Shop, wanted: &Return) -> JoinHandle<Reply> {
+    let (service, alice, wanted) = (shop.service.clone(), shop.alice, wanted.clone());
+    tokio::spawn(async move { service.call(alice, Command::Return(wanted)).await })
+}
+
+#[tokio::test]
+async fn a_return_whose_order_is_looked_for_is_not_unknown() {
+    let journal = Arc::new(Scripted::default());
+    let (shop, wanted, gate, first) = searching(&journal).await;
+    let receipt = || shop.service.call(shop.alice, Query::Receipt { key: wanted.key });
+    assert_eq!(receipt().await, Reply::Unavailable(Unavailable::Overloaded));
+    drop(gate);
+    let told = first.await.unwrap();
+    assert!(matches!(told, Reply::Answered(Answer::ReturnReceipt(_))), "{told:?}");
+    assert_eq!(receipt().await, told);
+}
+
+#[tokio::test]
+async fn a_return_that_nobody_waits_for_any_more_is_not_carried_out_after_the_search() {
+    let journal = Arc::new(Scripted::default());
+    let (shop, wanted, gate, first) = searching(&journal).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    drop(gate);
+    let receipt = || shop.service.call(shop.alice, Query::Receipt { key: wanted.key });
+    while receipt().await == Reply::Unavailable(Unavailable::Overloaded) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receipt().await, Reply::Refused(Refusal::UnknownOrder));
+    assert_eq!(on_hand(&shop.service, MILK), 97);
+    shop.give_back(shop.alice, wanted).await.unwrap();
+    assert_eq!(on_hand(&shop.service, MILK), 98);
+}
+
+#[tokio::test]
+async fn a_return_asked_for_again_joins_the_search_that_is_under_way() {
+    let journal = Arc::new(Scripted::default());
+    let (shop, wanted, gate, first) = searching(&journal).await;
+    // More than may wait.
+    let again: Vec<_> = (0..100).map(|_| ask(&shop, &wanted)).collect();
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    drop(gate);
+    for asked in again {
+        let told = asked.await.unwrap();
+        assert!(matches!(told, Reply::Answered(Answer::ReturnReceipt(_))), "{told:?}");
+    }
+    assert_eq!(on_hand(&shop.service, MILK), 98);
 }

@@ -11,6 +11,7 @@ mod session;
 
 pub(crate) use accounts::KnownEntry;
 pub(crate) use bulk::{BulkPosting, BulkPurchase, RowsRefused};
+pub(crate) use returns::NotSettled;
 
 use std::time::Duration;
 

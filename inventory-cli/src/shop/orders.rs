@@ -148,7 +148,8 @@ async fn not_bought_for_certain(
                 record(client, store, order, &receipt, names).await?;
                 return Ok(receipt);
             }
-            Err(ClientError::Refused(Refusal::UnknownOrder)) => {
+            // Of a return it may be the outcome: only the same return, sent again, tells.
+            Err(ClientError::Refused(Refusal::UnknownOrder)) if !matches!(order, KeptOrder::Return(_)) => {
                 store.record_not_bought(key, "unavailable")?;
                 return Err(error.into());
             }

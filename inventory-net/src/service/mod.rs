@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inventory_core::journal::{Journal, JournalError, PastOrder, ReplayError, Tip, replay};
 use inventory_core::state::State;
-use inventory_core::{Action, Actor, Command, Engine, EngineConfig, Reply, Time, Unavailable, Version};
+use inventory_core::{
+    Action, Actor, Command, Engine, EngineConfig, Query, Reply, Time, Unavailable, Version,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::message::{Op, RequestId};
 use crate::outbox::{Delivery, Outbox, Outcome};
-use history::Question;
+use history::{Question, WaitingReturns};
 
 /// Settings of a [`Service`].
 #[derive(Clone)]
@@ -88,6 +90,14 @@ struct Desk {
     engine: Engine<Ticket>,
     /// No more requests are taken; once nothing waits, the committer ends.
     closing: bool,
+    returns: WaitingReturns,
+}
+
+impl Desk {
+    fn submit(&mut self, now: Time, actor: Actor, action: Action, reply_to: ReplyTo) {
+        let past_order = PastOrder::asked_for(self.engine.state(), now, actor, &action).map(Box::new);
+        self.engine.submit(now, Ticket { reply_to, past_order }, actor, action);
+    }
 }
 
 /// What comes back from the engine with a reply.
@@ -108,6 +118,14 @@ pub(crate) enum ReplyTo {
 }
 
 impl ReplyTo {
+    /// Whether nobody takes the reply: work for it that has not begun need not.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Connection { outbox, .. } => outbox.is_closed(),
+            Self::Caller(caller) => caller.is_closed(),
+        }
+    }
+
     fn deliver(self, reply: Reply) {
         match self {
             Self::Connection { outbox, id, op } => {
@@ -140,7 +158,7 @@ impl Service {
         let (history, questions) = mpsc::channel(history::WAITING_MAX);
         let engine = Engine::new(state, tip, options.engine);
         let shared = Arc::new(Shared {
-            desk: Mutex::new(Desk { engine, closing: false }),
+            desk: Mutex::new(Desk { engine, closing: false, returns: WaitingReturns::default() }),
             work: Notify::new(),
             clock: options.clock,
             journal,
@@ -222,14 +240,21 @@ impl Shared {
             return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
         }
         let state = desk.engine.state();
-        if matches!(action, Action::Command(Command::Return(_)))
-            && let Some(order) = PastOrder::returned_by(state, now, actor, &action)
-        {
-            drop(desk);
-            return self.look_in_history(Question::Returned { reply_to, order, actor, action });
+        match &action {
+            Action::Command(Command::Return(wanted)) => {
+                if let Some(order) = PastOrder::returned_by(state, now, actor, &action) {
+                    let key = wanted.key;
+                    return self.look_for_returned(desk, (key, order), (actor, action), reply_to);
+                }
+            }
+            // It may be decided any moment.
+            Action::Query(Query::Receipt { key }) if actor != Actor::Anonymous && desk.returns.has(*key) => {
+                drop(desk);
+                return reply_to.deliver(Reply::Unavailable(Unavailable::Overloaded));
+            }
+            _ => {}
         }
-        let past_order = PastOrder::asked_for(state, now, actor, &action).map(Box::new);
-        desk.engine.submit(now, Ticket { reply_to, past_order }, actor, action);
+        desk.submit(now, actor, action, reply_to);
         drop(desk);
         self.work.notify_one();
     }
