@@ -228,6 +228,49 @@ async fn a_client_that_waits_for_the_journal_is_not_silent() {
     assert_eq!((balance(&service, &name), balance(&service, "Zoe")), (40_000, 100));
 }
 
+/// Time passes by itself while everybody waits.
+#[tokio::test(start_paused = true)]
+async fn whoever_trickles_a_long_line_has_no_more_time_than_others() {
+    let service = open(Arc::new(Scripted::default())).await;
+    let (server, port) = bind(&service).await;
+    // It is low when an eighth is left, which has room for any line: nobody finds nothing left.
+    let (server, connect) = (server.with_memory_max(640 << 10), || TcpStream::connect(("127.0.0.1", port)));
+    let meter = server.meter();
+    let (sent, when_sent) = oneshot::channel();
+    let drain = async { when_sent.await.unwrap() };
+    let (ended, ()) = tokio::join!(server.run(drain, pending()), async {
+        let (mut trickles, mut patient) = (connect().await.unwrap(), connect().await.unwrap());
+        // A line before it is no part of it.
+        patient.write_all(b"Zoe cred").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        trickles.write_all(&vec![b'x'; 60_000]).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        patient.write_all(b"it 1\n").await.unwrap();
+        patient.write_all(&vec![b'y'; 60_000]).await.unwrap();
+        for _ in 0..10 {
+            sleep(Duration::from_secs(5)).await;
+            trickles.write_all(b"x").await.unwrap();
+        }
+        let mut others = Vec::new();
+        while meter.read().sent_away == 0 {
+            assert!(others.len() < 100, "memory does not run low");
+            let mut other = connect().await.unwrap();
+            other.write_all(&[b'z'; 20_000]).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            others.push(other);
+        }
+        assert_eq!(trickles.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        for client in others.iter_mut().chain([&mut patient]) {
+            client.write_all(b" credit 1\n").await.unwrap();
+            client.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        }
+        sent.send(()).unwrap();
+    });
+    let counts = ended.unwrap();
+    assert_eq!((counts.sent_away, counts.accepted), (1, counts.clients));
+}
+
 #[tokio::test]
 async fn long_lines_without_an_end_cost_their_senders_the_connection_and_nobody_else() {
     const CLIENTS: usize = 100;

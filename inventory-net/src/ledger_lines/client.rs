@@ -33,8 +33,12 @@ pub(super) async fn run(mut place: Place, stream: TcpStream) {
 /// Gives the number of the batch that has to be durable before the connection is closed.
 async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
     let mut lines = LineReader::default();
+    // Since when the unfinished line has waited for its end: its own bytes make it no younger.
+    let mut line_since = None;
     loop {
-        readable(place, stream, lines.bytes()).await?;
+        let now = Instant::now();
+        let since = *line_since.get_or_insert(now);
+        readable(place, stream, lines.bytes(), now, since).await?;
         // One client at a time reads, in turns; it waits until the batches have room, and all others behind it.
         let shared = &place.shared;
         let mut buffer = shared.turn.lock().await;
@@ -44,12 +48,16 @@ async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         };
+        let mut is_new_line = !lines.is_within_a_line();
         let newest = {
             let mut gatherer = lock(&shared.gatherer);
             if count == 0 {
                 lines.finish(|line| gatherer.put(line));
             } else {
-                lines.push(buffer.get(..count).unwrap_or_default(), |line| gatherer.put(line));
+                lines.push(buffer.get(..count).unwrap_or_default(), |line| {
+                    is_new_line = true;
+                    gatherer.put(line);
+                });
             }
             gatherer.newest()
         };
@@ -58,7 +66,10 @@ async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
             return Ok(newest);
         }
         drop(buffer);
-        place.memory.set(lines.bytes(), || None);
+        if is_new_line {
+            line_since = None;
+        }
+        place.memory.set(lines.bytes(), || line_since);
         if lines.bytes() > KEPT_BYTES && !place.memory.has_left() {
             return Err(sent_away(place));
         }
@@ -67,10 +78,15 @@ async fn read_to_end(place: &mut Place, stream: &TcpStream) -> io::Result<u64> {
 }
 
 /// Waits until the client has sent something, or must go.
-async fn readable(place: &mut Place, stream: &TcpStream, unfinished_bytes: usize) -> io::Result<()> {
-    let now = Instant::now();
+async fn readable(
+    place: &mut Place,
+    stream: &TcpStream,
+    unfinished_bytes: usize,
+    now: Instant,
+    line_since: Instant,
+) -> io::Result<()> {
     place.set_silent_since(Some(now));
-    place.memory.set(unfinished_bytes, || Some(now));
+    place.memory.set(unfinished_bytes, || Some(line_since));
     let must_go = poll_fn(|cx| if place.memory.must_go(cx) { Poll::Ready(()) } else { Poll::Pending });
     tokio::select! {
         readable = stream.readable() => readable?,

@@ -61,7 +61,8 @@ impl LineReader {
         self.unfinished.capacity()
     }
 
-    fn is_within_a_line(&self) -> bool {
+    /// Whether a line has begun and not ended.
+    pub(super) fn is_within_a_line(&self) -> bool {
         self.is_too_long || !self.unfinished.is_empty()
     }
 
