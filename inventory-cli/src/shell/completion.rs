@@ -56,8 +56,9 @@ impl Completion {
         match (words.first().copied(), words.len() % 2) {
             (None, _) => Wanted::Request,
             // Codes and quantities take turns; the key of what is returned goes before them.
-            (Some("stock" | "2"), _) | (Some("buy" | "purchase" | "4"), 1) => Wanted::Code,
-            (Some("return"), 0) => Wanted::Code,
+            (Some("stock" | "2"), _) | (Some("buy" | "purchase" | "4"), 1) | (Some("return"), 0) => {
+                Wanted::Code
+            }
             _ => Wanted::Other,
         }
     }
