@@ -23,6 +23,9 @@ use crate::parse::{self, Moment};
 /// Where help shows what only clients take.
 const CLIENT_OPTIONS: &str = "Client options";
 
+/// The options of clients, which servers refuse.
+const OPTIONS_OF_CLIENTS: [&str; 3] = ["server", "state", "format"];
+
 /// An inventory that never sells a unit twice and never forgets a sale.
 #[derive(Debug, Parser)]
 #[command(
@@ -47,7 +50,7 @@ pub struct Args {
 impl Args {
     /// The command line's meaning; or the help, the version or the mistake that it asks to be told.
     pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+        let mut command = Self::described();
         let matches = command.try_get_matches_from_mut(line)?;
         let mut args = Self::from_arg_matches(&matches)?;
         let said = |option: &&str| matches.value_source(option) == Some(ValueSource::CommandLine);
@@ -55,21 +58,37 @@ impl Args {
             // Not from the environment: nobody loads a shop's server by mistake.
             bench.server = said(&"server").then(|| args.connect.server.clone());
         }
-        let for_clients_only = matches!(
-            args.command,
-            Some(
-                Command::Serve(_)
-                    | Command::Demo(_)
-                    | Command::Ledger(LedgerCommand::Serve(_) | LedgerCommand::Send(_))
-            )
-        );
-        if let Some(option) =
-            ["server", "state", "format"].into_iter().find(said).filter(|_| for_clients_only)
-        {
-            let told = format!("--{option} is for clients of the shop; servers take --data");
+        let instead = match args.command {
+            Some(Command::Serve(_) | Command::Demo(_) | Command::Ledger(LedgerCommand::Serve(_))) => {
+                "servers take --data"
+            }
+            Some(Command::Ledger(LedgerCommand::Send(_))) => {
+                "a ledger server is named by its port and --host, and nothing is shown"
+            }
+            _ => return Ok(args),
+        };
+        if let Some(option) = OPTIONS_OF_CLIENTS.into_iter().find(said) {
+            let told = format!("--{option} is for clients of the shop; {instead}");
             return Err(command.error(ErrorKind::ArgumentConflict, told));
         }
         Ok(args)
+    }
+
+    /// All commands; the help of those that are no clients of the shop leaves out what clients take.
+    fn described() -> clap::Command {
+        let command = Self::command();
+        let options: Vec<_> = command
+            .get_arguments()
+            .filter(|option| OPTIONS_OF_CLIENTS.contains(&option.get_id().as_str()))
+            .map(|option| option.clone().hide(true))
+            .collect();
+        let without = |command: clap::Command| command.args(options.iter());
+        command
+            .mut_subcommand("serve", without)
+            .mut_subcommand("demo", without)
+            .mut_subcommand("ledger", |ledger| {
+                ledger.mut_subcommand("serve", without).mut_subcommand("send", without)
+            })
     }
 }
 
@@ -129,6 +148,7 @@ pub enum LedgerCommand {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct LedgerServeArgs {
     /// The port on 127.0.0.1; 0 for one that is free.
+    #[arg(value_parser = parse::port)]
     pub port: Option<u16>,
     /// A data directory that keeps the balances; made at the first start [default: none, they end with the process].
     #[arg(long, value_name = "DIR")]
@@ -148,9 +168,9 @@ pub struct LedgerServeArgs {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct LedgerSendArgs {
     /// The server's port.
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = parse::port_of_server)]
     pub port: Option<u16>,
-    /// The file of lines.
+    /// The file of lines; standard input is not taken.
     pub file: Option<PathBuf>,
     /// The server's host.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -377,6 +397,7 @@ pub enum OnceCommand {
         #[arg(long, value_parser = parse::order_key)]
         key: Option<OrderKey>,
         /// Buy the rows of a CSV file with the columns upc,units, each for itself: some may be refused and the others bought.
+        /// Such a batch cannot be returned.
         #[arg(long, value_name = "FILE", conflicts_with = "lines")]
         from: Option<PathBuf>,
         /// Have this account pay: units and money move together or not at all. A buyer may name the account that has the buyer's
@@ -387,6 +408,7 @@ pub enum OnceCommand {
     /// Give units of an order back, once: all that are asked for or none.
     ///
     /// If an account paid for them, what it paid comes back to it. A buyer may return the orders of the buyer's own, an administrator anybody's, of any age.
+    /// A batch (buy --from) cannot be returned.
     Return {
         /// The order's key. Receipts show it.
         #[arg(value_name = "ORDER", value_parser = parse::order_key)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use inventory_core::Refusal;
+use inventory_core::{OrderKey, Refusal};
 use inventory_load::LoadError;
 use inventory_net::client::ClientError;
 use inventory_net::ledger_lines::LinesError;
@@ -118,6 +118,18 @@ pub(crate) struct RefusedHere {
     pub(crate) refusal: Refusal,
     /// What happened, why, and what to do.
     pub(crate) message: String,
+}
+
+/// Of a return of all that is left of an order: that nothing was, in words for that.
+pub(crate) fn of_all(error: anyhow::Error, order: OrderKey) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(ClientError::Refused(refusal @ Refusal::ExceedsPurchase { .. })) => RefusedHere {
+            refusal: refusal.clone(),
+            message: format!("everything of order {order} has come back already"),
+        }
+        .into(),
+        _ => error,
+    }
 }
 
 /// Tells on standard error what went wrong, and says how to exit.

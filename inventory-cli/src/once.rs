@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use inventory_core::Upc;
 
 use crate::args::{ConnectArgs, ItemCommand, LevelCommand, OnceCommand, PasswordArgs, UserCommand};
+use crate::exit;
 use crate::import::import;
 use crate::items::read_items;
 use crate::order_rows::read_order_rows;
@@ -56,7 +57,10 @@ async fn carry_out(command: OnceCommand, shop: &mut Shop, output: Output) -> any
         }
         OnceCommand::Return { order, lines, key } => {
             let lines = parse::returned_lines(&lines)?;
-            output.return_receipt(&shop.return_units(order, lines, key).await?)?;
+            let all = lines.is_empty();
+            let returned = shop.return_units(order, lines, key).await;
+            let told = |error| if all { exit::of_all(error, order) } else { error };
+            output.return_receipt(&returned.map_err(told)?)?;
         }
         OnceCommand::Mine => output.holdings(shop.mine().await?.items())?,
         OnceCommand::Receipt { key, .. } => output.any_receipt(&shop.receipt(key).await?)?,

@@ -37,6 +37,17 @@ pub fn order_key(text: &str) -> Result<OrderKey, UsageError> {
     text.parse().map_err(|e| UsageError::new(format!("{text:?} is no order key: {e}")))
 }
 
+/// A port to listen on; 0 is for any that is free.
+pub fn port(text: &str) -> Result<u16, UsageError> {
+    text.parse().map_err(|_| UsageError::new(format!("{text:?} is no port: a number from 0 to 65535")))
+}
+
+/// The port of a server.
+pub fn port_of_server(text: &str) -> Result<u16, UsageError> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| UsageError::new(format!("{text:?} is no port of a server: a number from 1 to 65535")))
+}
+
 /// A location: `main` or its number.
 pub fn location(text: &str) -> Result<LocationId, UsageError> {
     if text == "main" {

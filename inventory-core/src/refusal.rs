@@ -218,14 +218,11 @@ impl fmt::Display for Refusal {
             Self::AlreadyLoggedIn => f.write_str("already logged in: log out first"),
             Self::UnknownItem { upc } => {
                 write!(f, "unknown item {upc}")?;
-                if !upc.has_valid_check_digit() {
-                    f.write_str(" (its check digit is wrong: a typing error?)")?;
-                }
-                Ok(())
+                write_check(f, *upc)
             }
             Self::InsufficientStock { shortages } => {
                 f.write_str("not enough stock")?;
-                write_shortages(f, shortages, "available")
+                write_shortages(f, shortages, "available", |_| false)
             }
             Self::ZeroQuantity { upc } => write!(f, "zero units of {upc} asked: ask for at least one"),
             Self::Overflow { upc } => {
@@ -250,26 +247,28 @@ impl fmt::Display for Refusal {
                 write!(f, "no account is named {account}: its first entry makes it")
             }
             Self::KeyReused => f.write_str(
-                "the order key belongs to another order: ask for the receipt of this key first, and make a new \
-                 key only for an order whose outcome you know",
+                "this key belongs to another order, return or entry: ask for its receipt first, and make a new key only \
+                 when you know the outcome",
             ),
             Self::KeyTooOld => f.write_str(
                 "the order key is too old: the order is not carried out now or later, and no earlier outcome of it was \
                  found",
             ),
             Self::KeyFromFuture => f.write_str("the order key is from the future: set this machine's clock"),
-            Self::UnknownOrder => f.write_str("no order of yours has this key"),
+            Self::UnknownOrder => f.write_str("no order, return or entry that you may see has this key"),
             Self::OutcomeNotKept => f.write_str(
                 "the order key is too old: the order is not carried out now or later; whether it was before can no longer be \
                  said, because that part of the journal is no longer kept: ask whoever has a backup of it",
             ),
             Self::ExceedsPurchase { shortages } => {
-                f.write_str("more than was bought and has not come back yet")?;
-                write_shortages(f, shortages, "left")
+                f.write_str("more would come back than is left of the order")?;
+                // An order never holds a code that was mistyped for it: there is no such item.
+                let mistyped = |short: &Shortage| short.available == Units::ZERO;
+                write_shortages(f, shortages, "left", mistyped)
             }
             Self::NotReturnable => f.write_str(
-                "nothing of this order can come back: it was refused, or it is a batch, a return or a posting, or its \
-                 lines were charged together before prices were recorded line by line",
+                "nothing of this can come back: it was refused, is a batch, return or entry, or was charged without prices \
+                 by line",
             ),
             Self::UserExists => f.write_str("a user of this name exists"),
             Self::LevelAlreadySet => f.write_str("the level of this item at this location was set before"),
@@ -292,11 +291,28 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn write_shortages(f: &mut fmt::Formatter<'_>, shortages: &[Shortage], there_are: &str) -> fmt::Result {
+fn write_shortages(
+    f: &mut fmt::Formatter<'_>,
+    shortages: &[Shortage],
+    there_are: &str,
+    may_be_mistyped: impl Fn(&Shortage) -> bool,
+) -> fmt::Result {
     for (at, short) in shortages.iter().enumerate() {
         let Shortage { upc, location, requested, available } = short;
         let separator = if at == 0 { ":" } else { ";" };
         write!(f, "{separator} {upc} at {location}: {requested} asked, {available} {there_are}")?;
+        if may_be_mistyped(short) {
+            write_check(f, *upc)?;
+        }
     }
     Ok(())
+}
+
+/// Asks about a code that was most likely mistyped.
+fn write_check(f: &mut fmt::Formatter<'_>, upc: Upc) -> fmt::Result {
+    if upc.has_valid_check_digit() {
+        Ok(())
+    } else {
+        f.write_str(" (its check digit is wrong: a typing error?)")
+    }
 }

@@ -226,7 +226,7 @@ fn the_same_order_has_the_same_lines_in_the_same_sequence() {
         assert_eq!(shop.buy(key(1), lines), Err(Refusal::KeyReused));
     }
     let advice = Refusal::KeyReused.to_string();
-    assert!(advice.contains("ask for the receipt of this key first"), "a new key may buy twice: {advice}");
+    assert!(advice.contains("ask for its receipt first"), "a new key may buy twice: {advice}");
 }
 
 #[test]

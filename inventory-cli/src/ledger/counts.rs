@@ -44,7 +44,9 @@ impl Stats {
             let counts = self.meter.read();
             if is_wanted || counts != told {
                 let (connected, waiting) = (counts.connected, counts.waiting);
-                tracing::info!("{}; {connected} clients connected, {waiting} lines wait", sums(&counts));
+                let (clients, lines) = (counted(connected, "client"), counted(waiting, "line"));
+                let wait = if waiting == 1 { "waits" } else { "wait" };
+                tracing::info!("{}; {clients} connected, {lines} {wait}", sums(&counts));
                 told = counts;
             }
         }
@@ -56,9 +58,14 @@ pub(crate) fn log_counts(counts: &LineCounts) {
     tracing::info!("{}", sums(counts));
 }
 
+fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 fn sums(counts: &LineCounts) -> String {
     let (clients, accepted, discarded) = (counts.clients, counts.accepted, counts.discarded_in_all());
-    let mut sums = format!("{clients} clients, {accepted} lines accepted, {discarded} discarded");
+    let (clients, accepted) = (counted(clients, "client"), counted(accepted, "line"));
+    let mut sums = format!("{clients}, {accepted} accepted, {discarded} discarded");
     for why in Discard::ALL {
         let lines = counts.discarded(why);
         if lines > 0 {
@@ -67,7 +74,7 @@ fn sums(counts: &LineCounts) -> String {
         }
     }
     if counts.sent_away > 0 {
-        let _ = write!(sums, "; {} clients sent away", counts.sent_away);
+        let _ = write!(sums, "; {} sent away", counted(counts.sent_away, "client"));
     }
     sums
 }

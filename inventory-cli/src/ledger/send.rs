@@ -64,6 +64,12 @@ pub(crate) fn send(host: &str, port: u16, path: &Path) -> anyhow::Result<()> {
 
 fn open(path: &Path) -> anyhow::Result<(File, u64)> {
     let unreadable = |why: String| UsageError::new(format!("cannot read {}: {why}", path.display()));
+    if path == Path::new("-") {
+        return Err(unreadable(
+            "standard input is not taken; name a file of lines, ./- if it has this name".into(),
+        )
+        .into());
+    }
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let metadata = file.metadata().map_err(|error| unreadable(error.to_string()))?;
     if metadata.is_dir() {

@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use super::first_start;
 use super::memory::Memory;
 use crate::ledger::{STATS_EVERY, Stats, log_counts};
+use crate::parse::UsageError;
 use crate::past::expect_no_backup;
 
 /// Polls of tasks after which the runtime looks at sockets and at what the journal's thread has done. A purchase waits for
@@ -67,6 +68,13 @@ pub(crate) async fn open_service(
     upkeep: Upkeep,
 ) -> anyhow::Result<Service> {
     expect_no_backup(data)?;
+    if data.exists() && !data.is_dir() {
+        return Err(UsageError::new(format!(
+            "the data directory {} is a file, not a directory",
+            data.display()
+        ))
+        .into());
+    }
     let journal = Arc::new(FileJournal::open(data, FileJournalOptions::default())?);
     let options = ServiceOptions { engine, ..ServiceOptions::default() };
     let service = Service::open(Arc::<FileJournal>::clone(&journal), options)

@@ -10,7 +10,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 use zeroize::Zeroizing;
 
-use super::completion::Completion;
+use super::completion::{Completion, Wanted};
 use crate::notice::note;
 use crate::password::{self, AskError, Password};
 
@@ -56,7 +56,7 @@ impl Input {
 
     /// The next request, kept in the history.
     pub(super) fn request(&mut self) -> anyhow::Result<Typed> {
-        let typed = self.line("inventory> ")?;
+        let typed = self.line("inventory> ", Wanted::Request)?;
         if let (Self::Terminal(terminal), Typed::Line(line)) = (self, &typed) {
             terminal.editor.add_history_entry(line.as_str())?;
         }
@@ -64,15 +64,20 @@ impl Input {
     }
 
     /// Something that a request left out. On a pipe it is the next line, and nothing is asked.
-    pub(super) fn line(&mut self, prompt: &str) -> anyhow::Result<Typed> {
+    pub(super) fn line(&mut self, prompt: &str, wanted: Wanted) -> anyhow::Result<Typed> {
         match self {
             Self::Pipe => next_line(),
-            Self::Terminal(terminal) => match terminal.editor.readline(prompt) {
-                Ok(line) => Ok(Typed::Line(line)),
-                Err(ReadlineError::Interrupted) => Ok(Typed::Cancelled),
-                Err(ReadlineError::Eof) => Ok(Typed::End),
-                Err(error) => Err(error.into()),
-            },
+            Self::Terminal(terminal) => {
+                if let Some(completion) = terminal.editor.helper_mut() {
+                    completion.wanted = wanted;
+                }
+                match terminal.editor.readline(prompt) {
+                    Ok(line) => Ok(Typed::Line(line)),
+                    Err(ReadlineError::Interrupted) => Ok(Typed::Cancelled),
+                    Err(ReadlineError::Eof) => Ok(Typed::End),
+                    Err(error) => Err(error.into()),
+                }
+            }
         }
     }
 

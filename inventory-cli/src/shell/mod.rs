@@ -15,6 +15,7 @@ use crate::password;
 use crate::serve::runtime;
 use crate::shop::Shop;
 use crate::state::StateDir;
+use completion::Wanted;
 use input::{Input, Typed};
 use request::{MENU, Request};
 
@@ -143,14 +144,18 @@ impl Shell {
                 self.output.balances(&[row])?;
             }
             Request::Return { order, lines } => {
-                if let Asked::Given(order) = self.key_or_ask(order)? {
+                if let Asked::Given(order) = self.key_or_ask(order, "order key: ")? {
+                    let all = lines.is_empty();
                     let returned = self.shop.return_units(order, lines, None);
-                    let receipt = self.runtime.block_on(unless_interrupted(on_terminal, returned))?;
+                    let receipt = self
+                        .runtime
+                        .block_on(unless_interrupted(on_terminal, returned))
+                        .map_err(|error| if all { exit::of_all(error, order) } else { error })?;
                     self.output.return_receipt(&receipt)?;
                 }
             }
             Request::Receipt { key } => {
-                if let Asked::Given(key) = self.key_or_ask(key)? {
+                if let Asked::Given(key) = self.key_or_ask(key, "key of an order, return or entry: ")? {
                     let receipt =
                         self.runtime.block_on(unless_interrupted(on_terminal, self.shop.receipt(key)))?;
                     self.output.any_receipt(&receipt)?;
@@ -169,7 +174,7 @@ impl Shell {
         let on_terminal = self.input.is_terminal();
         let user = match user {
             Some(user) => user,
-            None => match self.ask("user: ", |text| Ok(text.to_owned()))? {
+            None => match self.ask("user: ", Wanted::Other, |text| Ok(text.to_owned()))? {
                 Asked::Given(user) => user,
                 Asked::Dropped => return Ok(()),
             },
@@ -206,22 +211,27 @@ impl Shell {
     }
 
     fn ask_line(&mut self) -> anyhow::Result<Asked<OrderLine>> {
-        let Asked::Given(upc): Asked<Upc> = self.ask("UPC: ", parse::upc)? else { return Ok(Asked::Dropped) };
-        let Asked::Given(units) = self.ask("quantity: ", parse::units)? else { return Ok(Asked::Dropped) };
+        let Asked::Given(upc): Asked<Upc> = self.ask("UPC: ", Wanted::Code, parse::upc)? else {
+            return Ok(Asked::Dropped);
+        };
+        let Asked::Given(units) = self.ask("quantity: ", Wanted::Other, parse::units)? else {
+            return Ok(Asked::Dropped);
+        };
         Ok(Asked::Given(OrderLine::new(upc, units)))
     }
 
-    fn key_or_ask(&mut self, key: Option<OrderKey>) -> anyhow::Result<Asked<OrderKey>> {
-        key.map_or_else(|| self.ask("order key: ", parse::order_key), |key| Ok(Asked::Given(key)))
+    fn key_or_ask(&mut self, key: Option<OrderKey>, prompt: &str) -> anyhow::Result<Asked<OrderKey>> {
+        key.map_or_else(|| self.ask(prompt, Wanted::Other, parse::order_key), |key| Ok(Asked::Given(key)))
     }
 
     /// Asks for something that a request left out.
     fn ask<T>(
         &mut self,
         prompt: &str,
+        wanted: Wanted,
         read: impl FnOnce(&str) -> Result<T, parse::UsageError>,
     ) -> anyhow::Result<Asked<T>> {
-        match self.input.line(prompt)? {
+        match self.input.line(prompt, wanted)? {
             Typed::Line(line) => Ok(Asked::Given(read(line.trim())?)),
             Typed::Cancelled | Typed::End => Ok(Asked::Dropped),
         }

@@ -159,7 +159,7 @@ fn another_file_under_the_same_key_is_refused() {
     let other = place.client("elsewhere");
     other.log_in("alice").exits(0);
     write_rows(&other, &rows);
-    other.run(&buy).exits(1).tells("none of the 10000 rows was bought: the order key belongs to another");
+    other.run(&buy).exits(1).tells("none of the 10000 rows was bought: this key belongs to another");
     for client in [&client, &other] {
         assert_eq!(client.run(&["mine"]).exits(0).err, "");
     }

@@ -191,7 +191,7 @@ fn each_invalid_line_is_discarded_and_no_other() {
     );
     write_lines(port(&server), &lines);
     interrupt(server).exits(0).tells(
-        "1 clients, 7 lines accepted, 16 discarded, 2 not UTF-8, 5 not three fields, 1 neither credit nor debit, \
+        "1 client, 7 lines accepted, 16 discarded, 2 not UTF-8, 5 not three fields, 1 neither credit nor debit, \
          4 no amount, 2 amount too large, 2 refused by the account",
     );
     assert_eq!(
@@ -307,7 +307,7 @@ fn a_second_signal_or_time_ends_the_wait_for_a_client_that_never_closes() {
             server.wait_until_it_tells("stopping");
             server.signal(Signal::TERM);
         }
-        server.ended().exits(0).tells("1 clients have not ended and are cut");
+        server.ended().exits(0).tells("1 client have not ended and are cut");
         assert_eq!(place.log(), "Marc $1.00\nZoe $1.00\n");
         assert_eq!(idle.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
@@ -404,6 +404,46 @@ fn a_sender_that_is_killed_resets_the_connection() {
 }
 
 #[test]
+fn what_cannot_be_a_port_a_file_or_a_directory_is_told() {
+    let place = Place::new();
+    fs::write(place.path().join("lines.txt"), "Marc credit 1\n").unwrap();
+    for (args, told) in [
+        (&["serve", "abc"][..], "\"abc\" is no port: a number from 0 to 65535"),
+        (&["serve", "65536"], "\"65536\" is no port"),
+        (&["send", "lines.txt", "5000"], "\"lines.txt\" is no port of a server: a number from 1 to 65535"),
+        (&["send", "0", "lines.txt"], "\"0\" is no port of a server"),
+        (&["send", "5000", "-"], "cannot read -: standard input is not taken"),
+        (&["serve", "0", "--data", "lines.txt"], "the data directory lines.txt is a file, not a directory"),
+        (
+            &["send", "5000", "lines.txt", "--format", "json"],
+            "--format is for clients of the shop; a ledger server is",
+        ),
+        (&["serve", "0", "--state", "x"], "--state is for clients of the shop; servers take --data"),
+    ] {
+        let ran = Ran::from(inventory(place.path()).arg("ledger").args(args).output().unwrap());
+        ran.exits(2).tells(told);
+    }
+}
+
+#[test]
+fn help_shows_the_options_of_clients_where_they_are_taken() {
+    let place = Place::new();
+    for (command, takes) in [
+        (&["ledger", "serve"][..], false),
+        (&["ledger", "send"], false),
+        (&["serve"], false),
+        (&["demo"], false),
+        (&["ledger", "post"], true),
+        (&["buy"], true),
+    ] {
+        let ran = Ran::from(inventory(place.path()).args(command).arg("--help").output().unwrap()).exits(0);
+        for option in ["--server <", "--state <", "--format <", "Client options"] {
+            assert_eq!(ran.out.contains(option), takes, "{command:?} {option}");
+        }
+    }
+}
+
+#[test]
 fn without_arguments_the_usage_is_one_line() {
     let place = Place::new();
     for (args, usage) in [
@@ -434,7 +474,7 @@ fn what_cannot_be_served_or_sent_is_told() {
     }
     run(&["serve", "0", "--log", "."]).exits(2).tells("is a directory");
     run(&["serve", "0", "--log", "missing/log.txt"]).exits(2).tells("no such directory");
-    run(&["serve", "0", "--data", "a.txt"]).exits(4).tells("a.txt");
+    run(&["serve", "0", "--data", "a.txt"]).exits(2).tells("a.txt");
     // Whatever answers is something else.
     let shop = Server::start(place.serve_command(&["--listen", "tcp://127.0.0.1:0"])).unwrap();
     run(&["send", &port(&shop).to_string(), "a.txt"]).exits(3).tells("ledger server");
@@ -501,7 +541,7 @@ fn what_becomes_of_lines_is_told_when_asked_and_from_time_to_time() {
             server.signal(Signal::USR1);
         }
         server.wait_until_it_tells(
-            "2 clients, 2 lines accepted, 2 discarded, 1 not UTF-8, 1 not three fields; 1 clients connected, 0 lines wait",
+            "2 clients, 2 lines accepted, 2 discarded, 1 not UTF-8, 1 not three fields; 1 client connected, 0 lines wait",
         );
         kept(open).unwrap();
         server

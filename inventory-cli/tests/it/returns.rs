@@ -46,7 +46,7 @@ fn units_come_back_until_none_is_left() {
     assert!(!some.out.contains("refunded"), "nobody had paid: {some:#?}");
     assert_eq!(tissues(&alice), (3, 97));
     alice.run(&["return", &order, TISSUES, "4", BANANAS, "2"]).exits(1).tells(&format!(
-        "refused: more than was bought and has not come back yet: {TISSUES} at main: 4 asked, 3 left"
+        "refused: more would come back than is left of the order: {TISSUES} at main: 4 asked, 3 left"
     ));
     let rest = alice.run(&["return", &order, "--format", "csv"]).exits(0);
     let rows: Vec<Vec<&str>> = rest.out.lines().map(|line| line.split(',').collect()).collect();
@@ -59,6 +59,7 @@ fn units_come_back_until_none_is_left() {
     let nothing = alice.run(&["return", &order, "--format", "json"]).exits(1);
     let told: Value = serde_json::from_str(&nothing.err).unwrap();
     assert_eq!((&told["refusal"], &told["code"]), (&"exceeds_purchase".into(), &35.into()));
+    assert_eq!(told["message"], format!("everything of order {order} has come back already"));
     assert_eq!((&told["lines"][0]["requested"], &told["lines"][0]["available"]), (&5.into(), &0.into()));
 }
 
@@ -123,15 +124,17 @@ fn a_return_repeated_under_its_key_comes_back_once_also_from_elsewhere() {
 fn only_an_administrator_returns_what_another_bought() {
     let (place, _server, alice, order) = shop();
     let (bob, admin) = (place.logged_in("bob"), place.logged_in("admin"));
-    bob.run(&["return", &order]).exits(1).tells("refused: no order of yours has this key");
-    alice.run(&["return", &key_of_now()]).exits(1).tells("no order of yours has this key");
+    bob.run(&["return", &order])
+        .exits(1)
+        .tells("refused: no order, return or entry that you may see has this key");
+    alice.run(&["return", &key_of_now()]).exits(1).tells("that you may see has this key");
     admin.run(&["return", &order, TISSUES, "1"]).exits(0).shows("admin returned");
     assert_eq!(tissues(&alice), (5, 96), "the local inventory knows what was done here");
     let refused = buy(&alice, &[BANANAS, "1"]);
     alice.run(&["return", &refused]).exits(0);
     let key = key_of_now();
     alice.run(&["buy", TISSUES, "1000", "--key", &key]).exits(1);
-    alice.run(&["return", &key]).exits(1).tells("nothing of this order can come back: it was refused");
+    alice.run(&["return", &key]).exits(1).tells("nothing of this can come back: it was refused");
 }
 
 #[test]
@@ -143,6 +146,7 @@ fn what_is_no_return_never_reaches_the_server() {
     alice.run(&["return", TISSUES, "1"]).exits(2).tells("no order key");
     alice.run(&["return", &order, TISSUES]).exits(2).tells("has no quantity");
     alice.run(&["return", &order, TISSUES, "-1"]).exits(2).tells("\"-1\" is no quantity");
+    alice.run(&["return", &order, TISSUES, "1.5"]).exits(2).tells("\"1.5\" is no quantity");
     alice.run(&["return", &order, TISSUES, "1"]).exits(3).tells("cannot reach");
 }
 
@@ -154,13 +158,26 @@ fn zero_units_are_refused() {
 }
 
 #[test]
+fn a_mistyped_code_is_told_as_one() {
+    let (_place, _server, alice, order) = shop();
+    alice.run(&["return", &order, "036000291453", "1"]).exits(1).tells(
+        "more would come back than is left of the order: 036000291453 at main: 1 asked, 0 left \
+         (its check digit is wrong: a typing error?)",
+    );
+    alice.run(&["return", &order, "3017620422003", "1"]).exits(1).tells("1 asked, 0 left\n");
+    alice.run(&["return", "--help"]).exits(0).shows("cannot be returned");
+    alice.run(&["buy", "--help"]).exits(0).shows("cannot be returned");
+}
+
+#[test]
 fn the_shell_returns_too() {
     let (_place, _server, alice, order) = shop();
-    let lines = format!("return {order} {TISSUES} 2\nreturn\n{order}\nmine\n");
+    let lines = format!("return {order} {TISSUES} 2\nreturn\n{order}\nmine\nreturn {order}\n");
     piped(alice.command(&["shell"]), &lines)
-        .exits(0)
+        .exits(1)
         .shows("return ORDER [UPC QTY]...")
         .shows("alice returned, return ")
+        .tells(&format!("refused: everything of order {order} has come back already"))
         .shows("nothing held");
     assert_eq!(tissues(&alice), (0, 100));
 }

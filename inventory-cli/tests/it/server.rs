@@ -117,7 +117,7 @@ fn a_data_directory_that_cannot_be_made_is_told() {
     let place = Place::new();
     fs::write(place.data(), "in the way").unwrap();
     let refused = Server::start(place.serve_command(&["--listen", "tcp://127.0.0.1:0"])).err().unwrap();
-    refused.exits(4).tells("data");
+    refused.exits(2).tells("is a file, not a directory");
 }
 
 #[test]
