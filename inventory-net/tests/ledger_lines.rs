@@ -255,7 +255,7 @@ async fn whoever_trickles_a_long_line_has_no_more_time_than_others() {
         while meter.read().sent_away == 0 {
             assert!(others.len() < 100, "memory does not run low");
             let mut other = connect().await.unwrap();
-            other.write_all(&[b'z'; 20_000]).await.unwrap();
+            other.write_all(&vec![b'z'; 20_000]).await.unwrap();
             sleep(Duration::from_secs(1)).await;
             others.push(other);
         }
