@@ -307,7 +307,7 @@ fn a_second_signal_or_time_ends_the_wait_for_a_client_that_never_closes() {
             server.wait_until_it_tells("stopping");
             server.signal(Signal::TERM);
         }
-        server.ended().exits(0).tells("1 client have not ended and are cut");
+        server.ended().exits(0).tells("clients that have not ended and are cut: 1");
         assert_eq!(place.log(), "Marc $1.00\nZoe $1.00\n");
         assert_eq!(idle.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }

@@ -195,7 +195,7 @@ impl LineServer {
             tokio::select! {
                 () = clients.accept_waiting_and_end(listener) => {}
                 () = cut => {
-                    tracing::warn!("{} clients have not ended and are cut", clients.len());
+                    tracing::warn!("clients that have not ended and are cut: {}", clients.len());
                     shared.phase.send_replace(Phase::Cut);
                     clients.end().await;
                 }
