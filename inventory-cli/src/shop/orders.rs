@@ -78,12 +78,12 @@ impl Shop {
                     store.record_not_bought(key, refusal.name())?;
                 }
                 let is_kept = refusal == Refusal::NotLoggedIn;
-                self.seen(Err(ClientError::Refused(refusal))).map_err(|error| match is_kept {
-                    true => error.context(format!(
-                        "{} {key} is kept, and is sent again after the next login",
-                        order.noun()
-                    )),
-                    false => error,
+                let told = self.seen(Err(ClientError::Refused(refusal)));
+                if !is_kept {
+                    return told;
+                }
+                told.with_context(|| {
+                    format!("{} {key} is kept, and is sent again after the next login", order.noun())
                 })
             }
             Err(error @ ClientError::Unsendable(_)) => {
