@@ -70,8 +70,19 @@ pub(super) enum Entry {
         why: String,
     },
     /// What the holdings were here, known from elsewhere: lines before this one are missing.
-    Restored { items: Vec<Holding>, open: Vec<Open> },
+    Restored {
+        items: Vec<Holding>,
+        open: Vec<Open>,
+        /// What was decided before, and whose outcome is missing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        decided: Vec<DecidedKey>,
+    },
 }
+
+/// The key of something decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct DecidedKey(#[serde(with = "as_text")] pub(super) OrderKey);
 
 /// What a receipt says, and the names of its items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

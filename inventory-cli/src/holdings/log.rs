@@ -1,8 +1,11 @@
 //! Reading the orders log: its whole lines, its damage, its torn end.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use inventory_core::OrderKey;
 
-use super::entry::{self, Entry};
+use super::OpenOrder;
+use super::entry::{self, DecidedKey, Entry};
 
 /// What the bytes of a log hold.
 #[derive(Debug, Default)]
@@ -43,17 +46,46 @@ impl LogContent {
         self.entries.iter().any(|(_, entry)| match entry {
             Entry::Bought(bought) => bought.key == wanted,
             Entry::Posted { key, .. } | Entry::Returned { key, .. } => *key == wanted,
+            Entry::Restored { decided, .. } => decided.contains(&DecidedKey(wanted)),
             _ => false,
         })
     }
 
-    /// Whether the holdings hold what this order bought. Where the log was damaged nobody can say, and an order that is returned
-    /// here was most likely bought here.
-    pub(super) fn counts(&self, order: OrderKey) -> bool {
-        self.entries.iter().any(|(_, entry)| match entry {
-            Entry::Bought(bought) => bought.key == order,
-            Entry::Restored { .. } => true,
-            _ => false,
-        })
+    /// Whether the holdings hold what this order bought; none if lines were lost, so that this log cannot say.
+    pub(super) fn counts(&self, order: OrderKey) -> Option<bool> {
+        if self.has_done(order) {
+            return Some(true);
+        }
+        let is_restored = self.entries.iter().any(|(_, entry)| matches!(entry, Entry::Restored { .. }));
+        (!is_restored).then_some(false)
+    }
+
+    /// What was sent within these first bytes, is not open any more, and has no outcome that is legible: a summary
+    /// of those bytes holds the outcome.
+    pub(super) fn decided_within(
+        &self,
+        bytes: usize,
+        open: &BTreeMap<OrderKey, OpenOrder>,
+    ) -> Vec<DecidedKey> {
+        let (mut sent, mut decided) = (BTreeSet::new(), BTreeSet::new());
+        sent.extend(self.damaged_keys.iter().filter(|(end, _)| *end <= bytes).map(|(_, key)| *key));
+        for (end, entry) in &self.entries {
+            match entry {
+                Entry::Ordered { key, .. }
+                | Entry::OrderedRows { key, .. }
+                | Entry::Returning { key, .. }
+                | Entry::Posting { key, .. }
+                | Entry::PostingRows { key, .. } => {
+                    sent.extend((*end <= bytes).then_some(*key));
+                }
+                Entry::Bought(bought) => drop(decided.insert(bought.key)),
+                Entry::Returned { key, .. } | Entry::Posted { key, .. } | Entry::NotBought { key, .. } => {
+                    decided.insert(*key);
+                }
+                Entry::Restored { decided: keys, .. } => decided.extend(keys.iter().map(|key| key.0)),
+            }
+        }
+        sent.retain(|key| !decided.contains(key) && !open.contains_key(key));
+        sent.into_iter().map(DecidedKey).collect()
     }
 }

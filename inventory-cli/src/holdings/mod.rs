@@ -82,6 +82,13 @@ impl KeptOrder {
     }
 }
 
+impl OpenOrder {
+    /// What it is called; an order if only the key is known.
+    pub fn noun(&self) -> &'static str {
+        self.kept.as_ref().map_or("order", KeptOrder::noun)
+    }
+}
+
 impl Holdings {
     /// What is held, in the order of the codes.
     pub fn items(&self) -> impl Iterator<Item = (Upc, &Held)> {
@@ -132,7 +139,7 @@ impl Holdings {
             Entry::NotBought { key, .. } | Entry::Posted { key, .. } => {
                 self.open.remove(key);
             }
-            Entry::Restored { items, open } => *self = Self::restored(items, open),
+            Entry::Restored { items, open, .. } => *self = Self::restored(items, open),
         }
     }
 

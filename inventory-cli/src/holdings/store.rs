@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use inventory_core::{OrderKey, Receipt, ReturnReceipt, Time, Upc, Version};
 
-use super::entry::{self, AccountEntry, Bought, Entry, EntryRows, Line, ReturnedUnits, Rows};
+use super::entry::{self, AccountEntry, Bought, DecidedKey, Entry, EntryRows, Line, ReturnedUnits, Rows};
 use super::log::LogContent;
 use super::summary::{self, Summary};
 use super::{Holdings, KeptOrder, OpenOrder};
@@ -96,19 +96,24 @@ impl HoldingsStore {
     }
 
     /// Takes off what came back of an order that was bought here, and closes the return, in one step. Says whether it was not
-    /// taken off before.
-    pub fn record_returned(&self, receipt: &ReturnReceipt) -> Result<bool, StateError> {
+    /// taken off before. `is_own` says whose the order is, where the log has lost lines.
+    pub fn record_returned(&self, receipt: &ReturnReceipt, is_own: bool) -> Result<bool, StateError> {
         state::create_dir(&self.dir)?;
         let loaded = self.load_locked()?;
         let ReturnReceipt { key, version, at, order, lines, .. } = receipt;
         if !loaded.holdings.open.contains_key(key) && loaded.log.has_done(*key) {
             return Ok(false);
         }
-        let off = if loaded.log.counts(*order) { &**lines } else { &[] };
+        let off = if loaded.log.counts(*order).unwrap_or(is_own) { &**lines } else { &[] };
         let units = ReturnedUnits::new(*order, off);
         let returned = Entry::Returned { key: *key, version: version.0, at_us: at.as_micros(), units };
         self.close(loaded, &[returned])?;
         Ok(true)
+    }
+
+    /// Whether the log has lost lines, and may have lost those of this order.
+    pub fn may_have_lost(&self, order: OrderKey) -> Result<bool, StateError> {
+        Ok(self.load_locked()?.log.counts(order).is_none())
     }
 
     /// Closes an entry, or a batch of them, that the server has decided. Says whether it was open.
@@ -186,7 +191,8 @@ impl HoldingsStore {
                     holdings.open.entry(*key).or_insert(OpenOrder { kept: None });
                 }
             }
-            return self.mend_log(holdings, &log, lock);
+            let decided = log.decided_within(covered, &holdings.open);
+            return self.mend_log(holdings, decided, &log, lock);
         }
         let log_bytes = log.complete_bytes;
         if log_bytes < bytes.len() {
@@ -215,10 +221,16 @@ impl HoldingsStore {
     }
 
     /// Sets a damaged log aside and writes one in its place that holds its whole lines and what the holdings are.
-    fn mend_log(&self, holdings: Holdings, damaged: &LogContent, lock: Lock) -> Result<Loaded, StateError> {
+    fn mend_log(
+        &self,
+        holdings: Holdings,
+        decided: Vec<DecidedKey>,
+        damaged: &LogContent,
+        lock: Lock,
+    ) -> Result<Loaded, StateError> {
         let path = self.log_file();
         let mut bytes = damaged.whole.clone();
-        bytes.extend(self.encoded(&summary::restored(&holdings))?);
+        bytes.extend(self.encoded(&summary::restored(&holdings, decided))?);
         let what = if path.exists() {
             let aside = state::set_aside_and_replace(&path, &bytes)?;
             format!("is damaged and was kept as {}", aside.display())

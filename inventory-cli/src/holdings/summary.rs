@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Holdings;
-use super::entry::{Entry, Holding, Open};
+use super::entry::{DecidedKey, Entry, Holding, Open};
 
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,10 +25,10 @@ impl Summary {
     }
 }
 
-/// A log line that says what the holdings are.
-pub(super) fn restored(holdings: &Holdings) -> Entry {
+/// A log line that says what the holdings are, and which outcomes they hold that the log has lost.
+pub(super) fn restored(holdings: &Holdings, decided: Vec<DecidedKey>) -> Entry {
     let (items, open) = parts(holdings);
-    Entry::Restored { items, open }
+    Entry::Restored { items, open, decided }
 }
 
 fn parts(holdings: &Holdings) -> (Vec<Holding>, Vec<Open>) {

@@ -154,11 +154,11 @@ fn what_came_back_is_taken_off_once_and_nothing_falls_below_zero() {
         (folder.open(), folder.held()),
         (vec![key(3)], vec![(BANANAS.into(), 1), (TISSUES.into(), 5)])
     );
-    assert!(folder.store().record_returned(&returned(3, 1, TISSUES, 2)).unwrap());
-    assert!(!folder.store().record_returned(&returned(3, 1, TISSUES, 2)).unwrap());
+    assert!(folder.store().record_returned(&returned(3, 1, TISSUES, 2), true).unwrap());
+    assert!(!folder.store().record_returned(&returned(3, 1, TISSUES, 2), true).unwrap());
     assert!(!folder.store().record_order(&wanted(3, 1, TISSUES, 2), name).unwrap());
     assert_eq!((folder.open(), folder.held()), (vec![], vec![(BANANAS.into(), 1), (TISSUES.into(), 3)]));
-    assert!(folder.store().record_returned(&returned(4, 2, BANANAS, 9)).unwrap());
+    assert!(folder.store().record_returned(&returned(4, 2, BANANAS, 9), true).unwrap());
     assert_eq!(folder.held(), [(TISSUES.into(), 3)], "what is not held is not shown");
     fs::remove_file(folder.summary()).unwrap();
     assert_eq!(folder.held(), [(TISSUES.into(), 3)]);
@@ -169,7 +169,7 @@ fn what_was_bought_elsewhere_takes_nothing_off_when_it_comes_back() {
     let folder = Folder::new();
     folder.buy(1, TISSUES, 5);
     assert!(folder.store().record_order(&wanted(3, 2, TISSUES, 2), name).unwrap());
-    assert!(folder.store().record_returned(&returned(3, 2, TISSUES, 2)).unwrap());
+    assert!(folder.store().record_returned(&returned(3, 2, TISSUES, 2), true).unwrap());
     assert_eq!((folder.open(), folder.held()), (vec![], vec![(TISSUES.into(), 5)]));
 }
 
@@ -179,7 +179,7 @@ fn an_open_return_and_what_came_back_survive_damage_to_either_file() {
         for at in (0..180).step_by(7) {
             let folder = Folder::new();
             folder.buy(1, TISSUES, 5);
-            folder.store().record_returned(&returned(2, 1, TISSUES, 2)).unwrap();
+            folder.store().record_returned(&returned(2, 1, TISSUES, 2), true).unwrap();
             let open = wanted(3, 1, TISSUES, 1);
             folder.store().record_order(&open, name).unwrap();
             folder.store().record_order(&wanted(4, 1, TISSUES, 1), name).unwrap();
@@ -188,10 +188,63 @@ fn an_open_return_and_what_came_back_survive_damage_to_either_file() {
             let kept = folder.store().load().unwrap().open().get(&key(3)).and_then(|open| open.kept.clone());
             assert_eq!((kept, folder.held()), (Some(open), vec![(TISSUES.into(), 3)]), "byte {at}");
             // The line of the purchase may be gone: its units are still held.
-            folder.store().record_returned(&returned(3, 1, TISSUES, 1)).unwrap();
+            folder.store().record_returned(&returned(3, 1, TISSUES, 1), true).unwrap();
             assert_eq!(folder.held(), [(TISSUES.into(), 2)], "byte {at}");
         }
     }
+}
+
+#[test]
+fn after_damage_a_return_of_what_another_bought_takes_nothing_off() {
+    let folder = Folder::new();
+    folder.buy(1, TISSUES, 5);
+    folder.buy(2, BANANAS, 1);
+    flip(&folder.log(), 40);
+    assert!(!folder.store().may_have_lost(key(2)).unwrap());
+    assert!(folder.store().may_have_lost(key(9)).unwrap());
+    folder.store().record_returned(&returned(3, 9, TISSUES, 2), false).unwrap();
+    assert_eq!(folder.held(), [(BANANAS.into(), 1), (TISSUES.into(), 5)]);
+    folder.store().record_returned(&returned(4, 1, TISSUES, 2), false).unwrap();
+    assert_eq!(folder.held(), [(BANANAS.into(), 1), (TISSUES.into(), 3)]);
+}
+
+#[test]
+fn an_outcome_whose_line_was_damaged_is_not_counted_again() {
+    let folder = Folder::new();
+    folder.buy(1, TISSUES, 5);
+    folder.store().record_order(&wanted(2, 1, TISSUES, 2), name).unwrap();
+    folder.store().record_returned(&returned(2, 1, TISSUES, 2), true).unwrap();
+    let log = fs::read(folder.log()).unwrap();
+    for at in (0..log.len()).filter(|at| log[*at] != b'\n') {
+        let damaged = Folder::new();
+        fs::create_dir_all(damaged.path()).unwrap();
+        fs::copy(folder.log(), damaged.log()).unwrap();
+        fs::copy(folder.summary(), damaged.summary()).unwrap();
+        flip(&damaged.log(), at);
+        // Also from the mended log alone.
+        for _ in 0..2 {
+            assert!(!damaged.store().record_order(&order(1, TISSUES, 5), name).unwrap(), "byte {at}");
+            assert!(!damaged.store().record_receipt(&receipt(1, TISSUES, 5), name).unwrap(), "byte {at}");
+            assert!(!damaged.store().record_order(&wanted(2, 1, TISSUES, 2), name).unwrap(), "byte {at}");
+            assert!(
+                !damaged.store().record_returned(&returned(2, 1, TISSUES, 2), true).unwrap(),
+                "byte {at}"
+            );
+            assert_eq!((damaged.open(), damaged.held()), (vec![], vec![(TISSUES.into(), 3)]), "byte {at}");
+            let _ = fs::remove_file(damaged.summary());
+        }
+    }
+}
+
+#[test]
+fn what_was_not_bought_stays_so_through_damage() {
+    let folder = Folder::new();
+    folder.store().record_order(&order(1, TISSUES, 5), name).unwrap();
+    folder.store().record_not_bought(key(1), "unsent").unwrap();
+    flip(&folder.log(), 40);
+    assert!(folder.store().record_order(&order(1, TISSUES, 5), name).unwrap());
+    assert!(folder.store().record_receipt(&receipt(1, TISSUES, 5), name).unwrap());
+    assert_eq!(folder.held(), [(TISSUES.into(), 5)]);
 }
 
 /// A crash leaves the log cut anywhere, and the summary as it was before or as it became.

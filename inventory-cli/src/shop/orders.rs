@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use inventory_core::limits::ORDER_LINES_MAX;
 use inventory_core::{
-    BulkPostingReceipt, BulkReceipt, Order, OrderKey, OrderLine, PostingReceipt, Receipt, Refusal, RowCodes,
-    Time, Units, Upc, Version,
+    BulkPostingReceipt, BulkReceipt, Order, OrderKey, OrderLine, PostingReceipt, Receipt, Refusal,
+    ReturnReceipt, RowCodes, Time, Units, Upc, Version,
 };
 use inventory_net::client::{AnyReceipt, Client, ClientError, new_order_key};
 use inventory_net::message::Unavailable;
@@ -77,7 +77,14 @@ impl Shop {
                 if !keep {
                     store.record_not_bought(key, refusal.name())?;
                 }
-                self.seen(Err(ClientError::Refused(refusal)))
+                let is_kept = refusal == Refusal::NotLoggedIn;
+                let told = self.seen(Err(ClientError::Refused(refusal)));
+                if !is_kept {
+                    return told;
+                }
+                told.with_context(|| {
+                    format!("{} {key} is kept, and is sent again after the next login", order.noun())
+                })
             }
             Err(error @ ClientError::Unsendable(_)) => {
                 store.record_not_bought(key, "unsendable")?;
@@ -100,12 +107,13 @@ impl Shop {
         }
         self.settle().await;
         let holdings = store.load()?;
-        match holdings.open().len() {
-            0 => {}
-            1 => note("1 order is not settled: it is not counted here until the server can be asked"),
-            n => note(format_args!(
-                "{n} orders are not settled: they are not counted here until the server can be asked"
-            )),
+        let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+        for order in holdings.open().values() {
+            let count = open.entry(order.noun()).or_default();
+            *count = count.saturating_add(1);
+        }
+        for (noun, count) in open {
+            note(unsettled(noun, count));
         }
         Ok(holdings)
     }
@@ -126,6 +134,20 @@ impl Shop {
 
     pub(super) fn holdings_of(&self, user: &str) -> HoldingsStore {
         HoldingsStore::new(self.state.holdings(user))
+    }
+}
+
+/// What is said of things that stay open.
+fn unsettled(noun: &str, count: usize) -> String {
+    let until = "until the server can be asked";
+    match (noun, count) {
+        ("order", 1) => format!("1 order is not settled: it is not counted here {until}"),
+        ("order", n) => format!("{n} orders are not settled: they are not counted here {until}"),
+        ("return", 1) => format!("1 return is not settled: its units are still counted here {until}"),
+        ("return", n) => format!("{n} returns are not settled: their units are still counted here {until}"),
+        (_, 1) => format!("1 {noun} is not settled {until}"),
+        ("entry", n) => format!("{n} entries are not settled {until}"),
+        (_, n) => format!("{n} batches of entries are not settled {until}"),
     }
 }
 
@@ -177,7 +199,8 @@ async fn record(
     known: Names,
 ) -> anyhow::Result<()> {
     if let AnyReceipt::Return(receipt) = receipt {
-        store.record_returned(receipt)?;
+        let is_own = is_own(client, store, receipt).await?;
+        store.record_returned(receipt, is_own)?;
         return Ok(());
     }
     if let Some((key, version, at)) = posted(receipt) {
@@ -191,6 +214,19 @@ async fn record(
     };
     store.record_receipt(&bought, name_in(&named))?;
     Ok(())
+}
+
+/// Whether who returned an order had bought it. The server is asked only where the log has lost lines; if it does not tell, they
+/// had: only administrators return what others bought.
+async fn is_own(client: &Client, store: &HoldingsStore, receipt: &ReturnReceipt) -> anyhow::Result<bool> {
+    if !store.may_have_lost(receipt.order)? {
+        return Ok(true);
+    }
+    Ok(match client.any_receipt(receipt.order).await {
+        Ok(AnyReceipt::Order(bought)) => bought.user == receipt.user,
+        Err(ClientError::Refused(Refusal::UnknownOrder)) => false,
+        _ => true,
+    })
 }
 
 /// The key of the entry or batch of them that a receipt is of, and when it was decided; none if it is of
@@ -243,7 +279,7 @@ async fn settle_all(client: &Client, store: &HoldingsStore) -> anyhow::Result<()
                         }
                         _ => "is settled: it was refused",
                     };
-                    let noun = open.kept.as_ref().map_or("order", KeptOrder::noun);
+                    let noun = open.noun();
                     note(format_args!("{noun} {key} of an earlier run {settled}: {refusal}"));
                 }
             }
@@ -260,7 +296,8 @@ async fn settle_one(
     receipt: &AnyReceipt,
 ) -> anyhow::Result<()> {
     if let AnyReceipt::Return(receipt) = receipt {
-        if store.record_returned(receipt)? {
+        let is_own = is_own(client, store, receipt).await?;
+        if store.record_returned(receipt, is_own)? {
             note(format_args!("return {} of an earlier run is settled: it was carried out", receipt.key));
         }
         return Ok(());

@@ -214,6 +214,23 @@ fn a_client_killed_before_the_return_arrived_gets_it_once() {
 }
 
 #[test]
+fn an_open_return_is_told_as_one() {
+    let (place, server, alice, order) = shop();
+    let (real, between, aside) =
+        (place.path().join("s"), place.path().join("between"), place.path().join("aside"));
+    std::fs::rename(&real, &aside).unwrap();
+    let proxy = Proxy::start(&between, &aside, Loses::Purchase);
+    std::fs::rename(&between, &real).unwrap();
+    let mut returning = alice.command(&["return", &order]).stdout(Stdio::null()).spawn().unwrap();
+    proxy.wait_for_loss();
+    returning.kill().unwrap();
+    returning.wait().unwrap();
+    server.kill();
+    alice.run(&["mine"]).exits(0).tells("1 return is not settled: its units are still counted here");
+    assert_eq!(alice.held(TISSUES), 5);
+}
+
+#[test]
 fn a_return_that_was_not_sent_is_told_and_forgotten() {
     let (place, server, alice, order) = shop();
     server.kill();

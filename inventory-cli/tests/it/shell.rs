@@ -30,6 +30,27 @@ fn receipts_are_shown_by_key() {
         .shows("total 2.49");
 }
 
+#[test]
+fn an_order_refused_because_the_session_ended_is_sent_again_after_the_login() {
+    let place = Place::new();
+    let _server = place.serve();
+    let client = place.logged_in("alice");
+    let mut shell = Shell::start(client.command(&["shell"]));
+    shell.types(&format!("buy {TISSUES} 1")).shows("alice bought");
+    let session = client.files("session.json").remove(0);
+    let kept = std::fs::read(&session).unwrap();
+    client.run(&["logout"]).exits(0);
+    std::fs::write(&session, &kept).unwrap();
+    shell.types(&format!("buy {TISSUES} 1"));
+    shell
+        .ends()
+        .exits(1)
+        .tells("is kept, and is sent again after the next login")
+        .tells("has ended: log in again");
+    client.log_in("alice").exits(0).tells("of an earlier run is settled: it was carried out");
+    assert_eq!((client.held(TISSUES), client.available(TISSUES)), (2, 98));
+}
+
 /// A shell on a pipe, typed into as it goes.
 struct Shell {
     child: Child,
