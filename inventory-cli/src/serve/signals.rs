@@ -15,8 +15,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens to them from now on.
+    /// Listens to them from now on. SIGUSR1 does not end the process any more, whether anybody listens to it or not.
     pub(crate) fn listen() -> io::Result<Self> {
+        // It asks for figures, also of a server that has none or is not ready. What was set here stays when this is dropped.
+        drop(signal(SignalKind::user_defined1())?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

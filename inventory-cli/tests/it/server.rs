@@ -54,6 +54,15 @@ fn demo_data_never_changes_what_is_there() {
 }
 
 #[test]
+fn sigusr1_stops_no_server() {
+    let place = Place::new();
+    let server = place.serve();
+    server.signal(Signal::USR1);
+    place.logged_in("alice").run(&["buy", TISSUES, "1"]).exits(0);
+    server.stop().exits(0);
+}
+
+#[test]
 fn a_signal_answers_what_was_received_and_saves_a_snapshot() {
     for signal in [Signal::INT, Signal::TERM] {
         let place = Place::new();
