@@ -18,6 +18,8 @@ const SHARE: u32 = 4;
 const BURST: Duration = Duration::from_micros(250);
 /// What a turn's later work is taken to cost until some was measured: that of a page of levels.
 const LATER_WORK: Duration = Duration::from_micros(50);
+/// The most that later work is taken to cost: after a busy spell the next reads wait no longer for what they no longer cost.
+const LATER_WORK_MAX: Duration = Duration::from_millis(4);
 /// How much of the mean of later work is kept when some was measured: all but one part in so many.
 const LATER_WORK_PARTS: u32 = 8;
 /// The most that a turn itself counts: a thread that the system left waiting has not worked all that time. On a busy
@@ -37,6 +39,8 @@ pub(super) struct Lobby {
 pub(super) struct Turn<'a> {
     lobby: &'a Lobby,
     began: Instant,
+    /// Whether work comes of it that others do later.
+    starts_work: bool,
     _door: Option<SemaphorePermit<'a>>,
 }
 
@@ -60,14 +64,14 @@ impl Lobby {
         // Nobody closes the semaphore; if it were, nobody would wait in line.
         let door = self.door.acquire().await.ok();
         self.rested().await;
-        Turn { lobby: self, began: Instant::now(), _door: door }
+        Turn { lobby: self, began: Instant::now(), starts_work: true, _door: door }
     }
 
     /// A turn that waits for time to spend and not in line: for accepting, which is one of many if it stands in line with
     /// those that it let in.
     pub(super) async fn turn_out_of_line(&self) -> Turn<'_> {
         self.rested().await;
-        Turn { lobby: self, began: Instant::now(), _door: None }
+        Turn { lobby: self, began: Instant::now(), starts_work: true, _door: None }
     }
 
     /// Takes in what the work has cost that a turn started. Turns count the mean in advance: if the work itself were counted
@@ -77,7 +81,7 @@ impl Lobby {
         // The same thread may have been left waiting here.
         let later_work = later_work.min(meter.later_work.max(LATER_WORK).saturating_mul(2));
         let kept = meter.later_work.saturating_mul(LATER_WORK_PARTS.saturating_sub(1));
-        meter.later_work = kept.saturating_add(later_work) / LATER_WORK_PARTS;
+        meter.later_work = (kept.saturating_add(later_work) / LATER_WORK_PARTS).min(LATER_WORK_MAX);
     }
 
     async fn rested(&self) {
@@ -93,12 +97,19 @@ impl Lobby {
     }
 }
 
+impl Turn<'_> {
+    /// Ends the turn of someone who is gone: nothing comes of it, so only its own time counts.
+    pub(super) fn give_up(mut self) {
+        self.starts_work = false;
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         let time = now.saturating_duration_since(self.began).min(TURN_MAX);
         let mut meter = self.lobby.meter();
-        let later_work = meter.later_work;
+        let later_work = if self.starts_work { meter.later_work } else { Duration::ZERO };
         meter.spend(now, time.saturating_add(later_work));
     }
 }
@@ -170,6 +181,26 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         drop(turn);
         assert_eq!(lobby.meter().owed, TURN_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_given_up_keeps_nobody_waiting() {
+        let lobby = Lobby::that_starts_work();
+        for _ in 0..1_000 {
+            lobby.turn().await.give_up();
+        }
+        assert_eq!(lobby.meter().owed, Duration::ZERO);
+        drop(lobby.turn().await);
+        assert_eq!(lobby.meter().owed, LATER_WORK);
+    }
+
+    #[test]
+    fn however_dear_reads_were_the_next_is_taken_to_cost_no_more_than_its_bound() {
+        let lobby = Lobby::that_starts_work();
+        for _ in 0..1_000 {
+            lobby.learn(Duration::from_mins(1));
+        }
+        assert_eq!(lobby.meter().later_work, LATER_WORK_MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -125,11 +125,12 @@ impl Shared {
         let (shared, outbox) = (Arc::clone(self), Arc::clone(outbox));
         tokio::spawn(async move {
             // The engine looks at once; the connection says what putting it into bytes takes.
-            let _turn = shared.long_reads.turn().await;
+            let turn = shared.long_reads.turn().await;
             if outbox.is_closed() {
-                return;
+                turn.give_up();
+            } else {
+                shared.service.submit(shared.service.now(), actor, query, reply_to);
             }
-            shared.service.submit(shared.service.now(), actor, query, reply_to);
         });
     }
 }
