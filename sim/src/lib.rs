@@ -12,8 +12,9 @@
 //! ```
 //! use inventory_sim::{Options, run};
 //!
-//! let report = run(1, Options { steps: 300, defect: None }).map_err(|failure| failure.to_string())?;
-//! let again = run(1, Options { steps: 300, defect: None }).map_err(|failure| failure.to_string())?;
+//! let options = Options { steps: 300, defect: None, favourite: None };
+//! let report = run(1, options).map_err(|failure| failure.to_string())?;
+//! let again = run(1, options).map_err(|failure| failure.to_string())?;
 //! assert_eq!(report.trace, again.trace);
 //! # Ok::<(), String>(())
 //! ```
