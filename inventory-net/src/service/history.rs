@@ -154,9 +154,12 @@ pub(super) async fn run(shared: Weak<Shared>, mut questions: mpsc::Receiver<Ques
             Question::Order { reply_to, order } => reply_to.deliver(answer(&shared, order).await),
             Question::Returned { place, order } => {
                 let is_wanted = lock(&shared.desk).returns.is_wanted(place);
-                let found =
-                    if is_wanted { look_up(&shared, order.key()).await } else { Ok(PastOutcome::NotKept) };
-                let found = found.map_err(|error| cannot_look(order.key(), &error));
+                let found = if is_wanted {
+                    look_up(&shared, order.key()).await.map_err(|error| cannot_look(order.key(), &error))
+                } else {
+                    // Nobody has looked: whoever joins just now is told to try again.
+                    Err(Reply::Unavailable(Unavailable::Overloaded))
+                };
                 shared.settle_returns(place, &order, &found);
             }
             Question::Entries { reply_to, .. } if reply_to.is_closed() => {}
